@@ -1,0 +1,83 @@
+//! Time, handed in. The only file of the core that may wait.
+
+use crate::model::Timestamp;
+use async_trait::async_trait;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Wall time for facts, monotonic time for waits.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The time of day.
+    fn wall(&self) -> Timestamp;
+    /// Time since some fixed start; never goes back.
+    fn mono(&self) -> Duration;
+    /// Waits until `mono()` has reached `until`.
+    async fn sleep_until(&self, until: Duration);
+}
+
+/// The machine's clock.
+pub struct SystemClock {
+    start: tokio::time::Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self { start: tokio::time::Instant::now() }
+    }
+}
+
+#[async_trait]
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn wall(&self) -> Timestamp {
+        Timestamp(jiff::Timestamp::now().as_second())
+    }
+
+    fn mono(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    async fn sleep_until(&self, until: Duration) {
+        tokio::time::sleep_until(self.start + until).await;
+    }
+}
+
+/// A clock that jumps to whatever is waited for: tests and simulations take no time.
+pub struct VirtualClock {
+    start: Timestamp,
+    elapsed: Mutex<Duration>,
+}
+
+impl VirtualClock {
+    pub fn new(start: Timestamp) -> Self {
+        Self { start, elapsed: Mutex::new(Duration::ZERO) }
+    }
+
+    /// Moves time on.
+    pub fn advance(&self, by: Duration) {
+        *self.elapsed.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}
+
+#[async_trait]
+impl Clock for VirtualClock {
+    fn wall(&self) -> Timestamp {
+        self.start.plus(self.mono().as_secs() as i64)
+    }
+
+    fn mono(&self) -> Duration {
+        *self.elapsed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn sleep_until(&self, until: Duration) {
+        {
+            let mut elapsed = self.elapsed.lock().unwrap_or_else(PoisonError::into_inner);
+            *elapsed = (*elapsed).max(until);
+        }
+        // Lets the others run, as a real wait would.
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,390 @@
+//! Detectors: patterns of waste, each a pure function of what was seen.
+//!
+//! A detector reads facts and asks the [`View`]; it never sees a cloud's own shapes, a clock or a call.
+//! Whatever it asks that has not been answered is noted, and the verdict is *unknown* until it is: that
+//! note is how the survey learns which paid or slow questions are worth asking.
+
+use crate::{
+    answers::{Answer, Answers, Ask, Metric, Question, Usage},
+    house::House,
+    inventory::{Inventory, Resource, ResourceIx, Search, Unseen},
+    model::{Class, Reach, Relation, Timestamp},
+};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeSet};
+
+/// How much it matters that somebody looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Info,
+    Ticket,
+    Page,
+}
+
+impl Severity {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Ticket => "ticket",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// A detector's passport.
+#[derive(Debug)]
+pub struct Spec {
+    /// Names the pattern; reads well after "sweep every …". Equal to the file's name.
+    pub id: &'static str,
+    /// "disk that nothing mounts".
+    pub title: &'static str,
+    /// The classes it judges. Empty: every class but referrers.
+    pub classes: &'static [Class],
+    /// Relations it asks [`View::users`] about: the kinds that declare them are listed along.
+    pub relations: &'static [Relation],
+    /// Classes it asks [`View::exists`] about: their kinds are listed along.
+    pub sources: &'static [Class],
+    /// The policy severity it has when a policy does not say.
+    pub severity: Severity,
+    /// One paragraph, shown by `explain`.
+    pub why_it_matters: &'static str,
+    /// What makes it wrong and how to except that, shown by `explain`.
+    pub when_it_is_wrong: &'static str,
+}
+
+impl Spec {
+    /// Whether it judges resources of a class.
+    pub fn judges(&self, class: Class) -> bool {
+        class != Class::Referrer && (self.classes.is_empty() || self.classes.contains(&class))
+    }
+}
+
+/// One thing seen, and where.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Evidence {
+    pub fact: Cow<'static, str>,
+    pub value: String,
+    /// The permission of the call it came from, or a short phrase.
+    pub source: Cow<'static, str>,
+}
+
+/// A finding's content. Cannot be built without evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    evidence: Vec<Evidence>,
+    since: Option<(Timestamp, &'static str)>,
+}
+
+impl Finding {
+    /// With its first piece of evidence.
+    pub fn new(fact: impl Into<Cow<'static, str>>, value: impl ToString, source: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            evidence: vec![Evidence { fact: fact.into(), value: value.to_string(), source: source.into() }],
+            since: None,
+        }
+    }
+
+    /// And another.
+    #[must_use]
+    pub fn and(
+        mut self,
+        fact: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+        source: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.evidence.push(Evidence { fact: fact.into(), value: value.to_string(), source: source.into() });
+        self
+    }
+
+    /// Since when the cloud itself says so, and by which fact.
+    #[must_use]
+    pub fn since(mut self, at: Option<Timestamp>, basis: &'static str) -> Self {
+        self.since = at.map(|at| (at, basis));
+        self
+    }
+
+    pub fn evidence(&self) -> &[Evidence] {
+        &self.evidence
+    }
+
+    pub fn since_hint(&self) -> Option<(Timestamp, &'static str)> {
+        self.since
+    }
+}
+
+/// What a detector says of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Found(Finding),
+    /// Not this pattern; with the trap's name when it only looks like it.
+    Clean(Option<&'static str>),
+    /// Something that decides it could not be seen.
+    Unknown(Unseen),
+}
+
+impl Verdict {
+    /// Not this pattern.
+    pub const CLEAN: Self = Self::Clean(None);
+
+    /// Looks like this pattern and is not: `trap` says why.
+    pub const fn trap(trap: &'static str) -> Self {
+        Self::Clean(Some(trap))
+    }
+}
+
+/// `?` in a judge turns what was not seen into *unknown*.
+pub type Judged = Result<Verdict, Unseen>;
+
+/// What the judging of one resource looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Questions that still have no answer.
+    pub asks: BTreeSet<Ask>,
+    /// Kinds searched, with reach.
+    pub searched: BTreeSet<String>,
+    /// Waived scopes the verdict rests on.
+    pub assuming: BTreeSet<String>,
+    /// Referrers nobody can list from here.
+    pub out_of_sight: BTreeSet<&'static str>,
+}
+
+/// The cause of an [`Unseen`] that only waits for an answer.
+pub const NOT_ASKED: &str = "not asked";
+
+/// Everything a rule may look at.
+pub struct View<'a> {
+    pub inventory: &'a Inventory,
+    pub answers: &'a Answers,
+    pub house: &'a House,
+    pub now: Timestamp,
+    notes: RefCell<Notes>,
+}
+
+impl<'a> View<'a> {
+    pub fn new(inventory: &'a Inventory, answers: &'a Answers, house: &'a House, now: Timestamp) -> Self {
+        Self { inventory, answers, house, now, notes: RefCell::default() }
+    }
+
+    /// What was looked at since the last call.
+    pub fn take_notes(&self) -> Notes {
+        self.notes.take()
+    }
+
+    fn searched(&self, search: &Search) {
+        let sight = &search.sight;
+        let mut notes = self.notes.borrow_mut();
+        notes.searched.extend(sight.searched.iter().cloned());
+        notes.assuming.extend(sight.assuming.iter().cloned());
+        notes.out_of_sight.extend(&sight.out_of_sight);
+    }
+
+    /// Who uses the resource by a relation, everywhere within reach.
+    pub fn users(&self, resource: Resource<'a>, relation: Relation) -> Result<Vec<ResourceIx>, Unseen> {
+        let search = self.inventory.users(resource, relation, &[])?;
+        self.searched(&search);
+        Ok(search.users)
+    }
+
+    /// As [`Self::users`], looking also in the accounts the resource is shared with. Asks for the shares
+    /// only when nobody at home uses it, since a user at home decides already.
+    pub fn users_and_shares(&self, resource: Resource<'a>, relation: Relation) -> Result<Vec<ResourceIx>, Unseen> {
+        let users = self.users(resource, relation)?;
+        if !users.is_empty() {
+            return Ok(users);
+        }
+        let shares = self.shares(resource)?;
+        if shares.is_empty() {
+            return Ok(users);
+        }
+        let search = self.inventory.users(resource, relation, shares)?;
+        self.searched(&search);
+        Ok(search.users)
+    }
+
+    /// Whether a resource of a class with this native id exists within reach, of those that fit.
+    pub fn exists(
+        &self,
+        near: Resource<'a>,
+        class: Class,
+        native: crate::intern::Sym,
+        reach: Reach,
+        fits: impl Fn(Resource<'_>) -> bool,
+    ) -> Result<bool, Unseen> {
+        let search = self.inventory.exists(near, class, native, reach, fits)?;
+        self.searched(&search);
+        Ok(!search.users.is_empty())
+    }
+
+    /// The answer to a question, noting it when it has not been asked yet.
+    pub fn ask(&self, resource: Resource<'a>, question: Question) -> Result<&'a Answer, Unseen> {
+        let ask = Ask { resource: resource.ix(), question };
+        match self.answers.get(ask) {
+            Some(Answer::Unseen(cause)) => {
+                Err(Unseen { cause: cause.clone(), what: format!("{} of {}", question.name(), resource.kind().title) })
+            }
+            Some(answer) => Ok(answer),
+            None => {
+                self.notes.borrow_mut().asks.insert(ask);
+                Err(Unseen {
+                    cause: NOT_ASKED.to_owned(),
+                    what: format!("{} of {}", question.name(), resource.kind().title),
+                })
+            }
+        }
+    }
+
+    fn wrong(question: Question) -> Unseen {
+        Unseen {
+            cause: format!("bug: another answer than asked for {}", question.name()),
+            what: question.name().to_owned(),
+        }
+    }
+
+    /// A measure over the last whole days. Days without data are not zero: see [`Usage::covered`].
+    pub fn usage(&self, resource: Resource<'a>, metric: Metric, days: u16) -> Result<Usage, Unseen> {
+        let question = Question::Usage { metric, days };
+        match self.ask(resource, question)? {
+            Answer::Usage(usage) => Ok(*usage),
+            _ => Err(Self::wrong(question)),
+        }
+    }
+
+    /// Accounts the resource is shared with; `"all"` is everybody.
+    pub fn shares(&self, resource: Resource<'a>) -> Result<&'a [String], Unseen> {
+        match self.ask(resource, Question::Shares)? {
+            Answer::Shares(shares) => Ok(shares),
+            _ => Err(Self::wrong(Question::Shares)),
+        }
+    }
+
+    /// An instant; `None` is never.
+    pub fn when(&self, resource: Resource<'a>, question: Question) -> Result<Option<Timestamp>, Unseen> {
+        match self.ask(resource, question)? {
+            Answer::When(at) => Ok(*at),
+            _ => Err(Self::wrong(question)),
+        }
+    }
+
+    /// A yes or no.
+    pub fn truth(&self, resource: Resource<'a>, question: Question) -> Result<bool, Unseen> {
+        match self.ask(resource, question)? {
+            Answer::Truth(truth) => Ok(*truth),
+            _ => Err(Self::wrong(question)),
+        }
+    }
+
+    /// Children and subject of an artifact.
+    pub fn manifest(&self, resource: Resource<'a>) -> Result<(&'a [String], Option<&'a str>), Unseen> {
+        match self.ask(resource, Question::Manifest)? {
+            Answer::Manifest { children, subject } => Ok((children, subject.as_deref())),
+            _ => Err(Self::wrong(Question::Manifest)),
+        }
+    }
+
+    /// Registered and healthy targets.
+    pub fn targets(&self, resource: Resource<'a>) -> Result<(u32, u32), Unseen> {
+        match self.ask(resource, Question::Targets)? {
+            Answer::Targets { targets, healthy } => Ok((*targets, *healthy)),
+            _ => Err(Self::wrong(Question::Targets)),
+        }
+    }
+
+    /// A size in bytes.
+    pub fn bytes(&self, resource: Resource<'a>) -> Result<u64, Unseen> {
+        match self.ask(resource, Question::Bytes)? {
+            Answer::Bytes(bytes) => Ok(*bytes),
+            _ => Err(Self::wrong(Question::Bytes)),
+        }
+    }
+
+    /// The value of a tag with exactly this key; `None` when it is not there. Unread tags are unknown.
+    pub fn tag(&self, resource: Resource<'a>, key: &str) -> Result<Option<&'a str>, Unseen> {
+        match resource.listed_tags() {
+            Some(tags) => Ok(self.inventory.find(key).and_then(|key| {
+                tags.iter().find(|(known, _)| *known == key).map(|(_, value)| self.inventory.text(*value))
+            })),
+            None => match self.ask(resource, Question::Tags)? {
+                Answer::Tags(tags) => Ok(tags.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())),
+                _ => Err(Self::wrong(Question::Tags)),
+            },
+        }
+    }
+
+    /// All tags, in the cloud's order. Unread tags are unknown.
+    pub fn tags(&self, resource: Resource<'a>) -> Result<Vec<(&'a str, &'a str)>, Unseen> {
+        match resource.listed_tags() {
+            Some(tags) => {
+                Ok(tags.iter().map(|(key, value)| (self.inventory.text(*key), self.inventory.text(*value))).collect())
+            }
+            None => match self.ask(resource, Question::Tags)? {
+                Answer::Tags(tags) => Ok(tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()),
+                _ => Err(Self::wrong(Question::Tags)),
+            },
+        }
+    }
+
+    /// The permission a resource was listed with: the source of evidence from its facts.
+    pub fn source(&self, resource: Resource<'_>) -> Cow<'static, str> {
+        Cow::Borrowed(resource.kind().reads.first().copied().unwrap_or(resource.kind().id))
+    }
+
+    /// Searched kinds as one line of evidence, after a search.
+    pub fn searched_line(&self) -> String {
+        self.notes.borrow().searched.iter().cloned().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A registered detector.
+pub struct Detector {
+    pub spec: &'static Spec,
+    judge: for<'a> fn(&View<'a>, Resource<'a>) -> Judged,
+}
+
+impl Detector {
+    /// Judges a resource of one of its classes.
+    pub fn judge<'a>(&self, view: &View<'a>, resource: Resource<'a>) -> Verdict {
+        match (self.judge)(view, resource) {
+            Ok(verdict) => verdict,
+            Err(unseen) => Verdict::Unknown(unseen),
+        }
+    }
+}
+
+macro_rules! detectors {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name;)*
+
+        /// Every detector, in the order of its line here.
+        pub static DETECTORS: &[Detector] = &[$(Detector { spec: &$name::SPEC, judge: $name::judge }),*];
+
+        #[cfg(test)]
+        const FILES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+detectors! {
+    unattached_disk,
+}
+
+/// A detector by its id.
+pub fn detector(id: &str) -> Option<&'static Detector> {
+    DETECTORS.iter().find(|detector| detector.spec.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_detector_is_named_as_its_file_and_documented() {
+        let mut ids = BTreeSet::new();
+        for (detector, file) in DETECTORS.iter().zip(FILES) {
+            let spec = detector.spec;
+            assert_eq!(spec.id.replace('-', "_"), *file);
+            assert!(ids.insert(spec.id), "{} is registered twice", spec.id);
+            assert!(!spec.title.is_empty(), "{} has no title", spec.id);
+            assert!(spec.why_it_matters.len() > 40, "{} does not say why it matters", spec.id);
+            assert!(spec.when_it_is_wrong.len() > 40, "{} does not say when it is wrong", spec.id);
+        }
+    }
+}

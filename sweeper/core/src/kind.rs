@@ -1,0 +1,218 @@
+//! What a provider plugin implements: a cloud, and each kind of resource in it.
+
+use crate::{
+    answers::{Answer, Ask},
+    calls::Site,
+    inventory::{Inventory, Listing, Resource},
+    model::{Class, CloudId, Reach, Relation, Scope},
+    money::Cost,
+};
+use async_trait::async_trait;
+use std::{fmt, sync::Arc};
+
+/// What an error of a cloud means, whatever its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Too many calls; worth waiting for.
+    Throttled,
+    /// The identity may not.
+    Denied,
+    /// The credentials are missing, wrong or expired.
+    Unauthenticated,
+    /// The thing asked about is not there.
+    NotFound,
+    /// The service is not offered or not switched on here: nothing can be there.
+    NotOffered,
+    /// The cloud's or the network's trouble; worth another try.
+    Transient,
+    /// The endpoint cannot be reached at all.
+    Unreachable,
+    /// An answer that cannot be understood, or pages that do not end.
+    Malformed,
+    /// The cloud refused the request as wrong: ours to fix.
+    Refused,
+    /// The run's deadline passed.
+    OutOfTime,
+    /// The run's budget for paid calls is spent.
+    OutOfBudget,
+    /// Somebody stopped the run.
+    Cancelled,
+}
+
+impl Fault {
+    /// Reads before the operation's name: `denied ec2:DescribeSnapshots`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Denied => "denied",
+            Self::Unauthenticated => "not authenticated for",
+            Self::NotFound => "not found:",
+            Self::NotOffered => "not offered:",
+            Self::Transient => "failing:",
+            Self::Unreachable => "unreachable:",
+            Self::Malformed => "malformed answer of",
+            Self::Refused => "refused",
+            Self::OutOfTime => "out of time before",
+            Self::OutOfBudget => "api budget spent before",
+            Self::Cancelled => "stopped before",
+        }
+    }
+
+    /// Whether another try of a read can help.
+    pub const fn worth_retrying(self) -> bool {
+        matches!(self, Self::Throttled | Self::Transient)
+    }
+}
+
+/// A failed call of a cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudError {
+    pub fault: Fault,
+    /// The permission the call needs: `ec2:DescribeVolumes`.
+    pub op: &'static str,
+    /// The cloud's own words, without secrets; may be empty.
+    pub message: String,
+    /// What the cloud asked us to wait, milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl CloudError {
+    pub fn new(fault: Fault, op: &'static str, message: impl Into<String>) -> Self {
+        Self { fault, op, message: message.into(), retry_after_ms: None }
+    }
+
+    /// The line under which resources not seen for this reason are counted.
+    pub fn cause(&self) -> String {
+        format!("{} {}", self.fault.word(), self.op)
+    }
+}
+
+impl fmt::Display for CloudError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.fault.word(), self.op)?;
+        if !self.message.is_empty() {
+            write!(formatter, " ({})", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CloudError {}
+
+/// Leave to change one resource. Nothing gives it away yet; only applying an approved plan will.
+///
+/// ```compile_fail,E0451
+/// let permit = sweeper_core::kind::Permit { target: String::new() };
+/// ```
+///
+/// ```compile_fail,E0599
+/// let permit = sweeper_core::kind::Permit::default();
+/// ```
+#[derive(Debug)]
+pub struct Permit {
+    target: String,
+}
+
+impl Permit {
+    /// The resource it is for, as `<kind>:<account>/<region>/<native id>`.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+}
+
+/// Where a kind is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// In each region.
+    Regions,
+    /// Once an account, in [`Scope::GLOBAL`].
+    Account,
+}
+
+/// Everything there is to know about a kind without a call.
+#[derive(Debug)]
+pub struct KindSpec {
+    /// `aws.ec2-volume`: the name in policies, reports, plans and file names.
+    pub id: &'static str,
+    pub cloud: CloudId,
+    pub class: Class,
+    /// What one is called, lower case singular: "EBS volume".
+    pub title: &'static str,
+    pub places: Places,
+    /// Permissions that `enumerate` needs.
+    pub reads: &'static [&'static str],
+    /// Permissions that `answer` needs.
+    pub asks: &'static [&'static str],
+    /// How resources of this kind may refer to others: where a relation is searched follows from these.
+    pub refers: &'static [(Relation, Reach)],
+    /// Kinds whose complete listing this one's own relations need (to resolve names), listed along.
+    pub needs: &'static [&'static str],
+    /// Other kinds that may hold referrers but that nobody can list from here, printed in every finding:
+    /// `(relation, "Kubernetes pods that pin the digest")`.
+    pub out_of_sight: &'static [(Relation, &'static str)],
+    /// Why it is reported and never acted on; empty when it may be.
+    pub report_only: &'static str,
+}
+
+/// One sort of resource in one cloud.
+#[async_trait]
+pub trait Kind: Send + Sync {
+    fn spec(&self) -> &'static KindSpec;
+
+    /// Pushes every resource of the site's scope, all pages, or fails. A part of a list is worse than none.
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError>;
+
+    /// Answers questions about resources of this kind in the site's scope, batched as the cloud allows.
+    /// Must give one answer an ask; an error speaks for all that were left.
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError>;
+
+    /// The list price of a month of this resource. Pure; used only where the bill is silent.
+    fn price(&self, resource: &Resource<'_>, prices: &dyn Prices) -> Cost;
+}
+
+/// Unit prices by region and key, from a dated list.
+pub trait Prices: Send + Sync {
+    /// US dollars a unit: `("aws", "us-east-1", "ebs.gp3.gb-month")`. `None` where no sourced figure exists.
+    fn unit(&self, cloud: CloudId, region: &str, key: &str) -> Option<crate::money::Amount>;
+}
+
+/// An account (subscription, project) of the universe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    pub id: String,
+    pub name: String,
+    /// Where it hangs: `/Sandbox/team-a`. Empty when unknown.
+    pub path: String,
+    /// Enabled regions; kinds of [`Places::Account`] are listed beside.
+    pub regions: Vec<String>,
+    /// Why nothing of it can be read, if so; it is then blind, not empty.
+    pub blind: Option<String>,
+    /// Why nothing can be there (closed), if so.
+    pub none: Option<String>,
+}
+
+/// All that is looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Universe {
+    pub accounts: Vec<Account>,
+    /// Set when the parent could not be read: what is beyond these accounts is unknown.
+    pub only_what_this_identity_sees: bool,
+}
+
+/// A cloud provider plugin.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    fn id(&self) -> CloudId;
+    /// Every kind it knows, in a fixed order.
+    fn kinds(&self) -> &[Arc<dyn Kind>];
+    /// The accounts and regions to look at. An error stops the run for this cloud (no credentials, say).
+    async fn universe(&self) -> Result<Universe, CloudError>;
+    /// The service a permission belongs to, for rate limits: `ec2`.
+    fn service(&self, op: &str) -> String {
+        op.split(':').next().unwrap_or(op).to_owned()
+    }
+    /// The scope a bucket-like resource's calls go to.
+    fn home(&self, scope: &Scope) -> Scope {
+        scope.clone()
+    }
+}

@@ -1,0 +1,28 @@
+//! The sweeper without clouds, terminals, files or clocks.
+//!
+//! The pipeline, as a list of types:
+//!
+//! ```text
+//! Kind::enumerate -> Listing -> Inventory + Coverage        looking   (async, survey.rs)
+//! detect::judge   -> Verdict, and the asks it still has     judging   (pure, detect/)
+//! Kind::answer    -> Answers                                looking again, only where a rule asks
+//! policy::decide  -> Decision                               deciding  (pure, policy/)
+//! report::Report  -> JSON, which people's renderings read   (report.rs)
+//! ```
+//!
+//! Three rules hold everywhere: a failed listing is never an empty list; absence is concluded only
+//! through [`inventory::Inventory::users`] and [`inventory::Inventory::exists`], which can answer
+//! *unknown*; and leave to change the world is a value, [`kind::Permit`], that nothing here gives away.
+
+pub mod answers;
+pub mod calls;
+pub mod clock;
+pub mod detect;
+pub mod facts;
+pub mod house;
+pub mod intern;
+pub mod inventory;
+pub mod kind;
+pub mod model;
+pub mod money;
+pub mod survey;

@@ -1,0 +1,260 @@
+//! Looking: lists what the rules need, then asks what they still ask, and seals both.
+
+use crate::{
+    answers::{Answer, Answers, Ask},
+    calls::{Calls, Journal},
+    inventory::{Inventory, InventoryBuilder, Status},
+    kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places},
+    model::{CloudId, Scope, Timestamp},
+};
+use futures_util::{StreamExt as _, stream};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What to look at.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Kind ids; `None` is every kind.
+    pub kinds: Option<BTreeSet<&'static str>>,
+    /// Account ids; empty is every account of the universe.
+    pub accounts: BTreeSet<String>,
+    /// Regions; empty is every enabled region.
+    pub regions: BTreeSet<String>,
+}
+
+/// How many (scope, kind) pairs are listed, and question batches asked, at once. Each listing follows one
+/// chain of pages, so this bounds the work in flight; the door bounds the calls per service.
+const AT_ONCE: usize = 256;
+
+/// Told as the work goes on.
+pub trait Progress: Send + Sync {
+    /// The universe is known: so many listings will be made.
+    fn planned(&self, accounts: usize, regions: usize, listings: usize);
+    /// One listing ended.
+    fn listed(&self, kind: &str, scope: &Scope, status: &Status, resources: u32);
+    /// So many questions will be asked.
+    fn asking(&self, questions: usize);
+    /// So many of them were answered.
+    fn answered(&self, questions: usize);
+}
+
+/// Tells nobody.
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn planned(&self, _: usize, _: usize, _: usize) {}
+    fn listed(&self, _: &str, _: &Scope, _: &Status, _: u32) {}
+    fn asking(&self, _: usize) {}
+    fn answered(&self, _: usize) {}
+}
+
+/// An account that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Looked {
+    pub cloud: CloudId,
+    pub id: String,
+    pub name: String,
+    pub path: String,
+}
+
+/// Everything that was seen, sealed.
+pub struct Survey {
+    pub inventory: Inventory,
+    pub answers: Answers,
+    pub accounts: Vec<Looked>,
+    pub started: Timestamp,
+    /// The instant all rules take for "now".
+    pub taken_at: Timestamp,
+    pub journal: Journal,
+}
+
+/// Lists every wanted kind in every wanted scope. Fails only when no cloud has any account to look at.
+pub async fn list(
+    clouds: &[Arc<dyn Cloud>],
+    wanted: &Wanted,
+    calls: &Calls,
+    progress: &dyn Progress,
+) -> Result<Survey, CloudError> {
+    let started = calls.clock().wall();
+    let specs: Vec<&'static KindSpec> = clouds
+        .iter()
+        .flat_map(|cloud| cloud.kinds().iter().map(|kind| kind.spec()))
+        .filter(|spec| wants(wanted, spec))
+        .collect();
+    let mut builder = InventoryBuilder::new(&specs);
+    let mut looked = Vec::new();
+    let mut jobs: Vec<(Arc<dyn Kind>, Scope)> = Vec::new();
+    let mut regions_seen = BTreeSet::new();
+    let mut failed = None;
+    for cloud in clouds {
+        let universe = match cloud.universe().await {
+            Ok(universe) => universe,
+            Err(error) => {
+                failed.get_or_insert(error);
+                continue;
+            }
+        };
+        if universe.only_what_this_identity_sees {
+            builder.partial_universe(cloud.id());
+        }
+        for account in universe.accounts {
+            if !wanted.accounts.is_empty() && !wanted.accounts.contains(&account.id) {
+                builder.beyond(Scope::new(cloud.id(), &account.id, Scope::GLOBAL));
+                continue;
+            }
+            looked.push(Looked {
+                cloud: cloud.id(),
+                id: account.id.clone(),
+                name: account.name.clone(),
+                path: account.path.clone(),
+            });
+            plan(cloud.as_ref(), &account, wanted, &mut builder, &mut jobs, &mut regions_seen);
+        }
+    }
+    if looked.is_empty()
+        && let Some(error) = failed
+    {
+        return Err(error);
+    }
+    progress.planned(looked.len(), regions_seen.len(), jobs.len());
+    let work: Vec<_> = jobs
+        .into_iter()
+        .map(|(kind, scope)| {
+            let listing = builder.listing(kind.spec(), &scope);
+            let site = calls.site(&scope);
+            async move {
+                let mut listing = listing;
+                let outcome = kind.enumerate(&site, &mut listing).await;
+                (kind.spec(), scope, site.made(), outcome.map(|()| listing))
+            }
+        })
+        .collect();
+    let mut results = stream::iter(work).buffer_unordered(AT_ONCE);
+    while let Some((spec, scope, made, outcome)) = results.next().await {
+        let (status, resources) = match outcome {
+            Ok(listing) => {
+                let resources = listing.len() as u32;
+                builder.complete(listing, made);
+                (Status::Complete, resources)
+            }
+            Err(error) => {
+                let status = status(&error);
+                builder.mark(spec, &scope, status.clone(), made);
+                (status, 0)
+            }
+        };
+        progress.listed(spec.id, &scope, &status, resources);
+    }
+    drop(results);
+    looked.sort_by(|a, b| (a.cloud, &a.id).cmp(&(b.cloud, &b.id)));
+    Ok(Survey {
+        inventory: builder.build(),
+        answers: Answers::default(),
+        accounts: looked,
+        started,
+        taken_at: calls.clock().wall(),
+        journal: calls.journal(),
+    })
+}
+
+fn wants(wanted: &Wanted, spec: &KindSpec) -> bool {
+    wanted.kinds.as_ref().is_none_or(|kinds| kinds.contains(spec.id))
+}
+
+fn plan(
+    cloud: &dyn Cloud,
+    account: &Account,
+    wanted: &Wanted,
+    builder: &mut InventoryBuilder,
+    jobs: &mut Vec<(Arc<dyn Kind>, Scope)>,
+    regions_seen: &mut BTreeSet<String>,
+) {
+    let selected = |region: &String| wanted.regions.is_empty() || wanted.regions.contains(region);
+    for region in account.regions.iter().filter(|region| !selected(region)) {
+        builder.beyond(Scope::new(cloud.id(), &account.id, region));
+    }
+    for kind in cloud.kinds().iter().filter(|kind| wants(wanted, kind.spec())) {
+        let spec = kind.spec();
+        let regions: Vec<&str> = match spec.places {
+            Places::Account => vec![Scope::GLOBAL],
+            Places::Regions => account.regions.iter().filter(|region| selected(region)).map(String::as_str).collect(),
+        };
+        let regions = if regions.is_empty() { vec![Scope::GLOBAL] } else { regions };
+        for region in regions {
+            let scope = Scope::new(cloud.id(), &account.id, region);
+            if let Some(why) = &account.none {
+                builder.mark(spec, &scope, Status::None { why: why.clone() }, 0);
+            } else if let Some(why) = &account.blind {
+                builder.mark(spec, &scope, Status::Blind { why: why.clone() }, 0);
+            } else {
+                regions_seen.insert(region.to_owned());
+                jobs.push((Arc::clone(kind), scope));
+            }
+        }
+    }
+}
+
+fn status(error: &CloudError) -> Status {
+    match error.fault {
+        Fault::NotOffered => Status::None { why: error.cause() },
+        Fault::OutOfTime => Status::Blind { why: "out of time".to_owned() },
+        Fault::OutOfBudget => Status::Blind { why: "api budget".to_owned() },
+        _ => Status::Blind { why: error.cause() },
+    }
+}
+
+/// Puts the asks to the clouds, batched by kind and scope. An ask nobody answered is `Unseen`.
+pub async fn answer(
+    survey: &mut Survey,
+    clouds: &[Arc<dyn Cloud>],
+    asks: BTreeSet<Ask>,
+    calls: &Calls,
+    progress: &dyn Progress,
+) {
+    let kinds: BTreeMap<&str, &Arc<dyn Kind>> =
+        clouds.iter().flat_map(|cloud| cloud.kinds()).map(|kind| (kind.spec().id, kind)).collect();
+    progress.asking(asks.len());
+    let mut batches: BTreeMap<(&'static str, &Scope), Vec<Ask>> = BTreeMap::new();
+    for ask in asks {
+        if survey.inventory.has(ask.resource) {
+            let resource = survey.inventory.at(ask.resource);
+            batches.entry((resource.kind().id, resource.scope())).or_default().push(ask);
+        }
+    }
+    let inventory = &survey.inventory;
+    let work: Vec<_> = batches
+        .into_iter()
+        .map(|((id, scope), asks)| {
+            let kind = kinds.get(id).copied();
+            let site = calls.site(scope);
+            async move {
+                let outcome = match kind {
+                    Some(kind) => kind.answer(&site, inventory, &asks).await,
+                    None => Err(CloudError::new(Fault::NotOffered, "no provider", "")),
+                };
+                (asks, outcome)
+            }
+        })
+        .collect();
+    let mut results = stream::iter(work).buffer_unordered(AT_ONCE);
+    let mut answered = Vec::new();
+    while let Some((asks, outcome)) = results.next().await {
+        progress.answered(asks.len());
+        let (given, rest) = match outcome {
+            Ok(given) => (given, "not answered".to_owned()),
+            Err(error) => (Vec::new(), error.cause()),
+        };
+        let given: BTreeMap<Ask, Answer> = given.into_iter().collect();
+        for ask in asks {
+            let answer = given.get(&ask).cloned().unwrap_or_else(|| Answer::Unseen(rest.clone()));
+            answered.push((ask, answer));
+        }
+    }
+    drop(results);
+    for (ask, answer) in answered {
+        survey.answers.insert(ask, answer);
+    }
+    survey.journal = calls.journal();
+}

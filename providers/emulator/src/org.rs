@@ -1,0 +1,575 @@
+//! The organisation file: accounts, resources and what a sweep is expected to say about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use toml::Spanned;
+
+use crate::services;
+
+/// An organisation: what the emulator answers from.
+#[derive(Debug, Clone, Default)]
+pub struct Org {
+    /// The AWS organisation; without it there is no organisation and the accounts stand alone.
+    pub organization: Option<Organization>,
+    /// The accounts, in the file's order. The first one is the default without an organisation.
+    pub accounts: Vec<Account>,
+    /// The resources, in the file's order, before `count` is expanded.
+    pub resources: Vec<Resource>,
+}
+
+/// The `[organization]` table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Organization {
+    /// The organisation's id, `o-…`.
+    pub id: String,
+    /// The management account's id; calls with an access key that names no account are its.
+    pub management: String,
+    /// Member accounts that may call Organizations as the management account may.
+    #[serde(default)]
+    pub delegated: Vec<String>,
+}
+
+/// One `[[account]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Twelve digits.
+    pub id: String,
+    /// The account's name.
+    #[serde(default)]
+    pub name: String,
+    /// The path of the organisational unit, "/" being the root.
+    #[serde(default = "root")]
+    pub ou: String,
+    /// The enabled regions.
+    #[serde(default = "default_regions")]
+    pub regions: Vec<String>,
+    /// The role that other accounts may assume; without one nobody may.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// The external id that assuming the role takes.
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// ACTIVE, SUSPENDED or PENDING_CLOSURE.
+    #[serde(default = "active")]
+    pub status: String,
+    /// The owner's address; "<name>@example.com" by default.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// The account's tags in Organizations.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+fn root() -> String {
+    "/".to_owned()
+}
+
+fn default_regions() -> Vec<String> {
+    vec!["us-east-1".to_owned()]
+}
+
+fn active() -> String {
+    "ACTIVE".to_owned()
+}
+
+/// One `[[resource]]`.
+#[derive(Debug, Clone, Default)]
+pub struct Resource {
+    /// The kind's id, "aws.ec2-volume".
+    pub kind: String,
+    /// The owning account.
+    pub account: String,
+    /// The region it lives in.
+    pub region: String,
+    /// Its id, as the service spells it.
+    pub id: String,
+    /// When it was created: "-40d", "-3h" or RFC 3339.
+    pub created: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// How many copies to make.
+    pub count: Option<u32>,
+    /// Planted truth: detector to verdict. The emulator keeps it and does not read it.
+    pub expect: BTreeMap<String, String>,
+    /// The kind's own keys.
+    pub keys: Map<String, Value>,
+}
+
+/// One planted truth: what a detector must say about a resource.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Truth {
+    /// The resource's kind.
+    pub kind: String,
+    /// The resource's account.
+    pub account: String,
+    /// The resource's region.
+    pub region: String,
+    /// The resource's id, with copies counted out.
+    pub id: String,
+    /// The detector that is expected to have an opinion.
+    pub detector: String,
+    /// The opinion.
+    pub verdict: String,
+}
+
+/// Why an organisation file was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrgError {
+    /// The line, counted from one; zero when the mistake has no line.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl std::fmt::Display for OrgError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.line == 0 {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "line {}: {}", self.line, self.message)
+        }
+    }
+}
+
+impl std::error::Error for OrgError {}
+
+type Entry = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    organization: Option<Spanned<Organization>>,
+    #[serde(default)]
+    account: Vec<Spanned<Account>>,
+    #[serde(default)]
+    resource: Vec<Spanned<Entry>>,
+}
+
+/// The line of a byte offset, counted from one.
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()
+        .iter()
+        .take(offset)
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1
+}
+
+impl Org {
+    /// Reads an organisation file.
+    pub fn parse(text: &str) -> Result<Org, OrgError> {
+        let file: File = toml::from_str(text).map_err(|error| OrgError {
+            line: error.span().map_or(0, |span| line_of(text, span.start)),
+            message: error.message().to_owned(),
+        })?;
+        let at = |offset: usize, message: String| OrgError {
+            line: line_of(text, offset),
+            message,
+        };
+
+        let mut accounts = Vec::with_capacity(file.account.len());
+        let mut ids = BTreeSet::new();
+        for account in file.account {
+            let start = account.span().start;
+            let account = account.into_inner();
+            if !is_account_id(&account.id) {
+                return Err(at(
+                    start,
+                    format!("account id {:?} is not twelve digits", account.id),
+                ));
+            }
+            if !ids.insert(account.id.clone()) {
+                return Err(at(start, format!("account {} appears twice", account.id)));
+            }
+            if !matches!(
+                account.status.as_str(),
+                "ACTIVE" | "SUSPENDED" | "PENDING_CLOSURE"
+            ) {
+                return Err(at(
+                    start,
+                    format!(
+                        "account {}: status {:?} is none of ACTIVE, SUSPENDED, PENDING_CLOSURE",
+                        account.id, account.status
+                    ),
+                ));
+            }
+            if !account.ou.starts_with('/') {
+                return Err(at(
+                    start,
+                    format!(
+                        "account {}: ou {:?} does not start with \"/\"",
+                        account.id, account.ou
+                    ),
+                ));
+            }
+            accounts.push(account);
+        }
+        if accounts.is_empty() {
+            return Err(OrgError {
+                line: 0,
+                message: "there is no [[account]]".to_owned(),
+            });
+        }
+        let organization = match file.organization {
+            None => None,
+            Some(organization) => {
+                let start = organization.span().start;
+                let organization = organization.into_inner();
+                if !ids.contains(&organization.management) {
+                    return Err(at(
+                        start,
+                        format!(
+                            "management account {} has no [[account]]",
+                            organization.management
+                        ),
+                    ));
+                }
+                Some(organization)
+            }
+        };
+
+        let mut resources = Vec::with_capacity(file.resource.len());
+        for entry in file.resource {
+            let start = entry.span().start;
+            let resource = read_resource(entry.into_inner(), start, &accounts)
+                .map_err(|(offset, message)| at(offset, message))?;
+            resources.push(resource);
+        }
+        Ok(Org {
+            organization,
+            accounts,
+            resources,
+        })
+    }
+
+    /// The planted truth of every resource, copies counted out, in the file's order.
+    pub fn truth(&self) -> Vec<Truth> {
+        let mut all = Vec::new();
+        for resource in &self.resources {
+            for number in resource.numbers() {
+                for (detector, verdict) in &resource.expect {
+                    all.push(Truth {
+                        kind: resource.kind.clone(),
+                        account: resource.account.clone(),
+                        region: resource.region.clone(),
+                        id: resource.id_of(number),
+                        detector: detector.clone(),
+                        verdict: verdict.clone(),
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    /// The account that calls belong to when their access key names none.
+    pub(crate) fn default_account(&self) -> &str {
+        match &self.organization {
+            Some(organization) => &organization.management,
+            None => self
+                .accounts
+                .first()
+                .map_or("000000000000", |account| &account.id),
+        }
+    }
+}
+
+impl Resource {
+    /// The numbers of the copies; `None` alone when there is no `count`.
+    pub(crate) fn numbers(&self) -> Vec<Option<u32>> {
+        match self.count {
+            None => vec![None],
+            Some(count) => (1..=count).map(Some).collect(),
+        }
+    }
+
+    /// The id of one copy.
+    pub(crate) fn id_of(&self, number: Option<u32>) -> String {
+        match number {
+            None => self.id.clone(),
+            Some(_) if self.id.contains("{n}") => numbered(&self.id, number),
+            Some(n) => format!("{}{n:04}", self.id),
+        }
+    }
+}
+
+/// A text with "{n}" replaced by the copy's number, written as in the ids: four digits or more.
+pub(crate) fn numbered(text: &str, number: Option<u32>) -> String {
+    match number {
+        Some(n) if text.contains("{n}") => text.replace("{n}", &format!("{n:04}")),
+        _ => text.to_owned(),
+    }
+}
+
+pub(crate) fn is_account_id(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn read_resource(
+    entry: Entry,
+    start: usize,
+    accounts: &[Account],
+) -> Result<Resource, (usize, String)> {
+    let mut resource = Resource::default();
+    let mut own = Vec::new();
+    let (mut account, mut region, mut id, mut kind_at) = (None, None, None, start);
+    for (key, value) in entry {
+        let (key_at, value_at) = (key.span().start, value.span().start);
+        let (key, value) = (key.into_inner(), value.into_inner());
+        let text = |value: &toml::Value| match value {
+            toml::Value::String(text) => Ok(text.clone()),
+            toml::Value::Datetime(time) => Ok(time.to_string()),
+            _ => Err((value_at, format!("{key} is not a string"))),
+        };
+        match key.as_str() {
+            "kind" => {
+                resource.kind = text(&value)?;
+                kind_at = value_at;
+            }
+            "account" => account = Some((value_at, text(&value)?)),
+            "region" => region = Some(text(&value)?),
+            "id" => id = Some(text(&value)?),
+            "created" => {
+                resource.created = text(&value)?;
+                if parse_time(&resource.created, Timestamp::UNIX_EPOCH).is_none() {
+                    return Err((
+                        value_at,
+                        format!(
+                            "created = {:?} is neither like \"-40d\" nor RFC 3339",
+                            resource.created
+                        ),
+                    ));
+                }
+            }
+            "tags" => resource.tags = texts(&value, "tags").map_err(|error| (value_at, error))?,
+            "expect" => {
+                resource.expect = texts(&value, "expect").map_err(|error| (value_at, error))?;
+            }
+            "count" => {
+                let count = value
+                    .as_integer()
+                    .and_then(|count| u32::try_from(count).ok())
+                    .ok_or((value_at, "count is not a number of copies".to_owned()))?;
+                resource.count = Some(count);
+            }
+            _ => own.push((key_at, value_at, key, value)),
+        }
+    }
+    if resource.kind.is_empty() {
+        return Err((start, "a resource has no kind".to_owned()));
+    }
+    let Some(kind) = services::kind(&resource.kind) else {
+        return Err((kind_at, format!("unknown kind {:?}", resource.kind)));
+    };
+    for (key_at, value_at, key, value) in own {
+        let Some(spec) = kind.keys.iter().find(|spec| spec_name(spec) == key) else {
+            let known: Vec<&str> = kind.keys.iter().map(|spec| spec_name(spec)).collect();
+            return Err((
+                key_at,
+                format!(
+                    "{} has no key {key:?}; its keys are {}",
+                    kind.kind,
+                    known.join(", ")
+                ),
+            ));
+        };
+        let value = to_json(value);
+        check(spec, &value).map_err(|error| (value_at, format!("{key}: {error}")))?;
+        resource.keys.insert(key, value);
+    }
+    resource.id = id.ok_or((start, format!("a resource of {} has no id", resource.kind)))?;
+    resource.account = match account {
+        Some((offset, account)) => {
+            if !accounts.iter().any(|known| known.id == account) {
+                return Err((offset, format!("account {account} has no [[account]]")));
+            }
+            account
+        }
+        None if accounts.len() == 1 => accounts[0].id.clone(),
+        None => {
+            return Err((
+                start,
+                format!("resource {} names no account", resource.id),
+            ));
+        }
+    };
+    resource.region = region
+        .or_else(|| {
+            accounts
+                .iter()
+                .find(|known| known.id == resource.account)
+                .and_then(|known| known.regions.first().cloned())
+        })
+        .unwrap_or_default();
+    if resource.created.is_empty() {
+        "-100d".clone_into(&mut resource.created);
+    }
+    Ok(resource)
+}
+
+fn spec_name(spec: &str) -> &str {
+    spec.split(':').next().unwrap_or(spec)
+}
+
+/// Whether a value has the type that a key's spec, "name:type", asks for.
+fn check(spec: &str, value: &Value) -> Result<(), String> {
+    let wanted = spec.split_once(':').map_or("any", |(_, wanted)| wanted);
+    let good = match wanted {
+        "text" => value.is_string(),
+        "int" => value.is_i64(),
+        "number" => value.is_number(),
+        "bool" => value.is_boolean(),
+        "list" => {
+            value.is_string()
+                || value
+                    .as_array()
+                    .is_some_and(|items| items.iter().all(Value::is_string))
+        }
+        "time" => value
+            .as_str()
+            .is_some_and(|text| parse_time(text, Timestamp::UNIX_EPOCH).is_some()),
+        "table" => value.is_object(),
+        "tables" => value
+            .as_array()
+            .is_some_and(|items| items.iter().all(Value::is_object)),
+        _ => true,
+    };
+    if good {
+        Ok(())
+    } else {
+        Err(match wanted {
+            "int" => "a whole number is expected".to_owned(),
+            "list" => "a string or a list of strings is expected".to_owned(),
+            "time" => "a time like \"-40d\" or RFC 3339 is expected".to_owned(),
+            "tables" => "a list of tables is expected".to_owned(),
+            other => format!("a {other} is expected"),
+        })
+    }
+}
+
+fn texts(value: &toml::Value, name: &str) -> Result<BTreeMap<String, String>, String> {
+    let table = value
+        .as_table()
+        .ok_or_else(|| format!("{name} is not a table"))?;
+    table
+        .iter()
+        .map(|(key, value)| match value {
+            toml::Value::String(text) => Ok((key.clone(), text.clone())),
+            _ => Err(format!("{name}.{key} is not a string")),
+        })
+        .collect()
+}
+
+fn to_json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => Value::from(number),
+        toml::Value::Float(number) => Value::from(number),
+        toml::Value::Boolean(flag) => Value::Bool(flag),
+        toml::Value::Datetime(time) => Value::String(time.to_string()),
+        toml::Value::Array(items) => Value::Array(items.into_iter().map(to_json).collect()),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(k, v)| (k, to_json(v))).collect())
+        }
+    }
+}
+
+/// A time relative to `now` ("-40d", "+3h"; units s, m, h, d, w), an RFC 3339 time or a date.
+pub(crate) fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let sign = match text.as_bytes().first()? {
+        b'-' => -1,
+        b'+' => 1,
+        b'0' if text == "0" => return Some(now),
+        _ => {
+            if text.len() == 10 {
+                return format!("{text}T00:00:00Z").parse().ok();
+            }
+            return text.parse().ok();
+        }
+    };
+    let unit = text.chars().last()?;
+    let digits = text.get(1..text.len().checked_sub(unit.len_utf8())?)?;
+    let number: i64 = digits.parse().ok().filter(|number| *number >= 0)?;
+    let seconds: i64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    now.checked_add(SignedDuration::from_secs(
+        number.checked_mul(seconds)?.checked_mul(sign)?,
+    ))
+    .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "[[account]]\nid = \"111111111111\"\n";
+
+    fn error(text: &str) -> (usize, String) {
+        let error = Org::parse(text).unwrap_err();
+        (error.line, error.message)
+    }
+
+    #[test]
+    fn reads_defaults_and_copies() {
+        let org = Org::parse(&format!(
+            "{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"vol-0a\"\ncount = 2\nexpect = {{ d = \"found\" }}\n"
+        ))
+        .unwrap();
+        assert_eq!(org.resources[0].region, "us-east-1");
+        assert_eq!(org.resources[0].account, "111111111111");
+        let ids: Vec<String> = org.truth().into_iter().map(|truth| truth.id).collect();
+        assert_eq!(ids, ["vol-0a0001", "vol-0a0002"]);
+        assert_eq!(org.default_account(), "111111111111");
+    }
+
+    #[test]
+    fn mistakes_name_their_line() {
+        assert_eq!(error("a = 1\n").0, 1);
+        let (line, message) = error(&format!(
+            "{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\nsise = 3\n"
+        ));
+        assert_eq!(line, 6);
+        assert!(message.contains("no key \"sise\""), "{message}");
+        assert_eq!(
+            error(&format!("{HEAD}[[resource]]\nkind = \"aws.nothing\"\nid = \"v\"\n")).0,
+            4
+        );
+        let (line, message) = error(&format!(
+            "{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\nsize = \"big\"\n"
+        ));
+        assert_eq!((line, message.contains("whole number")), (6, true));
+        assert_eq!(error("[[account]]\nid = \"12\"\n").0, 1);
+        assert_eq!(error("[[account]]\nid = \"111111111111\"\nnme = \"x\"\n").0, 3);
+        assert_eq!(
+            error(&format!(
+                "{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\ncreated = \"soon\"\n"
+            ))
+            .0,
+            6
+        );
+        assert_eq!(error("").0, 0);
+    }
+
+    #[test]
+    fn times() {
+        let now: Timestamp = "2026-10-10T00:00:00Z".parse().unwrap();
+        let show = |text| parse_time(text, now).map(|time| time.to_string());
+        assert_eq!(show("-1d").unwrap(), "2026-10-09T00:00:00Z");
+        assert_eq!(show("+3h").unwrap(), "2026-10-10T03:00:00Z");
+        assert_eq!(show("2026-01-02").unwrap(), "2026-01-02T00:00:00Z");
+        for bad in ["", "-", "-d", "--1d", "-1é", "-9999999999999999999d", "tomorrow"] {
+            assert_eq!(show(bad), None, "{bad}");
+        }
+    }
+}

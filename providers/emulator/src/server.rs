@@ -1,0 +1,438 @@
+//! The HTTP server: connections, faults and the journal.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::cloud::Cloud;
+use crate::fault::{self, Armed, Fault, FaultKind};
+use crate::http::{Reply, WireError};
+use crate::org::{Org, Truth};
+use crate::render::{self, Rendered};
+use crate::request::{Parts, Request, recognise};
+use crate::services;
+
+/// How an emulator runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port on 127.0.0.1; zero takes a free one.
+    pub port: u16,
+    /// The moment that the organisation file's relative times are relative to.
+    pub now: Timestamp,
+    /// A cap on the size of pages, so that a few resources make many.
+    pub page: Option<usize>,
+    /// How long every call takes at least.
+    pub latency: Duration,
+    /// The faults, in the order in which they are tried.
+    pub faults: Vec<Fault>,
+}
+
+impl Options {
+    /// A free port, no cap, no latency and no faults.
+    pub fn new(now: Timestamp) -> Options {
+        Options {
+            port: 0,
+            now,
+            page: None,
+            latency: Duration::ZERO,
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Default for Options {
+    /// As [`Options::new`] with the clock's time.
+    fn default() -> Options {
+        Options::new(Timestamp::now())
+    }
+}
+
+/// One call in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The call's number, from one.
+    pub n: u64,
+    /// The calling account.
+    pub account: String,
+    /// The region the call was signed for.
+    pub region: String,
+    /// The service: the signing name, save that ELB v2 is "elasticloadbalancingv2".
+    pub service: String,
+    /// The operation.
+    pub action: String,
+    /// The IAM action that the operation needs.
+    pub permission: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The fault that hit the call.
+    pub fault: Option<String>,
+}
+
+struct State {
+    cloud: Cloud,
+    latency: Duration,
+    faults: Mutex<Vec<Armed>>,
+    journal: Mutex<Vec<Call>>,
+    calls: AtomicU64,
+}
+
+/// A running emulator. It stops when dropped.
+pub struct Emulator {
+    address: SocketAddr,
+    state: Arc<State>,
+    closing: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+impl Emulator {
+    /// Binds 127.0.0.1 and serves in a spawned task.
+    pub async fn start(org: Org, options: Options) -> std::io::Result<Emulator> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State {
+            cloud: Cloud::new(org, options.now, options.page),
+            latency: options.latency,
+            faults: Mutex::new(options.faults.into_iter().map(Armed::new).collect()),
+            journal: Mutex::new(Vec::new()),
+            calls: AtomicU64::new(0),
+        });
+        let (closing, closed) = watch::channel(false);
+        let server = tokio::spawn(accept(listener, Arc::clone(&state), closed));
+        Ok(Emulator {
+            address,
+            state,
+            closing,
+            server,
+        })
+    }
+
+    /// The endpoint, "http://127.0.0.1:<port>".
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The calls so far, in the order in which they were answered.
+    pub fn journal(&self) -> Vec<Call> {
+        lock(&self.state.journal).clone()
+    }
+
+    /// Empties the journal.
+    pub fn clear_journal(&self) {
+        lock(&self.state.journal).clear();
+    }
+
+    /// Replaces the faults, with counters from zero.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        *lock(&self.state.faults) = faults.into_iter().map(Armed::new).collect();
+    }
+
+    /// The planted truth of the organisation file.
+    pub fn truth(&self) -> Vec<Truth> {
+        self.state.cloud.org().truth()
+    }
+
+    /// Closes the listener and the connections.
+    pub async fn stop(mut self) {
+        let _ = self.closing.send(true);
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.closing.send(true);
+        self.server.abort();
+    }
+}
+
+// A panic while a lock is held leaves counters and a journal that are still true.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>, mut closed: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = closed.changed() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    tokio::spawn(connection(stream, Arc::clone(&state), closed.clone()));
+                }
+                // Out of file descriptors, most likely: closing connections will free some.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, state: Arc<State>, mut closed: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(answer(&state, request).await) }
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        _ = closed.changed() => {}
+        // A client that hangs up is no error of ours, and a cut is meant.
+        _ = serving => {}
+    }
+}
+
+const BODY_LIMIT: usize = 16 << 20;
+
+async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answer> {
+    let (head, body) = http.into_parts();
+    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+        return respond(plain(400, "the body could not be read"), false);
+    };
+    let body = body.to_bytes();
+    if let Some(control) = head.uri.path().strip_prefix("/__emulator/") {
+        return respond(operate(state, head.method.as_str(), control, &body), false);
+    }
+    let parts = Parts {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+        body: &body,
+    };
+    let recognised = recognise(&parts, state.cloud.org());
+    let n = state.calls.fetch_add(1, Ordering::Relaxed) + 1;
+    let mut struck = None;
+    let mut delay = state.latency;
+    let (request, mut rendered) = match recognised {
+        Err(wrong) => {
+            let rendered = render::error(&wrong.request, &wrong.error, n);
+            (wrong.request, rendered)
+        }
+        Ok(request) => {
+            let (late, kind) = fault::strike(&mut lock(&state.faults), &request);
+            delay = delay.saturating_add(Duration::from_millis(late));
+            struck = kind
+                .map(|kind| kind.to_string())
+                .or_else(|| (late > 0).then(|| "slow".to_owned()));
+            let rendered = perform(state, &request, kind, n);
+            if matches!(kind, Some(FaultKind::Cut)) {
+                record(state, n, &request, rendered.status, struck);
+                wait(delay).await;
+                return respond(rendered, true);
+            }
+            (request, rendered)
+        }
+    };
+    // HEAD answers carry headers alone; their length would promise a body.
+    if head.method == hyper::Method::HEAD {
+        rendered.body.clear();
+    }
+    record(state, n, &request, rendered.status, struck);
+    wait(delay).await;
+    respond(rendered, false)
+}
+
+async fn wait(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+fn record(state: &State, n: u64, request: &Request, status: u16, fault: Option<String>) {
+    lock(&state.journal).push(Call {
+        n,
+        account: request.account.clone(),
+        region: request.region.clone(),
+        service: request.service.clone(),
+        action: request.action.clone(),
+        permission: request.permission.clone(),
+        status,
+        fault,
+    });
+}
+
+/// The service's answer with the fault's doing.
+fn perform(state: &State, request: &Request, kind: Option<FaultKind>, n: u64) -> Rendered {
+    if let Some(error) = kind.and_then(|kind| fault::error(kind, request)) {
+        return render::error(request, &error, n);
+    }
+    match kind {
+        Some(FaultKind::Html) => Rendered {
+            status: 200,
+            content_type: "text/html".to_owned(),
+            headers: Vec::new(),
+            body: b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><p>Please sign in to the proxy.</p></body></html>\n".to_vec(),
+        },
+        Some(FaultKind::RepeatToken) => {
+            let mut request = request.clone();
+            request.forget_token();
+            let mut reply = handle(&state.cloud, &request);
+            if let Ok(Reply::Value(Value::Object(value))) = &mut reply {
+                render::repeat_token(&request, value);
+            }
+            finish(&request, reply, n)
+        }
+        Some(FaultKind::EmptyOk) => {
+            let mut reply = handle(&state.cloud, request);
+            if let Ok(Reply::Value(value)) = &mut reply {
+                render::empty(value, 0);
+            }
+            finish(request, reply, n)
+        }
+        Some(FaultKind::Malformed) => {
+            let mut rendered = finish(request, handle(&state.cloud, request), n);
+            rendered.body.truncate(rendered.body.len() / 2);
+            rendered
+        }
+        _ => finish(request, handle(&state.cloud, request), n),
+    }
+}
+
+fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
+    match services::service(&request.service) {
+        Some(service) => (service.handle)(cloud, request),
+        None => Err(services::invalid_action(request)),
+    }
+}
+
+fn finish(request: &Request, reply: Result<Reply, WireError>, n: u64) -> Rendered {
+    match reply {
+        Ok(Reply::Value(value)) => render::value(request, &value, n),
+        Ok(Reply::Raw {
+            status,
+            content_type,
+            headers,
+            body,
+        }) => Rendered {
+            status,
+            content_type,
+            headers,
+            body,
+        },
+        Err(error) => render::error(request, &error, n),
+    }
+}
+
+/// The emulator's own endpoints.
+fn operate(state: &State, method: &str, path: &str, body: &[u8]) -> Rendered {
+    let json = |value: Value| Rendered {
+        status: 200,
+        content_type: "application/json".to_owned(),
+        headers: Vec::new(),
+        body: value.to_string().into_bytes(),
+    };
+    match (method, path) {
+        ("GET", "journal") => match serde_json::to_value(&*lock(&state.journal)) {
+            Ok(calls) => json(calls),
+            Err(error) => plain(500, &error.to_string()),
+        },
+        ("GET", "truth") => match serde_json::to_value(state.cloud.org().truth()) {
+            Ok(truth) => json(truth),
+            Err(error) => plain(500, &error.to_string()),
+        },
+        ("POST", "faults") => match serde_json::from_slice::<Vec<Fault>>(body) {
+            Ok(faults) => {
+                *lock(&state.faults) = faults.into_iter().map(Armed::new).collect();
+                json(serde_json::json!({}))
+            }
+            Err(error) => plain(400, &error.to_string()),
+        },
+        ("POST", "reset") => {
+            lock(&state.journal).clear();
+            json(serde_json::json!({}))
+        }
+        _ => plain(404, "the endpoints are GET journal, GET truth, POST faults and POST reset"),
+    }
+}
+
+fn plain(status: u16, text: &str) -> Rendered {
+    Rendered {
+        status,
+        content_type: "text/plain".to_owned(),
+        headers: Vec::new(),
+        body: format!("{text}\n").into_bytes(),
+    }
+}
+
+fn respond(rendered: Rendered, cut: bool) -> Response<Answer> {
+    let mut body = Bytes::from(rendered.body);
+    let length = body.len();
+    if cut {
+        body.truncate(length / 2);
+    }
+    let mut response = Response::new(Answer {
+        left: (!body.is_empty()).then_some(body),
+        cut: cut.then(|| Box::pin(tokio::time::sleep(CUT_AFTER))),
+        length: length as u64,
+    });
+    *response.status_mut() =
+        StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    let own = [("content-type".to_owned(), rendered.content_type)];
+    for (name, value) in own.into_iter().chain(rendered.headers) {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value))
+            && !value.is_empty()
+        {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+/// A response body that can promise more than it gives.
+struct Answer {
+    left: Option<Bytes>,
+    cut: Option<Pin<Box<tokio::time::Sleep>>>,
+    length: u64,
+}
+
+/// The pause before a cut: without it hyper would drop the half that the client is to see.
+const CUT_AFTER: Duration = Duration::from_millis(20);
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if let Some(bytes) = self.left.take() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if let Some(pause) = &mut self.cut {
+            if pause.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            self.cut = None;
+            return Poll::Ready(Some(Err(std::io::Error::other("cut on purpose"))));
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_none() && self.cut.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}

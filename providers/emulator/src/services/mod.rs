@@ -41,6 +41,7 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
     ("aws.ec2-address", "nat"),
     ("aws.ec2-instance", "interfaces"),
     ("aws.ec2-instance", "volumes"),
+    ("aws.ec2-nat-gateway", "addresses"),
     ("aws.ec2-network-interface", "instance"),
     ("aws.ec2-volume", "attached"),
 ];
@@ -72,4 +73,23 @@ pub(crate) fn invalid_action(request: &Request) -> WireError {
             request.action
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_and_links_fit() {
+        let mut seen = std::collections::BTreeSet::new();
+        for kind in SERVICES.iter().flat_map(|service| service.kinds) {
+            assert!(seen.insert(kind.kind), "{} appears twice", kind.kind);
+        }
+        for (kind_id, key) in LINKS {
+            let found = kind(kind_id).unwrap();
+            assert!(found.keys.iter().any(|spec| spec.split(':').next() == Some(*key)));
+        }
+        let names: Vec<_> = SERVICES.iter().map(|service| service.name).collect();
+        assert!(names.is_sorted(), "{names:?}");
+    }
 }

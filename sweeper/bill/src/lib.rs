@@ -1,1 +1,3 @@
-//! .
+//! What things cost: the price book, and what the bill says.
+
+pub mod prices;

@@ -168,6 +168,12 @@ impl Cloud {
             .filter(move |item| item.kind == kind)
     }
 
+    /// The resources with an id, of whatever kind and wherever they are.
+    pub(crate) fn named(&self, id: &str) -> impl Iterator<Item = &Item> {
+        let positions = self.data.ids.get(id).into_iter().flatten();
+        positions.map(|at| &self.data.items[*at])
+    }
+
     /// The resources of a kind whose `key` names `id`, for the pairs in [`services::LINKS`].
     pub(crate) fn referring(&self, kind: &str, key: &str, id: &str) -> Vec<&Item> {
         self.data

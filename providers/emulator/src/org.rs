@@ -367,8 +367,10 @@ fn read_resource(
         return Err((kind_at, format!("unknown kind {:?}", resource.kind)));
     };
     for (key_at, value_at, key, value) in own {
-        let Some(spec) = kind.keys.iter().find(|spec| spec_name(spec) == key) else {
-            let known: Vec<&str> = kind.keys.iter().map(|spec| spec_name(spec)).collect();
+        let mut specs = kind.keys.iter().chain(services::COMMON);
+        let Some(spec) = specs.find(|spec| spec_name(spec) == key) else {
+            let specs = kind.keys.iter().chain(services::COMMON);
+            let known: Vec<&str> = specs.map(|spec| spec_name(spec)).collect();
             return Err((
                 key_at,
                 format!(

@@ -362,7 +362,7 @@ fn read(
         }
         Protocol::RestJson => {
             let path: Vec<String> = segments(parts.path);
-            let (action, labels) = routes::find(&request.service, parts.method, &path)
+            let (action, labels) = routes::find(&request.service, parts.method, &path, &query)
                 .ok_or_else(|| {
                     WireError::new(
                         404,

@@ -192,11 +192,13 @@ pub(crate) fn find(
     service: &str,
     method: &str,
     path: &[String],
+    query: &BTreeMap<String, String>,
 ) -> Option<(&'static str, BTreeMap<String, String>)> {
     let mut best: Option<(&'static str, BTreeMap<String, String>)> = None;
     for (_, _, template, action) in ROUTES
         .iter()
         .filter(|route| route.0 == service && route.1 == method)
+        .filter(|route| told_apart(route.3, query))
     {
         let Some(labels) = labels(template, path) else {
             continue;
@@ -210,6 +212,18 @@ pub(crate) fn find(
         }
     }
     best
+}
+
+/// Whether the query string is that of the action, for the actions that share a path with another.
+fn told_apart(action: &str, query: &BTreeMap<String, String>) -> bool {
+    let says = |name: &str, value: &str| query.get(name).is_some_and(|given| given == value);
+    match action {
+        "GetLayerVersionByArn" => says("find", "LayerVersion"),
+        "ListLayers" => !says("find", "LayerVersion"),
+        "GetProvisionedConcurrencyConfig" => !says("List", "ALL"),
+        "ListProvisionedConcurrencyConfigs" => says("List", "ALL"),
+        _ => true,
+    }
 }
 
 fn labels(template: &str, path: &[String]) -> Option<BTreeMap<String, String>> {

@@ -5,8 +5,22 @@ use crate::http::{Reply, WireError};
 use crate::request::Request;
 
 mod autoscaling;
+mod backup;
+mod batch;
+mod cloudwatch;
 mod ec2;
+mod ecr;
+mod ecs;
+mod eks;
+mod elb;
+mod imagebuilder;
+mod item;
+mod lambda;
+mod logs;
 mod organizations;
+mod rds;
+mod s3;
+mod ssm;
 mod sts;
 
 /// A resource kind that the organisation file may plant.
@@ -29,13 +43,31 @@ pub(crate) struct Service {
 #[rustfmt::skip]
 pub(crate) const SERVICES: &[Service] = &[
     Service { name: "autoscaling", kinds: autoscaling::KINDS, handle: autoscaling::handle },
+    Service { name: "backup", kinds: backup::KINDS, handle: backup::handle },
+    Service { name: "batch", kinds: batch::KINDS, handle: batch::handle },
     Service { name: "ec2", kinds: ec2::KINDS, handle: ec2::handle },
+    Service { name: "ecr", kinds: ecr::KINDS, handle: ecr::handle },
+    Service { name: "ecs", kinds: ecs::KINDS, handle: ecs::handle },
+    Service { name: "eks", kinds: eks::KINDS, handle: eks::handle },
+    Service { name: "elasticloadbalancing", kinds: elb::KINDS, handle: elb::handle_classic },
+    Service { name: "elasticloadbalancingv2", kinds: &[], handle: elb::handle_v2 },
+    Service { name: "imagebuilder", kinds: imagebuilder::KINDS, handle: imagebuilder::handle },
+    Service { name: "lambda", kinds: lambda::KINDS, handle: lambda::handle },
+    Service { name: "logs", kinds: logs::KINDS, handle: logs::handle },
+    Service { name: "monitoring", kinds: &[], handle: cloudwatch::handle },
     Service { name: "organizations", kinds: &[], handle: organizations::handle },
+    Service { name: "rds", kinds: rds::KINDS, handle: rds::handle },
+    Service { name: "s3", kinds: s3::KINDS, handle: s3::handle },
+    Service { name: "ssm", kinds: ssm::KINDS, handle: ssm::handle },
     Service { name: "sts", kinds: &[], handle: sts::handle },
 ];
 
+/// The keys that every kind has, written as in [`Kind::keys`]: what CloudWatch says of the resource.
+pub(crate) const COMMON: &[&str] = &["metrics:table", "metrics_gap:bool"];
+
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
 pub(crate) const LINKS: &[(&str, &str)] = &[
+    ("aws.backup-recovery-point", "vault"),
     ("aws.ec2-address", "instance"),
     ("aws.ec2-address", "interface"),
     ("aws.ec2-address", "nat"),
@@ -44,6 +76,11 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
     ("aws.ec2-nat-gateway", "addresses"),
     ("aws.ec2-network-interface", "instance"),
     ("aws.ec2-volume", "attached"),
+    ("aws.ecr-image", "repository"),
+    ("aws.eks-nodegroup", "cluster"),
+    ("aws.rds-instance", "cluster"),
+    ("aws.rds-instance", "replica_of"),
+    ("aws.s3-upload", "bucket"),
 ];
 
 pub(crate) fn kind(id: &str) -> Option<&'static Kind> {

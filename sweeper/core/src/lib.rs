@@ -25,4 +25,5 @@ pub mod inventory;
 pub mod kind;
 pub mod model;
 pub mod money;
+pub mod store;
 pub mod survey;

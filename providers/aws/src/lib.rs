@@ -1,1 +1,26 @@
-//! .
+//! AWS: accounts, regions and kinds, read through the official SDK and the core's one door.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `auth` | credentials, accounts, regions, clients |
+//! | `fault` | SDK errors by meaning |
+//! | `marks` | who manages a resource, by its tags |
+//! | `usage` | metrics, batched |
+//! | `kinds/` | one file a kind |
+//!
+//! SDK retries are off: the door retries.
+
+mod auth;
+mod fault;
+mod kinds;
+mod marks;
+mod usage;
+
+pub use auth::{Config, OrgConfig, connect};
+
+use sweeper_core::kind::KindSpec;
+
+/// The passports of every kind, without connecting to anything.
+pub fn specs() -> Vec<&'static KindSpec> {
+    kinds::SPECS.to_vec()
+}

@@ -164,10 +164,19 @@ pub trait Kind: Send + Sync {
 
     /// Answers questions about resources of this kind in the site's scope, batched as the cloud allows.
     /// Must give one answer an ask; an error speaks for all that were left.
-    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError>;
+    async fn answer(
+        &self,
+        _site: &Site,
+        _inventory: &Inventory,
+        _asks: &[Ask],
+    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        Ok(Vec::new())
+    }
 
     /// The list price of a month of this resource. Pure; used only where the bill is silent.
-    fn price(&self, resource: &Resource<'_>, prices: &dyn Prices) -> Cost;
+    fn price(&self, _resource: Resource<'_>, _prices: &dyn Prices) -> Cost {
+        Cost::unknown()
+    }
 }
 
 /// Unit prices by region and key, from a dated list.

@@ -1,0 +1,339 @@
+//! Credentials, accounts, regions and clients.
+
+use crate::{fault, kinds};
+use async_trait::async_trait;
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use sweeper_core::{
+    calls::{Calls, Pages, Site},
+    kind::{Account, Cloud, CloudError, Fault, Kind, Universe},
+    model::{CloudId, Scope},
+};
+
+/// What to look at, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Only these regions; empty for every region the account has enabled.
+    pub regions: BTreeSet<String>,
+    /// The whole organisation, by a role in each account; without it, the account of the credentials.
+    pub org: Option<OrgConfig>,
+    /// Address buckets by path rather than by host, as emulators need.
+    pub s3_path_style: bool,
+}
+
+/// How to enter the accounts of an organisation.
+#[derive(Clone, Debug)]
+pub struct OrgConfig {
+    /// The role's name in every account.
+    pub role: String,
+    pub external_id: Option<String>,
+    /// Only these accounts; empty for all active ones.
+    pub accounts: BTreeSet<String>,
+}
+
+/// Where credentials are looked for, in the SDK's order, for the message when there are none.
+pub const SOURCES: &str = "environment (AWS_ACCESS_KEY_ID), shared config and credentials files (AWS_PROFILE, SSO), \
+    web identity token, container credentials (ECS, EKS), instance metadata";
+
+/// Session policy of every assumed role: whatever the role may do, a survey only reads.
+const READ_ONLY: &str = concat!(
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Resource":"*","Action":["#,
+    r#""autoscaling:Describe*","backup:List*","batch:Describe*","cloudwatch:GetMetricData","ec2:Describe*","#,
+    r#""ecr:BatchGetImage","ecr:Describe*","ecr:GetLifecyclePolicy","ecr:GetRepositoryPolicy","ecr:List*","#,
+    r#""ecs:Describe*","ecs:List*","eks:Describe*","eks:List*","elasticloadbalancing:Describe*","#,
+    r#""imagebuilder:Get*","imagebuilder:List*","lambda:GetFunction","lambda:GetPolicy","lambda:List*","#,
+    r#""logs:Describe*","logs:List*","rds:Describe*","rds:List*","s3:GetBucket*","s3:GetLifecycleConfiguration","#,
+    r#""s3:List*","ssm:DescribeParameters","ssm:GetParameters","sts:GetCallerIdentity"]}]}"#
+);
+
+/// The account of the credentials: `GetCallerIdentity` needs no permission.
+const WHO: &str = "sts:GetCallerIdentity";
+const ASSUME: &str = "sts:AssumeRole";
+const REGIONS: &str = "ec2:DescribeRegions";
+const ACCOUNTS: &str = "organizations:ListAccounts";
+
+/// Used for the calls that belong to no region when the environment names none.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// AWS, connected: shared configuration, and clients made once a (service, account, region).
+pub(crate) struct Aws {
+    base: SdkConfig,
+    home_region: String,
+    s3_path_style: bool,
+    accounts: Mutex<BTreeMap<String, SdkConfig>>,
+    clients: Mutex<BTreeMap<ClientKey, Arc<dyn Any + Send + Sync>>>,
+}
+
+/// Service, account, region.
+type ClientKey = (&'static str, String, String);
+
+macro_rules! clients {
+    ($($name:ident: $sdk:ident),* $(,)?) => {
+        impl Aws {
+            $(
+                /// The client of a scope, made at its first use.
+                pub(crate) fn $name(&self, scope: &Scope) -> $sdk::Client {
+                    self.client(stringify!($name), scope, |config| $sdk::Client::new(config))
+                }
+            )*
+        }
+    };
+}
+
+clients! {
+    autoscaling: aws_sdk_autoscaling,
+    backup: aws_sdk_backup,
+    batch: aws_sdk_batch,
+    cloudwatch: aws_sdk_cloudwatch,
+    logs: aws_sdk_cloudwatchlogs,
+    ec2: aws_sdk_ec2,
+    ecr: aws_sdk_ecr,
+    ecs: aws_sdk_ecs,
+    eks: aws_sdk_eks,
+    elb: aws_sdk_elasticloadbalancing,
+    elbv2: aws_sdk_elasticloadbalancingv2,
+    imagebuilder: aws_sdk_imagebuilder,
+    lambda: aws_sdk_lambda,
+    organizations: aws_sdk_organizations,
+    rds: aws_sdk_rds,
+    ssm: aws_sdk_ssm,
+    sts: aws_sdk_sts,
+}
+
+impl Aws {
+    /// S3's client, which can address buckets by path.
+    pub(crate) fn s3(&self, scope: &Scope) -> aws_sdk_s3::Client {
+        let path_style = self.s3_path_style;
+        self.client("s3", scope, |config| {
+            aws_sdk_s3::Client::from_conf(
+                aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build(),
+            )
+        })
+    }
+
+    fn client<C: Clone + Send + Sync + 'static>(
+        &self,
+        service: &'static str,
+        scope: &Scope,
+        make: impl FnOnce(&SdkConfig) -> C,
+    ) -> C {
+        let region = if scope.region == Scope::GLOBAL { &self.home_region } else { &scope.region };
+        let key = (service, scope.account.clone(), region.clone());
+        if let Some(client) = lock(&self.clients).get(&key)
+            && let Some(client) = client.downcast_ref::<C>()
+        {
+            return client.clone();
+        }
+        let config = lock(&self.accounts).get(&scope.account).unwrap_or(&self.base).clone();
+        let client = make(&config.into_builder().region(Region::new(region.clone())).build());
+        lock(&self.clients).insert(key, Arc::new(client.clone()));
+        client
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// AWS as the core sees it.
+struct Provider {
+    aws: Arc<Aws>,
+    kinds: Vec<Arc<dyn Kind>>,
+    config: Config,
+    calls: Calls,
+}
+
+/// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
+pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
+    let base = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        // The door retries; a second retry loop under it would multiply.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .operation_attempt_timeout(Duration::from_secs(25))
+                .build(),
+        )
+        .load()
+        .await;
+    let home_region = base.region().map_or(DEFAULT_REGION, AsRef::as_ref).to_owned();
+    let aws = Arc::new(Aws {
+        s3_path_style: config.s3_path_style || base.endpoint_url().is_some(),
+        base,
+        home_region,
+        accounts: Mutex::default(),
+        clients: Mutex::default(),
+    });
+    let kinds = kinds::all(&aws);
+    Arc::new(Provider { aws, kinds, config, calls })
+}
+
+#[async_trait]
+impl Cloud for Provider {
+    fn id(&self) -> CloudId {
+        CloudId::Aws
+    }
+
+    fn kinds(&self) -> &[Arc<dyn Kind>] {
+        &self.kinds
+    }
+
+    async fn universe(&self) -> Result<Universe, CloudError> {
+        let home = self.who().await?;
+        let Some(org) = &self.config.org else {
+            let account = self.account(&home, String::new(), String::new()).await;
+            return Ok(Universe { accounts: vec![account], only_what_this_identity_sees: true });
+        };
+        self.organisation(&home, org).await
+    }
+}
+
+impl Provider {
+    fn site(&self, account: &str) -> Site {
+        self.calls.site(&Scope::new(CloudId::Aws, account, Scope::GLOBAL))
+    }
+
+    async fn who(&self) -> Result<String, CloudError> {
+        let site = self.site("caller");
+        let sts = self.aws.sts(site.scope());
+        let identity = fault::call(&site, WHO, || sts.get_caller_identity().send()).await.map_err(|mut error| {
+            if error.fault == Fault::Unauthenticated {
+                error.message = format!("{}; looked for: {SOURCES}", error.message);
+            }
+            error
+        })?;
+        identity
+            .account()
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| CloudError::new(Fault::Malformed, WHO, "the answer names no account"))
+    }
+
+    /// An account with its enabled regions; blind when those cannot be read and none were named.
+    async fn account(&self, id: &str, name: String, path: String) -> Account {
+        let site = self.site(id);
+        let ec2 = self.aws.ec2(site.scope());
+        let listed = fault::call(&site, REGIONS, || ec2.describe_regions().all_regions(false).send()).await;
+        let mut account = Account { id: id.to_owned(), name, path, regions: Vec::new(), blind: None, none: None };
+        match listed {
+            Ok(answer) => {
+                account.regions = answer
+                    .regions()
+                    .iter()
+                    .filter(|region| region.opt_in_status() != Some("not-opted-in"))
+                    .filter_map(|region| region.region_name().map(ToOwned::to_owned))
+                    .collect();
+                account.regions.sort();
+                account.regions.dedup();
+                if account.regions.is_empty() {
+                    account.blind = Some(format!("{} {REGIONS}", Fault::Malformed.word()));
+                }
+            }
+            Err(_) if !self.config.regions.is_empty() => {
+                account.regions = self.config.regions.iter().cloned().collect();
+            }
+            Err(error) => account.blind = Some(error.cause()),
+        }
+        account
+    }
+
+    async fn organisation(&self, home: &str, org: &OrgConfig) -> Result<Universe, CloudError> {
+        let site = self.site(home);
+        let client = self.aws.organizations(site.scope());
+        let mut pages = Pages::new(ACCOUNTS);
+        let mut members = Vec::new();
+        while let Some(token) = pages.next() {
+            let page = fault::call(&site, ACCOUNTS, || {
+                client.list_accounts().max_results(20).set_next_token(token.clone()).send()
+            })
+            .await?;
+            members.extend(page.accounts().iter().cloned());
+            pages.seen(page.next_token())?;
+        }
+        let mut accounts = Vec::new();
+        let work: Vec<_> = members.into_iter().map(|member| self.member(home, org, member)).collect();
+        // A few at a time: each is two or three short calls.
+        let mut results = futures_util::stream::StreamExt::buffer_unordered(futures_util::stream::iter(work), 32);
+        while let Some(account) = futures_util::stream::StreamExt::next(&mut results).await {
+            accounts.extend(account);
+        }
+        accounts.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(Universe { accounts, only_what_this_identity_sees: false })
+    }
+
+    async fn member(
+        &self,
+        home: &str,
+        org: &OrgConfig,
+        member: aws_sdk_organizations::types::Account,
+    ) -> Option<Account> {
+        let id = member.id()?.to_owned();
+        if !org.accounts.is_empty() && !org.accounts.contains(&id) {
+            return None;
+        }
+        let name = member.name().unwrap_or_default().to_owned();
+        let empty = Account {
+            id: id.clone(),
+            name: name.clone(),
+            path: String::new(),
+            regions: Vec::new(),
+            blind: None,
+            none: None,
+        };
+        let state = member.state().map_or("ACTIVE", |state| state.as_str());
+        if matches!(state, "SUSPENDED" | "CLOSED" | "PENDING_CLOSURE") {
+            return Some(Account { none: Some(format!("account is {}", state.to_lowercase())), ..empty });
+        }
+        if id != home
+            && let Err(error) = self.enter(&id, org).await
+        {
+            let why = format!("{} into role {}", error.cause(), org.role);
+            return Some(Account { blind: Some(why), ..empty });
+        }
+        Some(self.account(&id, name, String::new()).await)
+    }
+
+    /// Takes the role in an account, and keeps its configuration for the clients to come.
+    async fn enter(&self, id: &str, org: &OrgConfig) -> Result<(), CloudError> {
+        let mut role = AssumeRoleProvider::builder(format!("arn:aws:iam::{id}:role/{}", org.role))
+            .session_name("sweeper-survey")
+            .session_length(Duration::from_secs(3600))
+            .policy(READ_ONLY)
+            .region(Region::new(self.aws.home_region.clone()));
+        if let Some(external_id) = &org.external_id {
+            role = role.external_id(external_id);
+        }
+        let provider = role.configure(&self.aws.base).build().await;
+        let provider = SharedCredentialsProvider::new(provider);
+        let site = self.site(id);
+        // The first use of the role shows whether it can be taken.
+        site.read(ASSUME, || {
+            let provider = provider.clone();
+            async move {
+                use aws_credential_types::provider::ProvideCredentials as _;
+                provider.provide_credentials().await.map(|_| ()).map_err(|error| {
+                    let text = aws_smithy_types::error::display::DisplayErrorContext(&error).to_string();
+                    let fault = if text.contains("AccessDenied") {
+                        Fault::Denied
+                    } else if text.contains("Throttl") {
+                        Fault::Throttled
+                    } else {
+                        Fault::Transient
+                    };
+                    CloudError::new(fault, ASSUME, text.chars().take(300).collect::<String>())
+                })
+            }
+        })
+        .await?;
+        let config = self.aws.base.to_builder().credentials_provider(provider).build();
+        lock(&self.aws.accounts).insert(id.to_owned(), config);
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! Who manages a resource, by the marks that managers leave in tags.
+
+/// Tag keys (a trailing `*` is any rest) and what they say. The value is appended where it names something.
+/// Sources: the tagging pages of CloudFormation, EC2 Auto Scaling, EKS, AWS Backup, Data Lifecycle Manager,
+/// Elastic Beanstalk and Service Catalog, the AWS Load Balancer Controller and the EBS CSI driver.
+const MARKS: &[(&str, &str)] = &[
+    ("aws:cloudformation:stack-name", "CloudFormation stack"),
+    ("aws:autoscaling:groupName", "Auto Scaling group"),
+    ("aws:ec2:fleet-id", "EC2 Fleet"),
+    ("aws:ec2spot:fleet-request-id", "Spot Fleet"),
+    ("aws:batch:compute-environment", "Batch compute environment"),
+    ("aws:eks:cluster-name", "EKS cluster"),
+    ("eks:cluster-name", "EKS cluster"),
+    ("elbv2.k8s.aws/cluster", "Kubernetes load balancer controller of cluster"),
+    ("kubernetes.io/created-for/pvc/name", "Kubernetes claim"),
+    ("kubernetes.io/service-name", "Kubernetes service"),
+    ("kubernetes.io/cluster/*", "Kubernetes cluster"),
+    ("KubernetesCluster", "Kubernetes cluster"),
+    ("karpenter.sh/nodepool", "Karpenter node pool"),
+    ("aws:backup:source-resource", "AWS Backup"),
+    ("aws:dlm:lifecycle-policy-id", "Data Lifecycle Manager policy"),
+    ("dlm:managed", "Data Lifecycle Manager"),
+    ("elasticbeanstalk:environment-name", "Elastic Beanstalk environment"),
+    ("aws:servicecatalog:provisionedProductArn", "Service Catalog product"),
+    ("CreatedByEC2ImageBuilder", "EC2 Image Builder"),
+    ("Ec2ImageBuilderArn", "EC2 Image Builder pipeline"),
+    ("TerraformWorkspace", "Terraform workspace"),
+    ("terraform", "Terraform"),
+];
+
+/// `CloudFormation stack web`, or empty.
+pub(crate) fn managed_by(tags: &[(&str, &str)]) -> String {
+    for (mark, manager) in MARKS {
+        for (key, value) in tags {
+            if let Some(prefix) = mark.strip_suffix('*') {
+                if let Some(rest) = key.strip_prefix(prefix) {
+                    return format!("{manager} {rest}");
+                }
+            } else if key == mark {
+                return if value.is_empty() { (*manager).to_owned() } else { format!("{manager} {value}") };
+            }
+        }
+    }
+    String::new()
+}
+
+/// The value of the `Name` tag, or empty.
+pub(crate) fn name<'a>(tags: &[(&'a str, &'a str)]) -> &'a str {
+    tags.iter().find(|(key, _)| *key == "Name").map_or("", |(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_names_its_manager() {
+        assert_eq!(managed_by(&[("env", "dev"), ("aws:cloudformation:stack-name", "web")]), "CloudFormation stack web");
+        assert_eq!(managed_by(&[("kubernetes.io/cluster/blue", "owned")]), "Kubernetes cluster blue");
+        assert_eq!(managed_by(&[("owner", "x")]), "");
+    }
+}

@@ -94,17 +94,7 @@ impl Cloud {
                 }
             }
         }
-        Cloud {
-            data: Arc::new(Data {
-                org,
-                items,
-                index,
-                ids,
-                links,
-            }),
-            now,
-            page,
-        }
+        Cloud { data: Arc::new(Data { org, items, index, ids, links }), now, page }
     }
 
     pub(crate) fn org(&self) -> &Org {
@@ -131,13 +121,7 @@ impl Cloud {
     /// The resources of a kind in an account, of all regions, by region and then in the file's order.
     pub(crate) fn list_account(&self, account: &str, kind: &str) -> Vec<&Item> {
         self.regions(account, kind)
-            .map(|regions| {
-                regions
-                    .values()
-                    .flatten()
-                    .map(|at| &self.data.items[*at])
-                    .collect()
-            })
+            .map(|regions| regions.values().flatten().map(|at| &self.data.items[*at]).collect())
             .unwrap_or_default()
     }
 
@@ -148,17 +132,14 @@ impl Cloud {
     /// The resource of a kind with an id in the request's account and region.
     pub(crate) fn find(&self, request: &Request, kind: &str, id: &str) -> Option<&Item> {
         let positions = self.data.ids.get(id)?;
-        positions.iter().map(|at| &self.data.items[*at]).find(|item| {
-            item.kind == kind && item.account == request.account && item.region == request.region
-        })
+        positions
+            .iter()
+            .map(|at| &self.data.items[*at])
+            .find(|item| item.kind == kind && item.account == request.account && item.region == request.region)
     }
 
     /// The resources of a kind with an id, wherever they are. S3 names, for one, are global.
-    pub(crate) fn with_id<'a>(
-        &'a self,
-        kind: &'a str,
-        id: &str,
-    ) -> impl Iterator<Item = &'a Item> + use<'a> {
+    pub(crate) fn with_id<'a>(&'a self, kind: &'a str, id: &str) -> impl Iterator<Item = &'a Item> + use<'a> {
         self.data
             .ids
             .get(id)
@@ -209,10 +190,6 @@ impl Item {
         self.keys.get(key)?.as_i64()
     }
 
-    pub(crate) fn number(&self, key: &str) -> Option<f64> {
-        self.keys.get(key)?.as_f64()
-    }
-
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         self.keys.get(key)?.as_bool()
     }
@@ -237,10 +214,7 @@ impl Item {
 
     /// The tags as a list of objects with the given names for key and value.
     pub(crate) fn tag_list(&self, key_name: &str, value_name: &str) -> Value {
-        self.tags
-            .iter()
-            .map(|(key, value)| json!({ key_name: key, value_name: value }))
-            .collect()
+        self.tags.iter().map(|(key, value)| json!({ key_name: key, value_name: value })).collect()
     }
 
     /// The creation time, as renderers take times.
@@ -253,10 +227,7 @@ impl Item {
 pub(crate) fn texts(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(items)) => items
-            .iter()
-            .filter_map(|item| item.as_str().map(str::to_owned))
-            .collect(),
+        Some(Value::Array(items)) => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
         _ => Vec::new(),
     }
 }
@@ -264,16 +235,10 @@ pub(crate) fn texts(value: Option<&Value>) -> Vec<String> {
 fn numbered_value(value: &Value, number: Option<u32>) -> Value {
     match value {
         Value::String(text) => Value::String(numbered(text, number)),
-        Value::Array(items) => items
-            .iter()
-            .map(|item| numbered_value(item, number))
-            .collect(),
-        Value::Object(table) => Value::Object(
-            table
-                .iter()
-                .map(|(key, value)| (key.clone(), numbered_value(value, number)))
-                .collect(),
-        ),
+        Value::Array(items) => items.iter().map(|item| numbered_value(item, number)).collect(),
+        Value::Object(table) => {
+            Value::Object(table.iter().map(|(key, value)| (key.clone(), numbered_value(value, number))).collect())
+        }
         other => other.clone(),
     }
 }

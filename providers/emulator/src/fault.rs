@@ -124,9 +124,7 @@ impl TryFrom<Written> for Fault {
 
     fn try_from(written: Written) -> Result<Fault, String> {
         let kind = match (written.kind.as_str(), written.ms) {
-            ("slow", ms) => FaultKind::Slow {
-                ms: ms.ok_or("kind \"slow\" takes ms, a number of milliseconds")?,
-            },
+            ("slow", ms) => FaultKind::Slow { ms: ms.ok_or("kind \"slow\" takes ms, a number of milliseconds")? },
             (other, Some(_)) => return Err(format!("kind {other:?} takes no ms")),
             ("throttle", None) => FaultKind::Throttle,
             ("denied", None) => FaultKind::Denied,
@@ -200,12 +198,10 @@ pub fn parse_faults(text: &str) -> Result<Vec<Fault>, FaultError> {
         #[serde(default)]
         fault: Vec<Fault>,
     }
-    toml::from_str(text)
-        .map(|file: File| file.fault)
-        .map_err(|error| FaultError {
-            line: error.span().map_or(0, |span| line_of(text, span.start)),
-            message: error.message().to_owned(),
-        })
+    toml::from_str(text).map(|file: File| file.fault).map_err(|error| FaultError {
+        line: error.span().map_or(0, |span| line_of(text, span.start)),
+        message: error.message().to_owned(),
+    })
 }
 
 /// A fault with its counters.
@@ -217,11 +213,7 @@ pub(crate) struct Armed {
 
 impl Armed {
     pub(crate) fn new(fault: Fault) -> Armed {
-        Armed {
-            fault,
-            passed: 0,
-            fired: 0,
-        }
+        Armed { fault, passed: 0, fired: 0 }
     }
 }
 
@@ -269,12 +261,8 @@ pub(crate) fn error(kind: FaultKind, request: &Request) -> Option<WireError> {
             Protocol::Ec2 => WireError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
             Protocol::Query => WireError::new(400, "Throttling", "Rate exceeded"),
             Protocol::RestXml => WireError::new(503, "SlowDown", "Please reduce your request rate."),
-            Protocol::RestJson => {
-                WireError::new(429, "TooManyRequestsException", "Rate exceeded")
-            }
-            Protocol::Json(_) | Protocol::Cbor => {
-                WireError::new(400, "ThrottlingException", "Rate exceeded")
-            }
+            Protocol::RestJson => WireError::new(429, "TooManyRequestsException", "Rate exceeded"),
+            Protocol::Json(_) | Protocol::Cbor => WireError::new(400, "ThrottlingException", "Rate exceeded"),
         },
         FaultKind::Denied => denied(request),
         FaultKind::Error500 => {
@@ -294,11 +282,7 @@ pub(crate) fn error(kind: FaultKind, request: &Request) -> Option<WireError> {
                 Protocol::Json(_) => (400, "ExpiredTokenException"),
                 Protocol::RestJson => (403, "ExpiredTokenException"),
             };
-            WireError::new(
-                status,
-                code,
-                "The security token included in the request is expired",
-            )
+            WireError::new(status, code, "The security token included in the request is expired")
         }
         FaultKind::Slow { .. }
         | FaultKind::Cut
@@ -312,10 +296,7 @@ pub(crate) fn error(kind: FaultKind, request: &Request) -> Option<WireError> {
 /// The error of a caller that lacks the call's permission.
 pub(crate) fn denied(request: &Request) -> WireError {
     let who = if request.temporary {
-        format!(
-            "arn:aws:sts::{}:assumed-role/sweeper/sweeper",
-            request.account
-        )
+        format!("arn:aws:sts::{}:assumed-role/sweeper/sweeper", request.account)
     } else {
         format!("arn:aws:iam::{}:user/sweeper", request.account)
     };
@@ -329,9 +310,7 @@ pub(crate) fn denied(request: &Request) -> WireError {
             "UnauthorizedOperation",
             format!("You are not authorized to perform this operation. {message}"),
         ),
-        Protocol::Query | Protocol::RestXml | Protocol::Cbor => {
-            WireError::new(403, "AccessDenied", message)
-        }
+        Protocol::Query | Protocol::RestXml | Protocol::Cbor => WireError::new(403, "AccessDenied", message),
         Protocol::Json(_) => WireError::new(400, "AccessDeniedException", message),
         Protocol::RestJson => WireError::new(403, "AccessDeniedException", message),
     }
@@ -353,11 +332,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<Vec<Fault>>(&json).unwrap(), faults);
         assert!(parse_faults("[[fault]]\nkind = \"slow\"\n").is_err());
         assert!(parse_faults("[[fault]]\nkind = \"sulk\"\n").is_err());
-        assert_eq!(
-            parse_faults("[[fault]]\nkind = \"cut\"\nwhen = 1\n")
-                .unwrap_err()
-                .line,
-            3
-        );
+        assert_eq!(parse_faults("[[fault]]\nkind = \"cut\"\nwhen = 1\n").unwrap_err().line, 3);
     }
 }

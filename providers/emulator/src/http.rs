@@ -9,12 +9,7 @@ pub(crate) enum Reply {
     /// The operation's output, rendered in the protocol the request came in.
     Value(Value),
     /// An answer that no protocol renders: an object's bytes, a redirect, headers without a body.
-    Raw {
-        status: u16,
-        content_type: String,
-        headers: Vec<(String, String)>,
-        body: Vec<u8>,
-    },
+    Raw { status: u16, content_type: String, headers: Vec<(String, String)>, body: Vec<u8> },
 }
 
 /// An error, rendered in the protocol the request came in.
@@ -26,16 +21,8 @@ pub(crate) struct WireError {
 }
 
 impl WireError {
-    pub(crate) fn new(
-        status: u16,
-        code: impl Into<String>,
-        message: impl Into<String>,
-    ) -> WireError {
-        WireError {
-            status,
-            code: code.into(),
-            message: message.into(),
-        }
+    pub(crate) fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> WireError {
+        WireError { status, code: code.into(), message: message.into() }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use sweeper_emulator::{Emulator, Options, Org, parse_faults};
 
-const USAGE: &str = "usage: sweeper-emulator --org FILE [--port N] [--now RFC3339] [--page N] [--faults FILE] [--latency MS]";
+const USAGE: &str =
+    "usage: sweeper-emulator --org FILE [--port N] [--now RFC3339] [--page N] [--faults FILE] [--latency MS]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -28,9 +29,7 @@ async fn serve() -> Result<(), String> {
         if name == "--help" || name == "-h" {
             return writeln!(std::io::stdout(), "{USAGE}").map_err(|error| error.to_string());
         }
-        let given = arguments
-            .next()
-            .ok_or_else(|| format!("{name} takes a value\n{USAGE}"))?;
+        let given = arguments.next().ok_or_else(|| format!("{name} takes a value\n{USAGE}"))?;
         let bad = |what: &str| format!("{name} {given}: {what}");
         match name.as_str() {
             "--org" => org = Some(PathBuf::from(given)),
@@ -52,12 +51,8 @@ async fn serve() -> Result<(), String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(&path).map_err(|error| named(&error))?;
     let org = Org::parse(&text).map_err(|error| named(&error))?;
-    let emulator = Emulator::start(org, options)
-        .await
-        .map_err(|error| error.to_string())?;
+    let emulator = Emulator::start(org, options).await.map_err(|error| error.to_string())?;
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "{}", emulator.url())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| error.to_string())?;
+    writeln!(stdout, "{}", emulator.url()).and_then(|()| stdout.flush()).map_err(|error| error.to_string())?;
     std::future::pending().await
 }

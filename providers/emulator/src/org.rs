@@ -128,11 +128,7 @@ pub struct OrgError {
 
 impl std::fmt::Display for OrgError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.line == 0 {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "line {}: {}", self.line, self.message)
-        }
+        if self.line == 0 { f.write_str(&self.message) } else { write!(f, "line {}: {}", self.line, self.message) }
     }
 }
 
@@ -152,12 +148,7 @@ struct File {
 
 /// The line of a byte offset, counted from one.
 pub(crate) fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()
-        .iter()
-        .take(offset)
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1
+    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
 }
 
 impl Org {
@@ -167,10 +158,7 @@ impl Org {
             line: error.span().map_or(0, |span| line_of(text, span.start)),
             message: error.message().to_owned(),
         })?;
-        let at = |offset: usize, message: String| OrgError {
-            line: line_of(text, offset),
-            message,
-        };
+        let at = |offset: usize, message: String| OrgError { line: line_of(text, offset), message };
 
         let mut accounts = Vec::with_capacity(file.account.len());
         let mut ids = BTreeSet::new();
@@ -178,18 +166,12 @@ impl Org {
             let start = account.span().start;
             let account = account.into_inner();
             if !is_account_id(&account.id) {
-                return Err(at(
-                    start,
-                    format!("account id {:?} is not twelve digits", account.id),
-                ));
+                return Err(at(start, format!("account id {:?} is not twelve digits", account.id)));
             }
             if !ids.insert(account.id.clone()) {
                 return Err(at(start, format!("account {} appears twice", account.id)));
             }
-            if !matches!(
-                account.status.as_str(),
-                "ACTIVE" | "SUSPENDED" | "PENDING_CLOSURE"
-            ) {
+            if !matches!(account.status.as_str(), "ACTIVE" | "SUSPENDED" | "PENDING_CLOSURE") {
                 return Err(at(
                     start,
                     format!(
@@ -201,19 +183,13 @@ impl Org {
             if !account.ou.starts_with('/') {
                 return Err(at(
                     start,
-                    format!(
-                        "account {}: ou {:?} does not start with \"/\"",
-                        account.id, account.ou
-                    ),
+                    format!("account {}: ou {:?} does not start with \"/\"", account.id, account.ou),
                 ));
             }
             accounts.push(account);
         }
         if accounts.is_empty() {
-            return Err(OrgError {
-                line: 0,
-                message: "there is no [[account]]".to_owned(),
-            });
+            return Err(OrgError { line: 0, message: "there is no [[account]]".to_owned() });
         }
         let organization = match file.organization {
             None => None,
@@ -223,10 +199,7 @@ impl Org {
                 if !ids.contains(&organization.management) {
                     return Err(at(
                         start,
-                        format!(
-                            "management account {} has no [[account]]",
-                            organization.management
-                        ),
+                        format!("management account {} has no [[account]]", organization.management),
                     ));
                 }
                 Some(organization)
@@ -236,15 +209,11 @@ impl Org {
         let mut resources = Vec::with_capacity(file.resource.len());
         for entry in file.resource {
             let start = entry.span().start;
-            let resource = read_resource(entry.into_inner(), start, &accounts)
-                .map_err(|(offset, message)| at(offset, message))?;
+            let resource =
+                read_resource(entry.into_inner(), start, &accounts).map_err(|(offset, message)| at(offset, message))?;
             resources.push(resource);
         }
-        Ok(Org {
-            organization,
-            accounts,
-            resources,
-        })
+        Ok(Org { organization, accounts, resources })
     }
 
     /// The planted truth of every resource, copies counted out, in the file's order.
@@ -271,10 +240,7 @@ impl Org {
     pub(crate) fn default_account(&self) -> &str {
         match &self.organization {
             Some(organization) => &organization.management,
-            None => self
-                .accounts
-                .first()
-                .map_or("000000000000", |account| &account.id),
+            None => self.accounts.first().map_or("000000000000", |account| &account.id),
         }
     }
 }
@@ -310,11 +276,7 @@ pub(crate) fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn read_resource(
-    entry: Entry,
-    start: usize,
-    accounts: &[Account],
-) -> Result<Resource, (usize, String)> {
+fn read_resource(entry: Entry, start: usize, accounts: &[Account]) -> Result<Resource, (usize, String)> {
     let mut resource = Resource::default();
     let mut own = Vec::new();
     let (mut account, mut region, mut id, mut kind_at) = (None, None, None, start);
@@ -339,10 +301,7 @@ fn read_resource(
                 if parse_time(&resource.created, Timestamp::UNIX_EPOCH).is_none() {
                     return Err((
                         value_at,
-                        format!(
-                            "created = {:?} is neither like \"-40d\" nor RFC 3339",
-                            resource.created
-                        ),
+                        format!("created = {:?} is neither like \"-40d\" nor RFC 3339", resource.created),
                     ));
                 }
             }
@@ -371,14 +330,7 @@ fn read_resource(
         let Some(spec) = specs.find(|spec| spec_name(spec) == key) else {
             let specs = kind.keys.iter().chain(services::COMMON);
             let known: Vec<&str> = specs.map(|spec| spec_name(spec)).collect();
-            return Err((
-                key_at,
-                format!(
-                    "{} has no key {key:?}; its keys are {}",
-                    kind.kind,
-                    known.join(", ")
-                ),
-            ));
+            return Err((key_at, format!("{} has no key {key:?}; its keys are {}", kind.kind, known.join(", "))));
         };
         let value = to_json(value);
         check(spec, &value).map_err(|error| (value_at, format!("{key}: {error}")))?;
@@ -394,18 +346,12 @@ fn read_resource(
         }
         None if accounts.len() == 1 => accounts[0].id.clone(),
         None => {
-            return Err((
-                start,
-                format!("resource {} names no account", resource.id),
-            ));
+            return Err((start, format!("resource {} names no account", resource.id)));
         }
     };
     resource.region = region
         .or_else(|| {
-            accounts
-                .iter()
-                .find(|known| known.id == resource.account)
-                .and_then(|known| known.regions.first().cloned())
+            accounts.iter().find(|known| known.id == resource.account).and_then(|known| known.regions.first().cloned())
         })
         .unwrap_or_default();
     if resource.created.is_empty() {
@@ -426,19 +372,10 @@ fn check(spec: &str, value: &Value) -> Result<(), String> {
         "int" => value.is_i64(),
         "number" => value.is_number(),
         "bool" => value.is_boolean(),
-        "list" => {
-            value.is_string()
-                || value
-                    .as_array()
-                    .is_some_and(|items| items.iter().all(Value::is_string))
-        }
-        "time" => value
-            .as_str()
-            .is_some_and(|text| parse_time(text, Timestamp::UNIX_EPOCH).is_some()),
+        "list" => value.is_string() || value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+        "time" => value.as_str().is_some_and(|text| parse_time(text, Timestamp::UNIX_EPOCH).is_some()),
         "table" => value.is_object(),
-        "tables" => value
-            .as_array()
-            .is_some_and(|items| items.iter().all(Value::is_object)),
+        "tables" => value.as_array().is_some_and(|items| items.iter().all(Value::is_object)),
         _ => true,
     };
     if good {
@@ -455,9 +392,7 @@ fn check(spec: &str, value: &Value) -> Result<(), String> {
 }
 
 fn texts(value: &toml::Value, name: &str) -> Result<BTreeMap<String, String>, String> {
-    let table = value
-        .as_table()
-        .ok_or_else(|| format!("{name} is not a table"))?;
+    let table = value.as_table().ok_or_else(|| format!("{name} is not a table"))?;
     table
         .iter()
         .map(|(key, value)| match value {
@@ -475,9 +410,7 @@ fn to_json(value: toml::Value) -> Value {
         toml::Value::Boolean(flag) => Value::Bool(flag),
         toml::Value::Datetime(time) => Value::String(time.to_string()),
         toml::Value::Array(items) => Value::Array(items.into_iter().map(to_json).collect()),
-        toml::Value::Table(table) => {
-            Value::Object(table.into_iter().map(|(k, v)| (k, to_json(v))).collect())
-        }
+        toml::Value::Table(table) => Value::Object(table.into_iter().map(|(k, v)| (k, to_json(v))).collect()),
     }
 }
 
@@ -505,10 +438,7 @@ pub(crate) fn parse_time(text: &str, now: Timestamp) -> Option<Timestamp> {
         'w' => 604_800,
         _ => return None,
     };
-    now.checked_add(SignedDuration::from_secs(
-        number.checked_mul(seconds)?.checked_mul(sign)?,
-    ))
-    .ok()
+    now.checked_add(SignedDuration::from_secs(number.checked_mul(seconds)?.checked_mul(sign)?)).ok()
 }
 
 #[cfg(test)]
@@ -538,26 +468,17 @@ mod tests {
     #[test]
     fn mistakes_name_their_line() {
         assert_eq!(error("a = 1\n").0, 1);
-        let (line, message) = error(&format!(
-            "{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\nsise = 3\n"
-        ));
+        let (line, message) = error(&format!("{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\nsise = 3\n"));
         assert_eq!(line, 6);
         assert!(message.contains("no key \"sise\""), "{message}");
-        assert_eq!(
-            error(&format!("{HEAD}[[resource]]\nkind = \"aws.nothing\"\nid = \"v\"\n")).0,
-            4
-        );
-        let (line, message) = error(&format!(
-            "{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\nsize = \"big\"\n"
-        ));
+        assert_eq!(error(&format!("{HEAD}[[resource]]\nkind = \"aws.nothing\"\nid = \"v\"\n")).0, 4);
+        let (line, message) =
+            error(&format!("{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\nsize = \"big\"\n"));
         assert_eq!((line, message.contains("whole number")), (6, true));
         assert_eq!(error("[[account]]\nid = \"12\"\n").0, 1);
         assert_eq!(error("[[account]]\nid = \"111111111111\"\nnme = \"x\"\n").0, 3);
         assert_eq!(
-            error(&format!(
-                "{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\ncreated = \"soon\"\n"
-            ))
-            .0,
+            error(&format!("{HEAD}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\ncreated = \"soon\"\n")).0,
             6
         );
         assert_eq!(error("").0, 0);

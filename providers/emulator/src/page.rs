@@ -12,14 +12,11 @@ pub(crate) fn page<T: Clone>(
 ) -> Result<(Vec<T>, Option<String>), WireError> {
     let start = match token {
         None | Some("") => 0,
-        Some(token) => decode(token).ok_or_else(|| {
-            WireError::new(400, "InvalidNextToken", "The token provided is invalid.")
-        })?,
+        Some(token) => {
+            decode(token).ok_or_else(|| WireError::new(400, "InvalidNextToken", "The token provided is invalid."))?
+        }
     };
-    let size = request_max
-        .unwrap_or(usize::MAX)
-        .min(options_cap.unwrap_or(usize::MAX))
-        .max(1);
+    let size = request_max.unwrap_or(usize::MAX).min(options_cap.unwrap_or(usize::MAX)).max(1);
     let start = start.min(items.len());
     let end = start.saturating_add(size).min(items.len());
     let next = (end < items.len()).then(|| encode(end));
@@ -75,10 +72,7 @@ mod tests {
     #[test]
     fn unknown_tokens_are_refused() {
         for token in ["x", "eyJ", "5", "eyJ00000000000000000000000g", "eyJé"] {
-            assert_eq!(
-                page(&[1], None, Some(token), None).unwrap_err().code,
-                "InvalidNextToken"
-            );
+            assert_eq!(page(&[1], None, Some(token), None).unwrap_err().code, "InvalidNextToken");
         }
         let good = encode(7);
         let bad = good.replace(good.chars().last().unwrap(), "z");

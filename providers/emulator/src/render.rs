@@ -44,17 +44,8 @@ pub(crate) fn value(request: &Request, value: &Value, n: u64) -> Rendered {
         }
         Protocol::Query => {
             let mut xml = String::new();
-            let _ = write!(
-                xml,
-                "<{0}Response xmlns=\"{1}\"><{0}Result>",
-                request.action,
-                namespace(&request.service)
-            );
-            let lists = if request.service == "rds" {
-                Lists::Rds
-            } else {
-                Lists::Member
-            };
+            let _ = write!(xml, "<{0}Response xmlns=\"{1}\"><{0}Result>", request.action, namespace(&request.service));
+            let lists = if request.service == "rds" { Lists::Rds } else { Lists::Member };
             members(&mut xml, value, &lists);
             let _ = write!(
                 xml,
@@ -72,14 +63,8 @@ pub(crate) fn value(request: &Request, value: &Value, n: u64) -> Rendered {
             let _ = write!(xml, "</{root}>");
             ("application/xml".to_owned(), xml.into_bytes())
         }
-        Protocol::Json(version) => (
-            format!("application/x-amz-json-{version}"),
-            plain(value).to_string().into_bytes(),
-        ),
-        Protocol::RestJson => (
-            "application/json".to_owned(),
-            plain(value).to_string().into_bytes(),
-        ),
+        Protocol::Json(version) => (format!("application/x-amz-json-{version}"), plain(value).to_string().into_bytes()),
+        Protocol::RestJson => ("application/json".to_owned(), plain(value).to_string().into_bytes()),
         Protocol::Cbor => {
             headers.push(("smithy-protocol".to_owned(), "rpc-v2-cbor".to_owned()));
             let mut bytes = Vec::new();
@@ -87,23 +72,14 @@ pub(crate) fn value(request: &Request, value: &Value, n: u64) -> Rendered {
             ("application/cbor".to_owned(), bytes)
         }
     };
-    Rendered {
-        status: 200,
-        content_type,
-        headers,
-        body,
-    }
+    Rendered { status: 200, content_type, headers, body }
 }
 
 /// An error.
 pub(crate) fn error(request: &Request, error: &WireError, n: u64) -> Rendered {
     let id = request_id(n);
     let mut headers = vec![("x-amzn-requestid".to_owned(), id.clone())];
-    let side = if error.status >= 500 {
-        "Receiver"
-    } else {
-        "Sender"
-    };
+    let side = if error.status >= 500 { "Receiver" } else { "Sender" };
     let (code, message) = (escaped(&error.code), escaped(&error.message));
     let (content_type, body) = match request.protocol {
         Protocol::Ec2 => (
@@ -158,12 +134,7 @@ pub(crate) fn error(request: &Request, error: &WireError, n: u64) -> Rendered {
             ("application/cbor".to_owned(), bytes)
         }
     };
-    Rendered {
-        status: error.status,
-        content_type,
-        headers,
-        body,
-    }
+    Rendered { status: error.status, content_type, headers, body }
 }
 
 fn namespace(service: &str) -> &'static str {
@@ -355,11 +326,7 @@ fn escape(xml: &mut String, text: &str) {
 }
 
 fn as_time(object: &Map<String, Value>) -> Option<f64> {
-    if object.len() == 1 {
-        object.get("$time")?.as_f64()
-    } else {
-        None
-    }
+    if object.len() == 1 { object.get("$time")?.as_f64() } else { None }
 }
 
 fn xml_time(seconds: f64, lists: &Lists) -> String {
@@ -443,14 +410,14 @@ fn cbor_head(out: &mut Vec<u8>, major: u8, length: u64) {
     let bytes = length.to_be_bytes();
     match length {
         0..24 => out.push(major | bytes[7]),
-        24..0x100 => out.extend_from_slice(&[major | 24, bytes[7]]),
-        0x100..0x1_0000 => out.extend_from_slice(&[major | 25, bytes[6], bytes[7]]),
+        24..0x100 => out.extend_from_slice(&[major | 0x18, bytes[7]]),
+        0x100..0x1_0000 => out.extend_from_slice(&[major | 0x19, bytes[6], bytes[7]]),
         0x1_0000..0x1_0000_0000 => {
-            out.push(major | 26);
+            out.push(major | 0x1a);
             out.extend_from_slice(&bytes[4..]);
         }
         _ => {
-            out.push(major | 27);
+            out.push(major | 0x1b);
             out.extend_from_slice(&bytes);
         }
     }
@@ -485,11 +452,7 @@ pub(crate) fn repeat_token(request: &Request, output: &mut Map<String, Value>) {
     };
     for name in names {
         // Part numbers are numbers, all other tokens are opaque.
-        let token = if *name == "NextPartNumberMarker" {
-            json!(1)
-        } else {
-            json!("repeated")
-        };
+        let token = if *name == "NextPartNumberMarker" { json!(1) } else { json!("repeated") };
         output.insert((*name).to_owned(), token);
     }
     if request.service == "s3" && request.action != "ListBuckets" {
@@ -559,14 +522,8 @@ mod tests {
     #[test]
     fn query_xml() {
         let xml = text(&request(Protocol::Query, "sts", "X"), sample());
-        assert!(
-            xml.contains("<XResult><at>1970-01-01T00:00:01.5Z</at><list><member>1</member>"),
-            "{xml}"
-        );
-        let whole = text(
-            &request(Protocol::Query, "rds", "X"),
-            json!({ "DBInstances": [{ "t": { "$time": 2.0 } }] }),
-        );
+        assert!(xml.contains("<XResult><at>1970-01-01T00:00:01.5Z</at><list><member>1</member>"), "{xml}");
+        let whole = text(&request(Protocol::Query, "rds", "X"), json!({ "DBInstances": [{ "t": { "$time": 2.0 } }] }));
         assert!(
             whole.contains("<DBInstances><DBInstance><t>1970-01-01T00:00:02Z</t></DBInstance></DBInstances>"),
             "{whole}"
@@ -580,7 +537,9 @@ mod tests {
             json!({ "Grantee": { "@xsi:type": "a\"b", "ID": "x" }, "C": [1, 2] }),
         );
         assert!(
-            xml.ends_with("<C>1</C><C>2</C><Grantee xsi:type=\"a&quot;b\"><ID>x</ID></Grantee></ListAllMyBucketsResult>"),
+            xml.ends_with(
+                "<C>1</C><C>2</C><Grantee xsi:type=\"a&quot;b\"><ID>x</ID></Grantee></ListAllMyBucketsResult>"
+            ),
             "{xml}"
         );
     }
@@ -595,10 +554,7 @@ mod tests {
             let read: ciborium::Value = ciborium::from_reader(&body[..]).unwrap();
             let map = read.into_map().unwrap();
             assert_eq!(map[0].1, ciborium::Value::Float(1.0));
-            assert_eq!(
-                map[1].1,
-                ciborium::Value::Array(vec![ciborium::Value::Integer(number.into())])
-            );
+            assert_eq!(map[1].1, ciborium::Value::Array(vec![ciborium::Value::Integer(number.into())]));
         }
         let body = value(&request, &json!({ "t": { "$time": 5.0 } }), 1).body;
         assert_eq!(body[3], 0xc1);

@@ -88,18 +88,13 @@ impl Request {
                 match self.protocol {
                     Protocol::Ec2 => "InvalidParameterValue",
                     Protocol::RestXml => "InvalidArgument",
-                    Protocol::Query | Protocol::Json(_) | Protocol::RestJson | Protocol::Cbor => {
-                        "ValidationError"
-                    }
+                    Protocol::Query | Protocol::Json(_) | Protocol::RestJson | Protocol::Cbor => "ValidationError",
                 },
                 format!("Invalid value for the parameter {name}"),
             )
         };
         match &self.params {
-            Params::Flat(flat) => flat
-                .get(name)
-                .map(|text| text.parse().map_err(|_| bad()))
-                .transpose(),
+            Params::Flat(flat) => flat.get(name).map(|text| text.parse().map_err(|_| bad())).transpose(),
             Params::Json(body) => match body.get(name) {
                 None | Some(Value::Null) => Ok(None),
                 Some(Value::String(text)) => text.parse().map(Some).map_err(|_| bad()),
@@ -109,11 +104,7 @@ impl Request {
     }
 
     /// A maximum number of results within the operation's bounds; `None` if the request has none.
-    pub(crate) fn max(
-        &self,
-        name: &str,
-        bounds: std::ops::RangeInclusive<i64>,
-    ) -> Result<Option<usize>, WireError> {
+    pub(crate) fn max(&self, name: &str, bounds: std::ops::RangeInclusive<i64>) -> Result<Option<usize>, WireError> {
         match self.int(name)? {
             None => Ok(None),
             Some(value) if bounds.contains(&value) => Ok(usize::try_from(value).ok()),
@@ -191,14 +182,6 @@ impl Request {
         found
     }
 
-    /// The body of a JSON or CBOR request; null for the others.
-    pub(crate) fn body(&self) -> &Value {
-        match &self.params {
-            Params::Json(body) => body,
-            Params::Flat(_) => &Value::Null,
-        }
-    }
-
     /// Forgets the page token, whichever name it goes by.
     pub(crate) fn forget_token(&mut self) {
         for name in [
@@ -249,9 +232,7 @@ fn permission(service: &str, action: &str) -> String {
         ("s3", "GetPublicAccessBlock") => "GetBucketPublicAccessBlock",
         ("s3", "GetObjectLockConfiguration") => "GetBucketObjectLockConfiguration",
         ("s3", "ListBucketInventoryConfigurations") => "GetInventoryConfiguration",
-        ("s3", "ListBucketIntelligentTieringConfigurations") => {
-            "GetIntelligentTieringConfiguration"
-        }
+        ("s3", "ListBucketIntelligentTieringConfigurations") => "GetIntelligentTieringConfiguration",
         (_, other) => other,
     };
     format!("{prefix}:{action}")
@@ -261,34 +242,21 @@ fn permission(service: &str, action: &str) -> String {
 pub(crate) fn recognise(parts: &Parts<'_>, org: &Org) -> Result<Request, Box<Unrecognised>> {
     let query = form(parts.query.as_bytes());
     let credential = credential(parts, &query);
-    let target = parts
-        .headers
-        .get("x-amz-target")
-        .and_then(|value| value.to_str().ok());
-    let cbor = parts
-        .headers
-        .get("smithy-protocol")
-        .is_some_and(|value| value.as_bytes() == b"rpc-v2-cbor");
+    let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    let cbor = parts.headers.get("smithy-protocol").is_some_and(|value| value.as_bytes() == b"rpc-v2-cbor");
     let signed = credential.as_ref().map_or("", |found| found.service);
 
     let mut request = Request {
         service: signed.to_owned(),
         action: "Unknown".to_owned(),
         account: org.default_account().to_owned(),
-        region: credential
-            .as_ref()
-            .map_or("us-east-1", |found| found.region)
-            .to_owned(),
+        region: credential.as_ref().map_or("us-east-1", |found| found.region).to_owned(),
         permission: String::new(),
         temporary: false,
         protocol: if cbor {
             Protocol::Cbor
         } else if target.is_some() {
-            Protocol::Json(if content_type(parts).contains("1.0") {
-                "1.0"
-            } else {
-                "1.1"
-            })
+            Protocol::Json(if content_type(parts).contains("1.0") { "1.0" } else { "1.1" })
         } else {
             match signed {
                 "ec2" => Protocol::Ec2,
@@ -337,23 +305,18 @@ fn read(
     match request.protocol {
         Protocol::Cbor => {
             let action = parts.path.split_once("/operation/").map(|(_, action)| action);
-            request.action = action
-                .ok_or_else(|| malformed("The path is no RPC v2 path."))?
-                .to_owned();
+            action.ok_or_else(|| malformed("The path is no RPC v2 path."))?.clone_into(&mut request.action);
             let body = if parts.body.is_empty() {
                 Value::Object(Map::new())
             } else {
-                ciborium::from_reader(parts.body)
-                    .map(from_cbor)
-                    .map_err(|_| malformed("The body is no CBOR."))?
+                ciborium::from_reader(parts.body).map(from_cbor).map_err(|_| malformed("The body is no CBOR."))?
             };
             request.params = Params::Json(body);
         }
         Protocol::Json(_) => {
             let target = target.unwrap_or_default();
-            let (prefix, action) = target
-                .rsplit_once('.')
-                .ok_or_else(|| malformed("The target names no operation."))?;
+            let (prefix, action) =
+                target.rsplit_once('.').ok_or_else(|| malformed("The target names no operation."))?;
             action.clone_into(&mut request.action);
             if request.service.is_empty() {
                 target_service(prefix).clone_into(&mut request.service);
@@ -362,18 +325,16 @@ fn read(
         }
         Protocol::RestJson => {
             let path: Vec<String> = segments(parts.path);
-            let (action, labels) = routes::find(&request.service, parts.method, &path, &query)
-                .ok_or_else(|| {
-                    WireError::new(
-                        404,
-                        "UnknownOperationException",
-                        format!("{} {} is no known operation.", parts.method, parts.path),
-                    )
-                })?;
+            let (action, labels) = routes::find(&request.service, parts.method, &path, &query).ok_or_else(|| {
+                WireError::new(
+                    404,
+                    "UnknownOperationException",
+                    format!("{} {} is no known operation.", parts.method, parts.path),
+                )
+            })?;
             action.clone_into(&mut request.action);
-            let mut body = match json_body(parts.body)? {
-                Value::Object(body) => body,
-                _ => return Err(malformed("The body is no JSON object.")),
+            let Value::Object(mut body) = json_body(parts.body)? else {
+                return Err(malformed("The body is no JSON object."));
             };
             for (name, value) in query.into_iter().chain(labels) {
                 body.insert(name, Value::String(value));
@@ -383,14 +344,13 @@ fn read(
         Protocol::RestXml => {
             let path = parts.path.trim_start_matches('/');
             let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-            let action = routes::s3(parts.method, !bucket.is_empty(), !key.is_empty(), &query)
-                .ok_or_else(|| {
-                    WireError::new(
-                        501,
-                        "NotImplemented",
-                        "A header or query you provided implies functionality that is not implemented.",
-                    )
-                })?;
+            let action = routes::s3(parts.method, !bucket.is_empty(), !key.is_empty(), &query).ok_or_else(|| {
+                WireError::new(
+                    501,
+                    "NotImplemented",
+                    "A header or query you provided implies functionality that is not implemented.",
+                )
+            })?;
             action.clone_into(&mut request.action);
             let mut flat = query;
             if !bucket.is_empty() {
@@ -405,11 +365,7 @@ fn read(
             let mut flat = query;
             flat.extend(form(parts.body));
             request.action = flat.remove("Action").ok_or_else(|| {
-                WireError::new(
-                    400,
-                    "MissingAction",
-                    "The request must contain the parameter Action.",
-                )
+                WireError::new(400, "MissingAction", "The request must contain the parameter Action.")
             })?;
             let version = flat.remove("Version").unwrap_or_default();
             if request.service.is_empty() {
@@ -427,46 +383,31 @@ fn read(
 /// What AWS refuses before any service sees the request.
 fn refuse(request: &Request, org: &Org) -> Option<WireError> {
     let invalid = || match request.protocol {
-        Protocol::Ec2 => WireError::new(
-            401,
-            "AuthFailure",
-            "AWS was not able to validate the provided access credentials",
-        ),
+        Protocol::Ec2 => {
+            WireError::new(401, "AuthFailure", "AWS was not able to validate the provided access credentials")
+        }
         Protocol::RestXml => WireError::new(
             403,
             "InvalidAccessKeyId",
             "The AWS Access Key Id you provided does not exist in our records.",
         ),
-        Protocol::Query | Protocol::Cbor => WireError::new(
-            403,
-            "InvalidClientTokenId",
-            "The security token included in the request is invalid.",
-        ),
-        Protocol::Json(_) => WireError::new(
-            400,
-            "UnrecognizedClientException",
-            "The security token included in the request is invalid.",
-        ),
-        Protocol::RestJson => WireError::new(
-            403,
-            "UnrecognizedClientException",
-            "The security token included in the request is invalid.",
-        ),
+        Protocol::Query | Protocol::Cbor => {
+            WireError::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
+        }
+        Protocol::Json(_) => {
+            WireError::new(400, "UnrecognizedClientException", "The security token included in the request is invalid.")
+        }
+        Protocol::RestJson => {
+            WireError::new(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
+        }
     };
-    let Some(account) = org
-        .accounts
-        .iter()
-        .find(|known| known.id == request.account)
-    else {
+    let Some(account) = org.accounts.iter().find(|known| known.id == request.account) else {
         return Some(invalid());
     };
     if account.status != "ACTIVE" {
         return Some(invalid());
     }
-    let global = matches!(
-        request.service.as_str(),
-        "sts" | "s3" | "organizations" | "iam"
-    );
+    let global = matches!(request.service.as_str(), "sts" | "s3" | "organizations" | "iam");
     if !global && !account.regions.contains(&request.region) {
         return Some(invalid());
     }
@@ -488,10 +429,7 @@ struct Credential<'a> {
 }
 
 /// The credential scope "AKID/date/region/service/aws4_request" of the header or of a presigned URL.
-fn credential<'a>(
-    parts: &'a Parts<'_>,
-    query: &'a BTreeMap<String, String>,
-) -> Option<Credential<'a>> {
+fn credential<'a>(parts: &'a Parts<'_>, query: &'a BTreeMap<String, String>) -> Option<Credential<'a>> {
     let header = parts
         .headers
         .get("authorization")
@@ -508,28 +446,18 @@ fn credential<'a>(
         .find_map(|prefix| key.strip_prefix(prefix))
         .and_then(|rest| rest.get(..12))
         .filter(|account| is_account_id(account));
-    Some(Credential {
-        key,
-        account,
-        region,
-        service,
-    })
+    Some(Credential { key, account, region, service })
 }
 
 fn content_type<'a>(parts: &'a Parts<'_>) -> &'a str {
-    parts
-        .headers
-        .get("content-type")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+    parts.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn json_body(body: &[u8]) -> Result<Value, WireError> {
     if body.is_empty() {
         return Ok(Value::Object(Map::new()));
     }
-    serde_json::from_slice(body)
-        .map_err(|_| WireError::new(400, "SerializationException", "The body is no JSON."))
+    serde_json::from_slice(body).map_err(|_| WireError::new(400, "SerializationException", "The body is no JSON."))
 }
 
 fn target_service(prefix: &str) -> &'static str {
@@ -559,10 +487,7 @@ fn version_service(version: &str) -> &'static str {
 
 /// The decoded segments of a path; an encoded slash does not separate.
 fn segments(path: &str) -> Vec<String> {
-    path.split('/')
-        .filter(|part| !part.is_empty())
-        .map(|part| decode(part.as_bytes(), false))
-        .collect()
+    path.split('/').filter(|part| !part.is_empty()).map(|part| decode(part.as_bytes(), false)).collect()
 }
 
 /// A form body or query string. Of a name that appears twice the last value stays.
@@ -609,10 +534,7 @@ fn from_cbor(value: ciborium::Value) -> Value {
         ciborium::Value::Tag(_, inner) => from_cbor(*inner),
         ciborium::Value::Array(items) => items.into_iter().map(from_cbor).collect(),
         ciborium::Value::Map(pairs) => Value::Object(
-            pairs
-                .into_iter()
-                .filter_map(|(key, value)| Some((key.into_text().ok()?, from_cbor(value))))
-                .collect(),
+            pairs.into_iter().filter_map(|(key, value)| Some((key.into_text().ok()?, from_cbor(value)))).collect(),
         ),
         _ => Value::Null,
     }
@@ -623,34 +545,16 @@ mod tests {
     use super::*;
 
     fn org() -> Org {
-        Org::parse("[[account]]\nid = \"111111111111\"\n[[account]]\nid = \"222222222222\"\n")
-            .unwrap()
+        Org::parse("[[account]]\nid = \"111111111111\"\n[[account]]\nid = \"222222222222\"\n").unwrap()
     }
 
-    fn ask(
-        method: &str,
-        path: &str,
-        query: &str,
-        scope: &str,
-        body: &str,
-    ) -> Result<Request, Box<Unrecognised>> {
+    fn ask(method: &str, path: &str, query: &str, scope: &str, body: &str) -> Result<Request, Box<Unrecognised>> {
         let mut headers = HeaderMap::new();
         headers.insert(
             "authorization",
-            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0")
-                .parse()
-                .unwrap(),
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0").parse().unwrap(),
         );
-        recognise(
-            &Parts {
-                method,
-                path,
-                query,
-                headers: &headers,
-                body: body.as_bytes(),
-            },
-            &org(),
-        )
+        recognise(&Parts { method, path, query, headers: &headers, body: body.as_bytes() }, &org())
     }
 
     #[test]
@@ -667,23 +571,15 @@ mod tests {
         assert_eq!(request.account, "222222222222");
         assert_eq!(request.permission, "ec2:DescribeVolumes");
         assert_eq!(request.list("VolumeId"), ["a", "b+c"]);
-        assert_eq!(
-            request.filters(),
-            [("tag:x".to_owned(), vec!["y z".to_owned()])]
-        );
+        assert_eq!(request.filters(), [("tag:x".to_owned(), vec!["y z".to_owned()])]);
         assert!(request.temporary);
     }
 
     #[test]
     fn an_unknown_account_is_refused() {
-        let wrong = ask(
-            "POST",
-            "/",
-            "",
-            "AKIA999999999999/20260101/us-east-1/ec2/aws4_request",
-            "Action=DescribeVolumes",
-        )
-        .unwrap_err();
+        let wrong =
+            ask("POST", "/", "", "AKIA999999999999/20260101/us-east-1/ec2/aws4_request", "Action=DescribeVolumes")
+                .unwrap_err();
         assert_eq!(wrong.error.code, "AuthFailure");
         assert_eq!(wrong.request.action, "DescribeVolumes");
     }

@@ -195,19 +195,14 @@ pub(crate) fn find(
     query: &BTreeMap<String, String>,
 ) -> Option<(&'static str, BTreeMap<String, String>)> {
     let mut best: Option<(&'static str, BTreeMap<String, String>)> = None;
-    for (_, _, template, action) in ROUTES
-        .iter()
-        .filter(|route| route.0 == service && route.1 == method)
-        .filter(|route| told_apart(route.3, query))
+    for (_, _, template, action) in
+        ROUTES.iter().filter(|route| route.0 == service && route.1 == method).filter(|route| told_apart(route.3, query))
     {
         let Some(labels) = labels(template, path) else {
             continue;
         };
         // A literal segment is a better match than a label: "/functions/versions" is no function.
-        if best
-            .as_ref()
-            .is_none_or(|(_, known)| labels.len() < known.len())
-        {
+        if best.as_ref().is_none_or(|(_, known)| labels.len() < known.len()) {
             best = Some((action, labels));
         }
     }
@@ -245,12 +240,7 @@ fn labels(template: &str, path: &[String]) -> Option<BTreeMap<String, String>> {
 }
 
 /// The S3 action of a path-style request.
-pub(crate) fn s3(
-    method: &str,
-    bucket: bool,
-    key: bool,
-    query: &BTreeMap<String, String>,
-) -> Option<&'static str> {
+pub(crate) fn s3(method: &str, bucket: bool, key: bool, query: &BTreeMap<String, String>) -> Option<&'static str> {
     let has = |name: &str| query.contains_key(name);
     Some(match (method, bucket, key) {
         ("GET", false, _) => "ListBuckets",
@@ -277,10 +267,7 @@ pub(crate) fn s3(
             if query.get("list-type").map(String::as_str) == Some("2") {
                 return Some("ListObjectsV2");
             }
-            BUCKET
-                .iter()
-                .find(|(name, _)| has(name))
-                .map_or("ListObjects", |(_, action)| action)
+            BUCKET.iter().find(|(name, _)| has(name)).map_or("ListObjects", |(_, action)| action)
         }
         _ => return None,
     })
@@ -309,4 +296,3 @@ const BUCKET: &[(&str, &str)] = &[
     ("versions", "ListObjectVersions"),
     ("website", "GetBucketWebsite"),
 ];
-

@@ -47,13 +47,7 @@ pub struct Options {
 impl Options {
     /// A free port, no cap, no latency and no faults.
     pub fn new(now: Timestamp) -> Options {
-        Options {
-            port: 0,
-            now,
-            page: None,
-            latency: Duration::ZERO,
-            faults: Vec::new(),
-        }
+        Options { port: 0, now, page: None, latency: Duration::ZERO, faults: Vec::new() }
     }
 }
 
@@ -115,12 +109,7 @@ impl Emulator {
         });
         let (closing, closed) = watch::channel(false);
         let server = tokio::spawn(accept(listener, Arc::clone(&state), closed));
-        Ok(Emulator {
-            address,
-            state,
-            closing,
-            server,
-        })
+        Ok(Emulator { address, state, closing, server })
     }
 
     /// The endpoint, "http://127.0.0.1:<port>".
@@ -228,9 +217,7 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
         Ok(request) => {
             let (late, kind) = fault::strike(&mut lock(&state.faults), &request);
             delay = delay.saturating_add(Duration::from_millis(late));
-            struck = kind
-                .map(|kind| kind.to_string())
-                .or_else(|| (late > 0).then(|| "slow".to_owned()));
+            struck = kind.map(|kind| kind.to_string()).or_else(|| (late > 0).then(|| "slow".to_owned()));
             let rendered = perform(state, &request, kind, n);
             if matches!(kind, Some(FaultKind::Cut)) {
                 record(state, n, &request, rendered.status, struck);
@@ -315,17 +302,7 @@ fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
 fn finish(request: &Request, reply: Result<Reply, WireError>, n: u64) -> Rendered {
     match reply {
         Ok(Reply::Value(value)) => render::value(request, &value, n),
-        Ok(Reply::Raw {
-            status,
-            content_type,
-            headers,
-            body,
-        }) => Rendered {
-            status,
-            content_type,
-            headers,
-            body,
-        },
+        Ok(Reply::Raw { status, content_type, headers, body }) => Rendered { status, content_type, headers, body },
         Err(error) => render::error(request, &error, n),
     }
 }
@@ -382,8 +359,7 @@ fn respond(rendered: Rendered, cut: bool) -> Response<Answer> {
         cut: cut.then(|| Box::pin(tokio::time::sleep(CUT_AFTER))),
         length: length as u64,
     });
-    *response.status_mut() =
-        StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     let own = [("content-type".to_owned(), rendered.content_type)];
     for (name, value) in own.into_iter().chain(rendered.headers) {
@@ -434,5 +410,42 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn ask(emulator: &Emulator) -> String {
+        let mut stream = TcpStream::connect(emulator.address).await.unwrap();
+        let body = "Action=GetCallerIdentity&Version=2011-06-15";
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKIA111111111111T/1/us-east-1/sts/aws4_request\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn serves_until_stopped() {
+        let org = Org::parse("[[account]]\nid = \"111111111111\"\n").unwrap();
+        let emulator = Emulator::start(org, Options::default()).await.unwrap();
+        assert!(ask(&emulator).await.contains("<Account>111111111111</Account>"));
+        emulator.set_faults(vec![Fault::new(FaultKind::Denied)]);
+        assert!(ask(&emulator).await.starts_with("HTTP/1.1 403"));
+        let calls: Vec<(u64, u16, Option<String>)> =
+            emulator.journal().into_iter().map(|call| (call.n, call.status, call.fault)).collect();
+        assert_eq!(calls, [(1, 200, None), (2, 403, Some("denied".to_owned()))]);
+        emulator.clear_journal();
+        assert!(emulator.journal().is_empty());
+        let address = emulator.address;
+        emulator.stop().await;
+        assert!(TcpStream::connect(address).await.is_err());
     }
 }

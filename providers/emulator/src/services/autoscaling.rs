@@ -34,21 +34,14 @@ pub(crate) const KINDS: &[Kind] = &[
             "status:text",
         ],
     },
-    Kind {
-        kind: "aws.autoscaling-launch-configuration",
-        keys: &["image:text", "type:text", "snapshots:list"],
-    },
+    Kind { kind: "aws.autoscaling-launch-configuration", keys: &["image:text", "type:text", "snapshots:list"] },
 ];
 
 pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
     match request.action.as_str() {
-        "DescribeAutoScalingGroups" => page(
-            cloud,
-            request,
-            "aws.autoscaling-group",
-            ("AutoScalingGroupNames", "AutoScalingGroups"),
-            group,
-        ),
+        "DescribeAutoScalingGroups" => {
+            page(cloud, request, "aws.autoscaling-group", ("AutoScalingGroupNames", "AutoScalingGroups"), group)
+        }
         "DescribeLaunchConfigurations" => page(
             cloud,
             request,
@@ -68,11 +61,8 @@ fn page(
     show: fn(&Item) -> Value,
 ) -> Result<Reply, WireError> {
     let wanted = request.list(names);
-    let items: Vec<&Item> = cloud
-        .list(request, kind)
-        .into_iter()
-        .filter(|item| wanted.is_empty() || wanted.contains(&item.id))
-        .collect();
+    let items: Vec<&Item> =
+        cloud.list(request, kind).into_iter().filter(|item| wanted.is_empty() || wanted.contains(&item.id)).collect();
     let max = request.max("MaxRecords", 1..=100)?.unwrap_or(50);
     let (items, next) = cloud.page(&items, Some(max), request.text("NextToken"))?;
     let items: Vec<Value> = items.into_iter().map(show).collect();
@@ -169,9 +159,7 @@ fn configuration(item: &Item) -> Value {
         .list("snapshots")
         .into_iter()
         .enumerate()
-        .map(|(at, id)| {
-            json!({ "DeviceName": super::ec2::device(at), "Ebs": { "SnapshotId": id } })
-        })
+        .map(|(at, id)| json!({ "DeviceName": super::ec2::device(at), "Ebs": { "SnapshotId": id } }))
         .collect();
     json!({
         "LaunchConfigurationName": item.id,

@@ -56,11 +56,7 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
         _ => return Err(invalid_action(request)),
     };
     if request.flag("DryRun") {
-        return Err(WireError::new(
-            412,
-            "DryRunOperation",
-            "Request would have succeeded, but DryRun flag is set.",
-        ));
+        return Err(WireError::new(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set."));
     }
     action(cloud, request).map(Reply::Value)
 }
@@ -92,10 +88,7 @@ impl Listing {
     fn answer(&self, cloud: &Cloud, request: &Request, items: Vec<&Item>) -> Output {
         let items = self.select(cloud, request, items)?;
         let (items, next) = self.page(cloud, request, &items)?;
-        let shown: Vec<Value> = items
-            .into_iter()
-            .map(|item| (self.show)(cloud, item))
-            .collect();
+        let shown: Vec<Value> = items.into_iter().map(|item| (self.show)(cloud, item)).collect();
         Ok(json!({ self.output: shown, "nextToken": next }))
     }
 
@@ -112,10 +105,7 @@ impl Listing {
                 return Err(WireError::new(
                     400,
                     "InvalidParameterCombination",
-                    format!(
-                        "The parameter {} cannot be used with the parameter maxResults",
-                        self.ids
-                    ),
+                    format!("The parameter {} cannot be used with the parameter maxResults", self.ids),
                 ));
             }
             for id in &ids {
@@ -129,15 +119,9 @@ impl Listing {
             let mut kept = Vec::with_capacity(items.len());
             for item in items {
                 let found = lookup(cloud, item, &name, self.lookup).ok_or_else(|| {
-                    WireError::new(
-                        400,
-                        "InvalidParameterValue",
-                        format!("The filter '{name}' is invalid"),
-                    )
+                    WireError::new(400, "InvalidParameterValue", format!("The filter '{name}' is invalid"))
                 })?;
-                let passes = found
-                    .iter()
-                    .any(|found| values.iter().any(|pattern| matches(pattern, found)));
+                let passes = found.iter().any(|found| values.iter().any(|pattern| matches(pattern, found)));
                 if passes {
                     kept.push(item);
                 }
@@ -179,8 +163,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     if !pattern.contains(['*', '?']) {
         return pattern == text;
     }
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {
@@ -210,10 +193,12 @@ fn not_found(code: &str, id: &str) -> WireError {
     WireError::new(400, code, format!("The ID '{id}' does not exist"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an arm of a lookup is this or None")]
 fn one(text: impl Into<String>) -> Option<Vec<String>> {
     Some(vec![text.into()])
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an arm of a lookup is this or None")]
 fn optional(text: Option<&str>) -> Option<Vec<String>> {
     Some(text.map(str::to_owned).into_iter().collect())
 }
@@ -234,28 +219,19 @@ fn made(prefix: &str, seed: &str) -> String {
 }
 
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn zone(item: &Item) -> String {
-    item.text("az")
-        .map_or_else(|| format!("{}a", item.region), str::to_owned)
+    item.text("az").map_or_else(|| format!("{}a", item.region), str::to_owned)
 }
 
 fn vpc(item: &Item) -> String {
-    item.text("vpc").map_or_else(
-        || made("vpc", &format!("{}{}", item.account, item.region)),
-        str::to_owned,
-    )
+    item.text("vpc").map_or_else(|| made("vpc", &format!("{}{}", item.account, item.region)), str::to_owned)
 }
 
 fn subnet(item: &Item) -> String {
-    item.text("subnet").map_or_else(
-        || made("subnet", &format!("{}{}", item.account, item.region)),
-        str::to_owned,
-    )
+    item.text("subnet").map_or_else(|| made("subnet", &format!("{}{}", item.account, item.region)), str::to_owned)
 }
 
 fn private_ip(item: &Item) -> String {
@@ -347,9 +323,7 @@ const REGIONS: &[(&str, bool)] = &[
 /// The regions. The account's file entry lists the enabled ones; every other region counts as not
 /// opted in, also those that cannot be opted out of in AWS.
 fn regions(cloud: &Cloud, request: &Request) -> Output {
-    let enabled: &[String] = cloud
-        .account(&request.account)
-        .map_or(&[], |account| &account.regions);
+    let enabled: &[String] = cloud.account(&request.account).map_or(&[], |account| &account.regions);
     let mut names: Vec<&str> = REGIONS.iter().map(|(name, _)| *name).collect();
     for name in enabled {
         if !names.contains(&name.as_str()) {
@@ -359,11 +333,7 @@ fn regions(cloud: &Cloud, request: &Request) -> Output {
     let wanted = request.list("RegionName");
     for name in &wanted {
         if !names.contains(&name.as_str()) {
-            return Err(WireError::new(
-                400,
-                "InvalidParameterValue",
-                format!("Invalid region provided: {name}"),
-            ));
+            return Err(WireError::new(400, "InvalidParameterValue", format!("Invalid region provided: {name}")));
         }
     }
     let all = request.flag("AllRegions");

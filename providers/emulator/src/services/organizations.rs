@@ -35,9 +35,7 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
     if request.action == "DescribeOrganization" {
         return Ok(Reply::Value(describe(cloud, organization)));
     }
-    if request.account != organization.management
-        && !organization.delegated.contains(&request.account)
-    {
+    if request.account != organization.management && !organization.delegated.contains(&request.account) {
         return Err(WireError::new(
             400,
             "AccessDeniedException",
@@ -48,21 +46,13 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
     match request.action.as_str() {
         "ListAccounts" => {
             let accounts: Vec<&Account> = cloud.org().accounts.iter().collect();
-            list(cloud, request, "Accounts", &accounts, |account| {
-                tree.account(cloud, account)
-            })
+            list(cloud, request, "Accounts", &accounts, |account| tree.account(cloud, account))
         }
         "ListAccountsForParent" => {
             let path = tree.parent_path(request, "ParentId")?;
-            let accounts: Vec<&Account> = cloud
-                .org()
-                .accounts
-                .iter()
-                .filter(|account| normal(&account.ou) == path)
-                .collect();
-            list(cloud, request, "Accounts", &accounts, |account| {
-                tree.account(cloud, account)
-            })
+            let accounts: Vec<&Account> =
+                cloud.org().accounts.iter().filter(|account| normal(&account.ou) == path).collect();
+            list(cloud, request, "Accounts", &accounts, |account| tree.account(cloud, account))
         }
         "ListRoots" => list(cloud, request, "Roots", &[()], |()| {
             json!({
@@ -74,11 +64,7 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
         }),
         "ListOrganizationalUnitsForParent" => {
             let path = tree.parent_path(request, "ParentId")?;
-            let units: Vec<(&String, &String)> = tree
-                .units
-                .iter()
-                .filter(|(unit, _)| parent(unit) == path)
-                .collect();
+            let units: Vec<(&String, &String)> = tree.units.iter().filter(|(unit, _)| parent(unit) == path).collect();
             list(cloud, request, "OrganizationalUnits", &units, |(unit, id)| {
                 json!({
                     "Id": id,
@@ -91,40 +77,27 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
             let child = request.text("ChildId").unwrap_or_default();
             let path = match cloud.account(child) {
                 Some(account) => normal(&account.ou),
-                None => tree
-                    .units
-                    .iter()
-                    .find(|(_, id)| *id == child)
-                    .map(|(unit, _)| parent(unit).to_owned())
-                    .ok_or_else(|| {
-                        WireError::new(
-                            400,
-                            "ChildNotFoundException",
-                            "You specified an organizational unit or account that doesn't exist.",
-                        )
-                    })?,
+                None => {
+                    tree.units.iter().find(|(_, id)| *id == child).map(|(unit, _)| parent(unit).to_owned()).ok_or_else(
+                        || {
+                            WireError::new(
+                                400,
+                                "ChildNotFoundException",
+                                "You specified an organizational unit or account that doesn't exist.",
+                            )
+                        },
+                    )?
+                }
             };
             let id = tree.id(&path).unwrap_or_default();
-            let kind = if path == "/" {
-                "ROOT"
-            } else {
-                "ORGANIZATIONAL_UNIT"
-            };
-            list(
-                cloud,
-                request,
-                "Parents",
-                &[()],
-                |()| json!({ "Id": id, "Type": kind }),
-            )
+            let kind = if path == "/" { "ROOT" } else { "ORGANIZATIONAL_UNIT" };
+            list(cloud, request, "Parents", &[()], |()| json!({ "Id": id, "Type": kind }))
         }
         "ListTagsForResource" => {
             let id = request.text("ResourceId").unwrap_or_default();
             let tags: Vec<(String, String)> = match cloud.account(id) {
                 Some(account) => account.tags.clone().into_iter().collect(),
-                None if tree.root == id || tree.units.values().any(|known| known == id) => {
-                    Vec::new()
-                }
+                None if tree.root == id || tree.units.values().any(|known| known == id) => Vec::new(),
                 None => {
                     return Err(WireError::new(
                         400,
@@ -133,9 +106,7 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
                     ));
                 }
             };
-            list(cloud, request, "Tags", &tags, |(key, value)| {
-                json!({ "Key": key, "Value": value })
-            })
+            list(cloud, request, "Tags", &tags, |(key, value)| json!({ "Key": key, "Value": value }))
         }
         _ => Err(denied(request)),
     }
@@ -149,12 +120,10 @@ fn list<T: Clone>(
     show: impl Fn(T) -> Value,
 ) -> Result<Reply, WireError> {
     let max = request.max("MaxResults", 1..=20)?.unwrap_or(20);
-    let (page, next) = cloud
-        .page(items, Some(max), request.text("NextToken"))
-        .map_err(|mut error| {
-            "InvalidInputException".clone_into(&mut error.code);
-            error
-        })?;
+    let (page, next) = cloud.page(items, Some(max), request.text("NextToken")).map_err(|mut error| {
+        "InvalidInputException".clone_into(&mut error.code);
+        error
+    })?;
     let page: Vec<Value> = page.into_iter().map(show).collect();
     Ok(Reply::Value(json!({ name: page, "NextToken": next })))
 }
@@ -175,11 +144,7 @@ fn describe(cloud: &Cloud, organization: &Organization) -> Value {
 
 fn email(account: &Account) -> String {
     account.email.clone().unwrap_or_else(|| {
-        let name = if account.name.is_empty() {
-            &account.id
-        } else {
-            &account.name
-        };
+        let name = if account.name.is_empty() { &account.id } else { &account.name };
         format!("{name}@example.com")
     })
 }
@@ -203,19 +168,11 @@ impl<'a> Tree<'a> {
                 path = above;
             }
         }
-        Tree {
-            organization,
-            root: "r-demo".to_owned(),
-            units,
-        }
+        Tree { organization, root: "r-demo".to_owned(), units }
     }
 
     fn id(&self, path: &str) -> Option<String> {
-        if path == "/" {
-            Some(self.root.clone())
-        } else {
-            self.units.get(path).cloned()
-        }
+        if path == "/" { Some(self.root.clone()) } else { self.units.get(path).cloned() }
     }
 
     fn parent_path(&self, request: &Request, name: &str) -> Result<String, WireError> {
@@ -227,20 +184,11 @@ impl<'a> Tree<'a> {
             .iter()
             .find(|(_, known)| *known == id)
             .map(|(path, _)| path.clone())
-            .ok_or_else(|| {
-                WireError::new(
-                    400,
-                    "ParentNotFoundException",
-                    "You specified parent that doesn't exist.",
-                )
-            })
+            .ok_or_else(|| WireError::new(400, "ParentNotFoundException", "You specified parent that doesn't exist."))
     }
 
     fn account(&self, cloud: &Cloud, account: &Account) -> Value {
-        let joined = cloud
-            .now
-            .checked_sub(jiff::SignedDuration::from_hours(24 * 700))
-            .unwrap_or(cloud.now);
+        let joined = cloud.now.checked_sub(jiff::SignedDuration::from_hours(24 * 700)).unwrap_or(cloud.now);
         json!({
             "Id": account.id,
             "Arn": format!("arn:aws:organizations::{}:account/{}/{}", self.organization.management, self.organization.id, account.id),
@@ -268,7 +216,5 @@ fn parent(path: &str) -> &str {
 }
 
 fn hash(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |sum, byte| {
-        (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    text.bytes().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

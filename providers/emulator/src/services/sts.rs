@@ -20,10 +20,7 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
 fn identity(cloud: &Cloud, request: &Request) -> serde_json::Value {
     let account = &request.account;
     if request.temporary {
-        let role = cloud
-            .account(account)
-            .and_then(|known| known.role.as_deref())
-            .unwrap_or("sweeper");
+        let role = cloud.account(account).and_then(|known| known.role.as_deref()).unwrap_or("sweeper");
         json!({
             "Account": account,
             "UserId": format!("AROA{account}:sweeper"),
@@ -40,8 +37,7 @@ fn identity(cloud: &Cloud, request: &Request) -> serde_json::Value {
 
 /// The account's file entry says who may assume what: the role's name and, if set, the external id.
 fn assume_role(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
-    let invalid =
-        |message: String| WireError::new(400, "ValidationError", message);
+    let invalid = |message: String| WireError::new(400, "ValidationError", message);
     let arn = request.text("RoleArn").unwrap_or_default();
     let session = request.text("RoleSessionName").unwrap_or_default();
     if session.len() < 2 || session.len() > 64 {
@@ -57,8 +53,7 @@ fn assume_role(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
     let granted = cloud.account(account).is_some_and(|known| {
         known.status == "ACTIVE"
             && known.role.as_deref() == Some(role)
-            && (known.external_id.is_none()
-                || known.external_id.as_deref() == request.text("ExternalId"))
+            && (known.external_id.is_none() || known.external_id.as_deref() == request.text("ExternalId"))
     });
     if !granted {
         let mut error = denied(request);
@@ -71,14 +66,11 @@ fn assume_role(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
     let lifetime = request.int("DurationSeconds")?.unwrap_or(3600);
     if !(900..=43_200).contains(&lifetime) {
         return Err(invalid(
-            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-                .to_owned(),
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.".to_owned(),
         ));
     }
     // The credentials' end is on the client's clock, whatever moment is emulated.
-    let end = jiff::Timestamp::now()
-        .checked_add(jiff::SignedDuration::from_secs(lifetime))
-        .unwrap_or(cloud.now);
+    let end = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(lifetime)).unwrap_or(cloud.now);
     Ok(Reply::Value(json!({
         "Credentials": {
             "AccessKeyId": format!("ASIA{account}SWEEP"),

@@ -31,8 +31,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Listing, Output, device, made, not_found, one, optional, private_ip, public_ip, subnet,
-    tag_set, vpc, zone,
+    Listing, Output, device, made, not_found, one, optional, private_ip, public_ip, subnet, tag_set, vpc, zone,
 };
 use crate::cloud::{Cloud, Item, texts};
 use crate::http::{WireError, time};
@@ -61,32 +60,15 @@ pub(super) const INSTANCE: Kind = Kind {
     ],
 };
 
-pub(super) const LAUNCH_TEMPLATE: Kind = Kind {
-    kind: "aws.ec2-launch-template",
-    keys: &["name:text", "versions:tables", "default_version:int"],
-};
+pub(super) const LAUNCH_TEMPLATE: Kind =
+    Kind { kind: "aws.ec2-launch-template", keys: &["name:text", "versions:tables", "default_version:int"] };
 
-pub(super) const FLEET: Kind = Kind {
-    kind: "aws.ec2-fleet",
-    keys: &[
-        "state:text",
-        "type:text",
-        "templates:list",
-        "images:list",
-        "target:int",
-    ],
-};
+pub(super) const FLEET: Kind =
+    Kind { kind: "aws.ec2-fleet", keys: &["state:text", "type:text", "templates:list", "images:list", "target:int"] };
 
 pub(super) const SPOT_FLEET: Kind = Kind {
     kind: "aws.ec2-spot-fleet",
-    keys: &[
-        "state:text",
-        "type:text",
-        "templates:list",
-        "images:list",
-        "snapshots:list",
-        "target:int",
-    ],
+    keys: &["state:text", "type:text", "templates:list", "images:list", "snapshots:list", "target:int"],
 };
 
 /// What an instance names and what names it, each id once.
@@ -106,13 +88,11 @@ fn instance_state(item: &Item) -> String {
 }
 
 fn image_of(item: &Item) -> String {
-    item.text("image")
-        .map_or_else(|| made("ami", &item.account), str::to_owned)
+    item.text("image").map_or_else(|| made("ami", &item.account), str::to_owned)
 }
 
 fn reservation(item: &Item) -> String {
-    item.text("reservation")
-        .map_or_else(|| made("r", &item.id), str::to_owned)
+    item.text("reservation").map_or_else(|| made("r", &item.id), str::to_owned)
 }
 
 const INSTANCES: Listing = Listing {
@@ -132,9 +112,7 @@ const INSTANCES: Listing = Listing {
         "vpc-id" => one(vpc(item)),
         "subnet-id" => one(subnet(item)),
         "reservation-id" => one(reservation(item)),
-        "block-device-mapping.volume-id" => {
-            Some(joined(cloud, item, "volumes", "aws.ec2-volume", "attached"))
-        }
+        "block-device-mapping.volume-id" => Some(joined(cloud, item, "volumes", "aws.ec2-volume", "attached")),
         _ => None,
     },
     show: instance,
@@ -158,10 +136,7 @@ pub(super) fn instances(cloud: &Cloud, request: &Request) -> Output {
     let shown: Vec<Value> = page
         .into_iter()
         .map(|(id, items)| {
-            let instances: Vec<Value> = items
-                .iter()
-                .map(|item| (INSTANCES.show)(cloud, item))
-                .collect();
+            let instances: Vec<Value> = items.iter().map(|item| (INSTANCES.show)(cloud, item)).collect();
             json!({
                 "reservationId": id,
                 "ownerId": request.account,
@@ -208,33 +183,27 @@ fn instance(cloud: &Cloud, item: &Item) -> Value {
             })
         })
         .collect();
-    let interfaces: Vec<Value> = joined(
-        cloud,
-        item,
-        "interfaces",
-        "aws.ec2-network-interface",
-        "instance",
-    )
-    .into_iter()
-    .enumerate()
-    .map(|(at, id)| {
-        json!({
-            "networkInterfaceId": id,
-            "ownerId": item.account,
-            "status": "in-use",
-            "subnetId": subnet(item),
-            "vpcId": vpc(item),
-            "interfaceType": "interface",
-            "attachment": {
-                "attachmentId": made("eni-attach", &id),
-                "deviceIndex": at,
-                "status": "attached",
-                "attachTime": time(launched),
-                "deleteOnTermination": at == 0,
-            },
+    let interfaces: Vec<Value> = joined(cloud, item, "interfaces", "aws.ec2-network-interface", "instance")
+        .into_iter()
+        .enumerate()
+        .map(|(at, id)| {
+            json!({
+                "networkInterfaceId": id,
+                "ownerId": item.account,
+                "status": "in-use",
+                "subnetId": subnet(item),
+                "vpcId": vpc(item),
+                "interfaceType": "interface",
+                "attachment": {
+                    "attachmentId": made("eni-attach", &id),
+                    "deviceIndex": at,
+                    "status": "attached",
+                    "attachTime": time(launched),
+                    "deleteOnTermination": at == 0,
+                },
+            })
         })
-    })
-    .collect();
+        .collect();
     let address = cloud
         .referring("aws.ec2-address", "instance", &item.id)
         .into_iter()
@@ -292,27 +261,12 @@ fn versions(item: &Item) -> Vec<Version<'_>> {
         .into_iter()
         .enumerate()
         .map(|(at, data)| {
-            let number = data
-                .get("number")
-                .and_then(Value::as_i64)
-                .unwrap_or(at as i64 + 1);
-            Version {
-                template: item,
-                number,
-                default: number == default,
-                latest: false,
-                data: Some(data),
-            }
+            let number = data.get("number").and_then(Value::as_i64).unwrap_or(at as i64 + 1);
+            Version { template: item, number, default: number == default, latest: false, data: Some(data) }
         })
         .collect();
     if versions.is_empty() {
-        versions.push(Version {
-            template: item,
-            number: 1,
-            default: true,
-            latest: true,
-            data: None,
-        });
+        versions.push(Version { template: item, number: 1, default: true, latest: true, data: None });
     }
     // The newest first, as the API answers.
     versions.sort_by_key(|version| std::cmp::Reverse(version.number));
@@ -325,14 +279,8 @@ pub(super) fn launch_templates(cloud: &Cloud, request: &Request) -> Output {
     let names = request.list("LaunchTemplateName");
     if !names.is_empty() {
         for name in &names {
-            if !items
-                .iter()
-                .any(|item| item.text_or("name", &item.id) == *name)
-            {
-                return Err(not_found(
-                    "InvalidLaunchTemplateName.NotFoundException",
-                    name,
-                ));
+            if !items.iter().any(|item| item.text_or("name", &item.id) == *name) {
+                return Err(not_found("InvalidLaunchTemplateName.NotFoundException", name));
             }
         }
         items.retain(|item| names.contains(&item.text_or("name", &item.id)));
@@ -369,10 +317,7 @@ pub(super) fn launch_templates(cloud: &Cloud, request: &Request) -> Output {
 pub(super) fn launch_template_versions(cloud: &Cloud, request: &Request) -> Output {
     let items = cloud.list(request, "aws.ec2-launch-template");
     let wanted = request.list("LaunchTemplateVersion");
-    let (id, name) = (
-        request.text("LaunchTemplateId"),
-        request.text("LaunchTemplateName"),
-    );
+    let (id, name) = (request.text("LaunchTemplateId"), request.text("LaunchTemplateName"));
     let templates: Vec<&Item> = match (id, name) {
         (Some(_), Some(_)) => {
             return Err(WireError::new(
@@ -394,10 +339,8 @@ pub(super) fn launch_template_versions(cloud: &Cloud, request: &Request) -> Outp
                 .ok_or_else(|| not_found("InvalidLaunchTemplateName.NotFoundException", name))?,
         ],
         (None, None) => {
-            let general = !wanted.is_empty()
-                && wanted
-                    .iter()
-                    .all(|version| version == "$Latest" || version == "$Default");
+            let general =
+                !wanted.is_empty() && wanted.iter().all(|version| version == "$Latest" || version == "$Default");
             if !general {
                 return Err(WireError::new(
                     400,
@@ -418,8 +361,8 @@ pub(super) fn launch_template_versions(cloud: &Cloud, request: &Request) -> Outp
                     "$Default" => version.default,
                     number => number == version.number.to_string(),
                 });
-            let bounded = lowest.is_none_or(|low| version.number >= low)
-                && highest.is_none_or(|high| version.number <= high);
+            let bounded =
+                lowest.is_none_or(|low| version.number >= low) && highest.is_none_or(|high| version.number <= high);
             if named && bounded {
                 found.push((template, version.number));
             }

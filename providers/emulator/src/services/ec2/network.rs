@@ -37,9 +37,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Listing, Output, made, one, optional, private_ip, public_ip, subnet, tag_set, vpc, zone,
-};
+use super::{Listing, Output, made, one, optional, private_ip, public_ip, subnet, tag_set, vpc, zone};
 use crate::cloud::{Cloud, Item};
 use crate::http::time;
 use crate::request::Request;
@@ -91,10 +89,8 @@ pub(super) const NAT_GATEWAY: Kind = Kind {
     ],
 };
 
-pub(super) const ROUTE_TABLE: Kind = Kind {
-    kind: "aws.ec2-route-table",
-    keys: &["vpc:text", "subnets:list", "main:bool", "routes:tables"],
-};
+pub(super) const ROUTE_TABLE: Kind =
+    Kind { kind: "aws.ec2-route-table", keys: &["vpc:text", "subnets:list", "main:bool", "routes:tables"] };
 
 pub(super) const ENDPOINT: Kind = Kind {
     kind: "aws.ec2-vpc-endpoint",
@@ -119,9 +115,10 @@ fn referrer<'a>(cloud: &'a Cloud, item: &Item, kind: &str, key: &str) -> Option<
 }
 
 fn nat_of(cloud: &Cloud, address: &Item) -> Option<String> {
-    address.text("nat").map(str::to_owned).or_else(|| {
-        referrer(cloud, address, "aws.ec2-nat-gateway", "addresses").map(|nat| nat.id.clone())
-    })
+    address
+        .text("nat")
+        .map(str::to_owned)
+        .or_else(|| referrer(cloud, address, "aws.ec2-nat-gateway", "addresses").map(|nat| nat.id.clone()))
 }
 
 /// The interface that an address is associated with.
@@ -141,14 +138,14 @@ fn interface_of(cloud: &Cloud, address: &Item) -> Option<String> {
 }
 
 fn nat_interface(nat: &Item) -> String {
-    nat.text("interface")
-        .map_or_else(|| made("eni", &nat.id), str::to_owned)
+    nat.text("interface").map_or_else(|| made("eni", &nat.id), str::to_owned)
 }
 
 fn association(cloud: &Cloud, address: &Item) -> Option<String> {
-    address.text("association").map(str::to_owned).or_else(|| {
-        interface_of(cloud, address).map(|_| made("eipassoc", &address.id))
-    })
+    address
+        .text("association")
+        .map(str::to_owned)
+        .or_else(|| interface_of(cloud, address).map(|_| made("eipassoc", &address.id)))
 }
 
 /// DescribeAddresses has no pages.
@@ -176,11 +173,8 @@ pub(super) fn addresses(cloud: &Cloud, request: &Request) -> Output {
     if !wanted.is_empty() {
         items.retain(|item| wanted.contains(&public_ip(item)));
     }
-    let shown: Vec<Value> = listing
-        .select(cloud, request, items)?
-        .into_iter()
-        .map(|item| (listing.show)(cloud, item))
-        .collect();
+    let shown: Vec<Value> =
+        listing.select(cloud, request, items)?.into_iter().map(|item| (listing.show)(cloud, item)).collect();
     Ok(json!({ "addressesSet": shown }))
 }
 
@@ -203,9 +197,10 @@ fn address(cloud: &Cloud, item: &Item) -> Value {
 }
 
 fn instance_of(cloud: &Cloud, interface: &Item) -> Option<String> {
-    interface.text("instance").map(str::to_owned).or_else(|| {
-        referrer(cloud, interface, "aws.ec2-instance", "interfaces").map(|found| found.id.clone())
-    })
+    interface
+        .text("instance")
+        .map(str::to_owned)
+        .or_else(|| referrer(cloud, interface, "aws.ec2-instance", "interfaces").map(|found| found.id.clone()))
 }
 
 fn interface_status(cloud: &Cloud, item: &Item) -> String {
@@ -227,9 +222,7 @@ pub(super) fn interfaces(cloud: &Cloud, request: &Request) -> Output {
             "interface-type" => one(item.text_or("type", "interface")),
             "description" => one(item.text_or("description", "")),
             "requester-id" => optional(item.text("requester_id")),
-            "requester-managed" => {
-                one(item.flag("requester_managed").unwrap_or(false).to_string())
-            }
+            "requester-managed" => one(item.flag("requester_managed").unwrap_or(false).to_string()),
             "attachment.instance-id" => optional(instance_of(cloud, item).as_deref()),
             "vpc-id" => one(vpc(item)),
             "subnet-id" => one(subnet(item)),
@@ -239,22 +232,14 @@ pub(super) fn interfaces(cloud: &Cloud, request: &Request) -> Output {
         },
         show: interface,
     }
-    .answer(
-        cloud,
-        request,
-        cloud.list(request, "aws.ec2-network-interface"),
-    )
+    .answer(cloud, request, cloud.list(request, "aws.ec2-network-interface"))
 }
 
 fn interface(cloud: &Cloud, item: &Item) -> Value {
     let status = interface_status(cloud, item);
     let instance = instance_of(cloud, item);
     let attachment = (status == "in-use").then(|| {
-        let owner = if instance.is_some() {
-            item.account.as_str()
-        } else {
-            "amazon-aws"
-        };
+        let owner = if instance.is_some() { item.account.as_str() } else { "amazon-aws" };
         json!({
             "attachmentId": item.text("attachment").map_or_else(|| made("eni-attach", &item.id), str::to_owned),
             "instanceId": instance,
@@ -273,11 +258,8 @@ fn interface(cloud: &Cloud, item: &Item) -> Value {
             "publicIp": public_ip(address),
         })
     });
-    let groups: Vec<Value> = item
-        .list("groups")
-        .into_iter()
-        .map(|id| json!({ "groupId": id, "groupName": id }))
-        .collect();
+    let groups: Vec<Value> =
+        item.list("groups").into_iter().map(|id| json!({ "groupId": id, "groupName": id })).collect();
     let ip = private_ip(item);
     json!({
         "networkInterfaceId": item.id,
@@ -395,10 +377,7 @@ pub(super) fn route_tables(cloud: &Cloud, request: &Request) -> Output {
 }
 
 fn targets(item: &Item, key: &str) -> Vec<String> {
-    item.tables("routes")
-        .into_iter()
-        .filter_map(|route| route.get(key)?.as_str().map(str::to_owned))
-        .collect()
+    item.tables("routes").into_iter().filter_map(|route| route.get(key)?.as_str().map(str::to_owned)).collect()
 }
 
 fn route_table(_: &Cloud, item: &Item) -> Value {
@@ -458,11 +437,7 @@ fn route(route: &Map<String, Value>) -> Value {
 
 fn service_name(item: &Item) -> String {
     let service = item.text_or("service", "s3");
-    if service.contains('.') {
-        service
-    } else {
-        format!("com.amazonaws.{}.{service}", item.region)
-    }
+    if service.contains('.') { service } else { format!("com.amazonaws.{}.{service}", item.region) }
 }
 
 pub(super) fn endpoints(cloud: &Cloud, request: &Request) -> Output {

@@ -41,9 +41,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::{
-    Listing, Output, device, not_found, one, optional, owner, permissions, tag_set, zone,
-};
+use super::{Listing, Output, device, not_found, one, optional, owner, permissions, tag_set, zone};
 use crate::cloud::{Cloud, Item};
 use crate::http::{WireError, iso, time};
 use crate::request::Request;
@@ -124,11 +122,7 @@ fn attached(cloud: &Cloud, item: &Item) -> Vec<String> {
 }
 
 fn volume_state(cloud: &Cloud, item: &Item) -> String {
-    let default = if attached(cloud, item).is_empty() {
-        "available"
-    } else {
-        "in-use"
-    };
+    let default = if attached(cloud, item).is_empty() { "available" } else { "in-use" };
     item.text_or("state", default)
 }
 
@@ -165,9 +159,7 @@ fn volume(cloud: &Cloud, item: &Item) -> Value {
         "io1" | "io2" => Some(100),
         _ => None,
     });
-    let throughput = item
-        .int("throughput")
-        .or_else(|| (kind == "gp3").then_some(125));
+    let throughput = item.int("throughput").or_else(|| (kind == "gp3").then_some(125));
     let since = item.time("attached_at", cloud.now).unwrap_or(item.created);
     let attachments: Vec<Value> = attached(cloud, item)
         .into_iter()
@@ -209,10 +201,7 @@ fn visible<'a>(cloud: &'a Cloud, request: &Request, kind: &str) -> Vec<&'a Item>
         }
         for item in cloud.list_in(&account.id, &request.region, kind) {
             let shared = item.list("shared");
-            if shared
-                .iter()
-                .any(|with| with == "all" || *with == request.account)
-            {
+            if shared.iter().any(|with| with == "all" || *with == request.account) {
                 items.push(item);
             }
         }
@@ -297,11 +286,7 @@ fn snapshot(cloud: &Cloud, item: &Item) -> Value {
 }
 
 fn invalid_attribute(attribute: &str) -> WireError {
-    WireError::new(
-        400,
-        "InvalidParameterValue",
-        format!("Value ({attribute}) for parameter attribute is invalid."),
-    )
+    WireError::new(400, "InvalidParameterValue", format!("Value ({attribute}) for parameter attribute is invalid."))
 }
 
 pub(super) fn snapshot_attribute(cloud: &Cloud, request: &Request) -> Output {
@@ -415,16 +400,10 @@ pub(super) fn images(cloud: &Cloud, request: &Request) -> Output {
             })
         });
     }
-    let (disabled, deprecated) = (
-        request.flag("IncludeDisabled"),
-        request.flag("IncludeDeprecated"),
-    );
+    let (disabled, deprecated) = (request.flag("IncludeDisabled"), request.flag("IncludeDeprecated"));
     items.retain(|item| {
-        let past = item
-            .time("deprecated", cloud.now)
-            .is_some_and(|time| time <= cloud.now);
-        (disabled || item.text("state") != Some("disabled"))
-            && (deprecated || !past || owner(item) == request.account)
+        let past = item.time("deprecated", cloud.now).is_some_and(|time| time <= cloud.now);
+        (disabled || item.text("state") != Some("disabled")) && (deprecated || !past || owner(item) == request.account)
     });
     Listing {
         ids: "ImageId",
@@ -517,10 +496,7 @@ pub(super) fn image_attribute(cloud: &Cloud, request: &Request) -> Output {
                 None => json!({}),
             },
         ),
-        "description" => (
-            "description",
-            json!({ "value": item.text_or("description", "") }),
-        ),
+        "description" => ("description", json!({ "value": item.text_or("description", "") })),
         "blockDeviceMapping" => ("blockDeviceMapping", Value::Array(devices(item))),
         "deregistrationProtection" => (
             "deregistrationProtection",

@@ -12,7 +12,7 @@
 //! which the service publishes ([`DIMENSIONS`]): CloudWatch never matches a part of them.
 //! `aws.s3-bucket` publishes its `bytes` and `objects` as `BucketSizeBytes` and `NumberOfObjects`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -121,11 +121,11 @@ fn get_metric_data(cloud: &Cloud, request: &Request, args: &Args) -> Result<Repl
         Some(other) => return Err(invalid(format!("ScanBy {other} is not valid."))),
     };
 
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let mut all = Vec::new();
     for query in &queries {
         let series = series(cloud, request, query, (start, end))?;
-        if seen.insert(series.id.clone(), ()).is_some() {
+        if !seen.insert(series.id.clone()) {
             return Err(invalid(format!(
                 "The values for parameter id in MetricDataQueries are not unique: {}.",
                 series.id

@@ -16,7 +16,7 @@
 //! | | `service` | none | the service's name |
 //! | | `task_definition` | none | `family:revision` |
 //! | | `containers` | none | `[{ name, image, digest }]` |
-//! | | `status` | `RUNNING` | `lastStatus` |
+//! | | `status`, `launch_type` | `RUNNING`, `FARGATE` | `lastStatus` is the status |
 //! | `aws.ecs-task-definition` | id | | `family:revision` |
 //! | | `images` | none | container images |
 //! | | `status` | `ACTIVE` | or `INACTIVE` |
@@ -179,12 +179,11 @@ fn sorted_out<'a>(
     for name in names {
         let own =
             items.iter().find(|item| if name.starts_with("arn:") { arn(item) == *name } else { item.id == *name });
-        match own {
-            Some(item) => found.push(*item),
-            None => {
-                let shown = if name.starts_with("arn:") { name.clone() } else { fallback(name) };
-                failures.push(json!({ "arn": shown, "reason": "MISSING" }));
-            }
+        if let Some(item) = own {
+            found.push(*item);
+        } else {
+            let shown = if name.starts_with("arn:") { name.clone() } else { fallback(name) };
+            failures.push(json!({ "arn": shown, "reason": "MISSING" }));
         }
     }
     (found, failures)
@@ -338,7 +337,7 @@ fn describe_tasks(cloud: &Cloud, request: &Request, args: &Args) -> Result<Reply
 }
 
 /// Family and revision of a task definition's name.
-fn family<'a>(name: &'a str) -> (&'a str, i64) {
+fn family(name: &str) -> (&str, i64) {
     match name.rsplit_once(':') {
         Some((family, revision)) => match revision.parse() {
             Ok(revision) => (family, revision),

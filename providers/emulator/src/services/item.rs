@@ -211,6 +211,7 @@ pub(crate) fn arn(service: &str, region: &str, account: &str, rest: &str) -> Str
 }
 
 /// A service's answer. What is null here is absent on the wire.
+#[expect(clippy::unnecessary_wraps, reason = "it is what a handler returns")]
 pub(crate) fn answer(value: Value) -> Result<Reply, WireError> {
     Ok(Reply::Value(lean(value)))
 }
@@ -244,6 +245,10 @@ pub(crate) fn whole(value: Option<&Value>) -> Option<i64> {
         _ => None,
     }
 }
+
+/// The years 1 and 9999: beyond, seconds as floats lose their steps.
+const FIRST: f64 = -62_135_596_800.0;
+const LAST: f64 = 253_402_300_799.0;
 
 /// A request's parameters as a tree: those of a query protocol are unfolded from their dotted names.
 pub(crate) struct Args(Value);
@@ -297,6 +302,7 @@ impl Args {
             },
             _ => None,
         }
+        .filter(|time| (FIRST..=LAST).contains(time))
     }
 
     /// A page size from 1 to `most`; `default` when the request has none, `code` when it is out of range.

@@ -10,6 +10,7 @@
 //! | | `resolved_image_uri` | `image_uri` | the same by digest |
 //! | | `size` | 1000000 | code bytes of each version |
 //! | | `sha` | from the id | `CodeSha256` of `$LATEST` |
+//! | | `description` | empty | |
 //! | | `layers` | none | layer version ARNs of `$LATEST` |
 //! | | `vpc` | false | true, or the VPC's id |
 //! | | `subnets`, `security_groups` | one each in a VPC | lists of ids |
@@ -28,6 +29,7 @@
 //! | | `layer` | the id | the layer's name |
 //! | | `version` | 1 | |
 //! | | `size` | 1000000 | bytes |
+//! | | `description` | empty | |
 //! | | `runtimes` | none | compatible runtimes |
 
 use std::collections::BTreeMap;

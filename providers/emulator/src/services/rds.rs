@@ -18,6 +18,7 @@
 //! | `aws.rds-cluster` | id | | the cluster's identifier |
 //! | | `status`, `engine`, `engine_version`, `deletion_protection` | as above, with `aurora-mysql` | |
 //! | | `engine_mode` | `provisioned` | or `serverless` |
+//! | | `encrypted`, `backup_retention` | false, 7 | |
 //! | | `capacity` | none | units of a `serverless` cluster |
 //! | | `replication_source` | none | an ARN |
 //! | `aws.rds-snapshot` | id | | the snapshot's identifier (`rds:…` when automated) |
@@ -218,17 +219,16 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
             let found = [INSTANCE, CLUSTER, SNAPSHOT, CLUSTER_SNAPSHOT, RETAINED]
                 .iter()
                 .find_map(|kind| every(cloud, request, kind).into_iter().find(|item| own_arn(item) == asked));
-            match found {
-                Some(item) => answer(json!({ "TagList": item.tag_list("Key", "Value") })),
-                None => {
-                    let (code, what) = match asked.split(':').nth(5) {
-                        Some("cluster") => ("DBClusterNotFoundFault", "DBCluster"),
-                        Some("snapshot") => ("DBSnapshotNotFound", "DBSnapshot"),
-                        Some("cluster-snapshot") => ("DBClusterSnapshotNotFoundFault", "DBClusterSnapshot"),
-                        _ => ("DBInstanceNotFound", "DBInstance"),
-                    };
-                    Err(refused(404, code, format!("{what} {asked} not found.")))
-                }
+            if let Some(item) = found {
+                answer(json!({ "TagList": item.tag_list("Key", "Value") }))
+            } else {
+                let (code, what) = match asked.split(':').nth(5) {
+                    Some("cluster") => ("DBClusterNotFoundFault", "DBCluster"),
+                    Some("snapshot") => ("DBSnapshotNotFound", "DBSnapshot"),
+                    Some("cluster-snapshot") => ("DBClusterSnapshotNotFoundFault", "DBClusterSnapshot"),
+                    _ => ("DBInstanceNotFound", "DBInstance"),
+                };
+                Err(refused(404, code, format!("{what} {asked} not found.")))
             }
         }
         _ => unserved(request),

@@ -19,7 +19,9 @@
 //! | | `initiated` | `created` | when it was started |
 //! | | `parts` | none | the sizes of its parts in bytes |
 //!
-//! Objects are made up on the fly, keyed `object-00000000` and on, so that millions cost nothing.
+//! Objects are made up on the fly, keyed `object-0000000000` and on, so that millions cost nothing.
+
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
@@ -242,9 +244,17 @@ fn lifecycle(bucket: &Item) -> Result<Reply, WireError> {
 
 const STEM: &str = "object-";
 
+/// More than that would make keys longer, and their order no longer that of the numbers.
+const MOST_OBJECTS: i64 = 10_000_000_000;
+
+/// How many objects a bucket has.
+fn count(bucket: &Item) -> i64 {
+    bucket.int_or("objects", 0).clamp(0, MOST_OBJECTS)
+}
+
 /// The key of the `number`th made-up object. The order of the keys is the order of the numbers.
 fn key(number: i64) -> String {
-    format!("{STEM}{number:08}")
+    format!("{STEM}{number:010}")
 }
 
 /// The number of the first made-up object whose key is greater than a marker.
@@ -268,7 +278,9 @@ fn written(key: &str, args: &Args) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
                 text.push(char::from(byte));
             }
-            other => text.push_str(&format!("%{other:02X}")),
+            other => {
+                let _ = write!(text, "%{other:02X}");
+            }
         }
     }
     text
@@ -282,13 +294,13 @@ fn most(cloud: &Cloud, args: &Args, name: &str) -> Result<i64, WireError> {
             refused(400, "InvalidArgument", format!("Provided {name} not an integer or within integer range"))
         })?,
     };
-    let cap = cloud.page.map_or(1000, |cap| i64::try_from(cap).unwrap_or(1000));
+    let cap = cloud.page.map_or(1000, |cap| i64::try_from(cap.max(1)).unwrap_or(1000));
     Ok(asked.min(1000).min(cap))
 }
 
 /// The current objects of a bucket with a prefix, after a marker, at most `most`; and whether more follow.
 fn objects(bucket: &Item, prefix: &str, marker: &str, most: i64) -> (Vec<i64>, bool) {
-    let all = bucket.int_or("objects", 0).max(0);
+    let all = count(bucket);
     let mut chosen = Vec::new();
     let mut next = after(marker, all).max(after_prefix(prefix, all));
     while next < all && key(next).starts_with(prefix) {
@@ -312,7 +324,7 @@ fn after_prefix(prefix: &str, objects: i64) -> i64 {
 }
 
 fn size(bucket: &Item, number: i64) -> i64 {
-    let (bytes, objects) = (bucket.int_or("bytes", 0), bucket.int_or("objects", 0).max(1));
+    let (bytes, objects) = (bucket.int_or("bytes", 0), count(bucket).max(1));
     // The first object takes what the division leaves, so that the sizes add up to the bytes.
     bytes / objects + if number == 0 { bytes % objects } else { 0 }
 }

@@ -122,23 +122,27 @@ const INSTANCES: Listing = Listing {
 pub(super) fn instances(cloud: &Cloud, request: &Request) -> Output {
     let items = cloud.list(request, "aws.ec2-instance");
     let items = INSTANCES.select(cloud, request, items)?;
-    let mut reservations: Vec<(String, Vec<&Item>)> = Vec::new();
-    let mut known = std::collections::BTreeMap::new();
+    let mut reservations: Vec<Vec<&Item>> = Vec::with_capacity(items.len());
+    let mut shared = std::collections::BTreeMap::new();
     for item in items {
-        let id = reservation(item);
-        let at = *known.entry(id.clone()).or_insert_with(|| {
-            reservations.push((id, Vec::new()));
-            reservations.len() - 1
-        });
-        reservations[at].1.push(item);
+        match item.text("reservation") {
+            None => reservations.push(vec![item]),
+            Some(id) => {
+                let at = *shared.entry(id).or_insert(reservations.len());
+                match reservations.get_mut(at) {
+                    Some(items) => items.push(item),
+                    None => reservations.push(vec![item]),
+                }
+            }
+        }
     }
     let (page, next) = INSTANCES.page(cloud, request, &reservations)?;
     let shown: Vec<Value> = page
         .into_iter()
-        .map(|(id, items)| {
+        .map(|items| {
             let instances: Vec<Value> = items.iter().map(|item| (INSTANCES.show)(cloud, item)).collect();
             json!({
-                "reservationId": id,
+                "reservationId": items.first().map(|item| reservation(item)),
                 "ownerId": request.account,
                 "groupSet": [],
                 "instancesSet": instances,

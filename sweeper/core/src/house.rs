@@ -1,6 +1,9 @@
-//! The house's own rules: what counts as an owner, and which tags say how long something may live.
+//! The house's own rules: what counts as an owner, which tags say how long something may live, and what
+//! its accounts are for.
 
+use crate::{model::CloudId, policy::glob};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Rules that detectors and conditions share. From `sweeper.toml`; the default suits nobody badly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -8,8 +11,88 @@ use serde::{Deserialize, Serialize};
 pub struct House {
     /// Tag keys that name an owner, tried in this order; compared without case, `-`, `_`, `:` and spaces.
     pub owner_keys: Vec<String>,
-    /// Tag keys that say when something may go.
+    /// Tag keys that say when something may go, compared like `owner_keys`.
     pub expiry_keys: Vec<String>,
+    /// Values that name nobody (`n/a`, `tbd`), compared without case.
+    pub placeholders: Vec<String>,
+    /// Everybody who may own something; empty: not checked.
+    pub owners: Vec<String>,
+    /// What an owner's name looks like, `*@example.com`; empty: not checked. An owner in `owners` need not fit.
+    pub owner_pattern: String,
+    /// Spellings of owners, each with the name it stands for: `alice_example_com = "alice@example.com"`.
+    pub aliases: BTreeMap<String, String>,
+    /// People who are gone: naming them is naming nobody.
+    pub departed: Vec<String>,
+    /// Who owns what nobody else does; empty: nobody.
+    pub fallback: String,
+    /// What accounts are for. The first that fits counts.
+    #[serde(rename = "scope")]
+    pub scopes: Vec<ScopeRule>,
+    /// Tag keys whose presence keeps a resource, compared like `owner_keys`.
+    pub protect_keys: Vec<String>,
+    /// Tag keys whose value is the date until which the owner keeps a resource.
+    pub keep_keys: Vec<String>,
+    /// The longest that a keep tag may ask for, days.
+    pub max_keep_days: u32,
+    /// Nothing younger is acted on, hours.
+    pub min_age_hours: u32,
+}
+
+/// What some accounts are for, and who answers for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeRule {
+    /// Ids, `aws:111122223333`, with `*` for any text.
+    pub accounts: Vec<String>,
+    #[serde(default)]
+    pub class: AccountClass,
+    #[serde(default)]
+    pub owner: String,
+    #[serde(default)]
+    pub contact: String,
+}
+
+/// What an account is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountClass {
+    /// Also what nobody classified.
+    #[default]
+    Prod,
+    Nonprod,
+    Sandbox,
+    /// Image factory, backup, log archive, network hub: others depend on it in ways that cannot be seen.
+    Shared,
+}
+
+impl AccountClass {
+    pub const NAMES: &'static [&'static str] = &["prod", "nonprod", "sandbox", "shared"];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prod => "prod",
+            Self::Nonprod => "nonprod",
+            Self::Sandbox => "sandbox",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+impl House {
+    /// The rule for an account, if there is one.
+    pub fn scope(&self, cloud: CloudId, account: &str) -> Option<&ScopeRule> {
+        self.scopes.iter().find(|rule| {
+            rule.accounts.iter().any(|pattern| match pattern.split_once(':') {
+                Some((own, pattern)) if CloudId::parse(own).is_some() => own == cloud.name() && glob(pattern, account),
+                _ => glob(pattern, account),
+            })
+        })
+    }
+
+    /// What an account is for.
+    pub fn class(&self, cloud: CloudId, account: &str) -> AccountClass {
+        self.scope(cloud, account).map_or(AccountClass::Prod, |rule| rule.class)
+    }
 }
 
 impl Default for House {
@@ -18,6 +101,25 @@ impl Default for House {
         Self {
             owner_keys: list(&["owner", "team", "contact", "created-by"]),
             expiry_keys: list(&["expires-on", "expires", "ttl", "lease"]),
+            placeholders: list(&["n/a", "na", "tbd", "none", "-", "test", "unknown", "todo", "xxx", "null", "?"]),
+            owners: Vec::new(),
+            owner_pattern: String::new(),
+            aliases: BTreeMap::new(),
+            departed: Vec::new(),
+            fallback: String::new(),
+            scopes: Vec::new(),
+            protect_keys: list(&["sweeper-protect"]),
+            keep_keys: list(&["sweeper-keep"]),
+            max_keep_days: 180,
+            min_age_hours: 24,
         }
     }
+}
+
+/// Whether two tag keys are the same but for case, `-`, `_`, `:` and spaces.
+pub fn same_key(a: &str, b: &str) -> bool {
+    fn folded(key: &str) -> impl Iterator<Item = u8> {
+        key.bytes().filter(|byte| !matches!(byte, b'-' | b'_' | b':' | b' ')).map(|byte| byte.to_ascii_lowercase())
+    }
+    folded(a).eq(folded(b))
 }

@@ -414,6 +414,184 @@ mod tests {
         assert!(unfolded(&flat).is_object());
     }
 
+    const ORG: &str = r#"
+        [[account]]
+        id = "111111111111"
+        [[resource]]
+        kind = "aws.s3-bucket"
+        id = "x"
+        objects = 9223372036854775807
+        bytes = -1
+        versions_present = true
+        lifecycle = [{ noncurrent_days = "x" }, {}]
+        [[resource]]
+        kind = "aws.s3-upload"
+        id = "x"
+        bucket = "x"
+        parts = ["x", -1]
+        [[resource]]
+        kind = "aws.ecr-repository"
+        id = "x"
+        [[resource]]
+        kind = "aws.ecr-image"
+        id = "x"
+        repository = "x"
+        media = "index"
+        children = ["x"]
+        subject = "x"
+        [[resource]]
+        kind = "aws.lambda-function"
+        id = "x"
+        versions = [{}, { version = 1.5, layers = 3 }]
+        aliases = [{}]
+        event_sources = [{ function = "x" }]
+        metrics = { Invocations = [1, "x"], Errors = "x" }
+        [[resource]]
+        kind = "aws.lambda-layer-version"
+        id = "x"
+        [[resource]]
+        kind = "aws.elb-load-balancer"
+        id = "x"
+        listeners = [{ targets = { x = "x" }, rules = [{}] }]
+        [[resource]]
+        kind = "aws.elb-target-group"
+        id = "x"
+        targets = [{}]
+        [[resource]]
+        kind = "aws.rds-instance"
+        id = "x"
+        replica_of = "x"
+        [[resource]]
+        kind = "aws.rds-snapshot"
+        id = "x"
+        [[resource]]
+        kind = "aws.logs-group"
+        id = "x"
+        streams = [{}, {}]
+        [[resource]]
+        kind = "aws.ecs-cluster"
+        id = "x"
+        [[resource]]
+        kind = "aws.ecs-task-definition"
+        id = "x:99999999999999999999"
+        [[resource]]
+        kind = "aws.eks-cluster"
+        id = "x"
+        [[resource]]
+        kind = "aws.eks-nodegroup"
+        id = "x"
+        cluster = "x"
+        [[resource]]
+        kind = "aws.batch-job-definition"
+        id = ":"
+        [[resource]]
+        kind = "aws.backup-vault"
+        id = "x"
+        [[resource]]
+        kind = "aws.imagebuilder-recipe"
+        id = "//"
+        [[resource]]
+        kind = "aws.ssm-image-parameter"
+        id = "x"
+    "#;
+
+    #[rustfmt::skip]
+    const ACTIONS: &[(&str, &[&str])] = &[
+        ("s3", &["ListBuckets", "HeadBucket", "GetBucketLifecycleConfiguration", "ListObjectVersions", "ListObjectsV2", "ListMultipartUploads", "ListParts", "GetBucketTagging"]),
+        ("ecr", &["DescribeRepositories", "DescribeImages", "ListImages", "BatchGetImage", "GetRepositoryPolicy", "GetLifecyclePolicy", "ListTagsForResource"]),
+        ("lambda", &["ListFunctions", "ListVersionsByFunction", "ListAliases", "ListEventSourceMappings", "ListTags", "GetFunction", "GetPolicy", "ListLayers", "ListLayerVersions", "GetLayerVersion", "ListProvisionedConcurrencyConfigs"]),
+        ("monitoring", &["GetMetricData"]),
+        ("elasticloadbalancing", &["DescribeLoadBalancers", "DescribeTags", "DescribeInstanceHealth"]),
+        ("elasticloadbalancingv2", &["DescribeLoadBalancers", "DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth", "DescribeTags"]),
+        ("rds", &["DescribeDBInstances", "DescribeDBClusters", "DescribeDBSnapshots", "DescribeDBClusterSnapshots", "DescribeDBInstanceAutomatedBackups", "DescribeDBSnapshotAttributes", "ListTagsForResource"]),
+        ("logs", &["DescribeLogGroups", "DescribeLogStreams", "ListTagsForResource"]),
+        ("ecs", &["ListClusters", "DescribeClusters", "ListServices", "DescribeServices", "ListTasks", "DescribeTasks", "ListTaskDefinitions", "DescribeTaskDefinition"]),
+        ("eks", &["ListClusters", "DescribeCluster", "ListNodegroups", "DescribeNodegroup"]),
+        ("batch", &["DescribeComputeEnvironments", "DescribeJobDefinitions"]),
+        ("backup", &["ListBackupVaults", "ListRecoveryPointsByBackupVault", "ListTags"]),
+        ("imagebuilder", &["ListImageRecipes", "GetImageRecipe", "ListImagePipelines", "ListImages", "ListImageBuildVersions", "GetImage"]),
+        ("ssm", &["DescribeParameters", "GetParameters"]),
+    ];
+
+    #[rustfmt::skip]
+    const NAMES: &[&str] = &[
+        "Bucket", "Key", "max-keys", "max-uploads", "max-parts", "key-marker", "upload-id-marker", "version-id-marker",
+        "part-number-marker", "continuation-token", "start-after", "prefix", "encoding-type", "uploadId", "repositoryName",
+        "imageIds", "filter", "maxResults", "MaxResults", "MaxItems", "MaxRecords", "PageSize", "limit", "nextToken",
+        "NextToken", "Marker", "FunctionName", "Qualifier", "LayerName", "VersionNumber", "MetricDataQueries", "StartTime",
+        "EndTime", "MaxDatapoints", "ScanBy", "LoadBalancerArn", "ListenerArn", "Names", "ResourceArns", "Filters",
+        "ParameterFilters", "SnapshotType", "logGroupName", "orderBy", "descending", "cluster", "services", "tasks",
+        "taskDefinition", "name", "nodegroupName", "backupVaultName", "createdBefore", "imageRecipeArn", "Resource",
+    ];
+
+    #[test]
+    fn nothing_a_client_sends_panics() {
+        let now = Timestamp::from_second(1_800_000_000).expect("a time");
+        let cloud = Cloud::new(crate::org::Org::parse(ORG).expect("an organisation"), now, None);
+        let metric = json!({
+            "Id": "a",
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/Lambda",
+                    "MetricName": "Invocations",
+                    "Dimensions": [{ "Name": "FunctionName", "Value": "x" }],
+                },
+                "Period": i64::MAX - i64::MAX % 60,
+                "Stat": "Sum",
+            },
+        });
+        let values = [
+            json!(null),
+            json!("x"),
+            json!("é/\u{0}:"),
+            json!(-1),
+            json!(0),
+            json!(1),
+            json!(i64::MAX),
+            json!(1e300),
+            json!("-1e300"),
+            json!("inf"),
+            json!([]),
+            json!(["x", 1, null]),
+            json!([{}, { "Name": [], "Key": {} }]),
+            json!([metric]),
+            json!({ "x": {} }),
+        ];
+        let mut request = Request {
+            service: String::new(),
+            action: String::new(),
+            account: "111111111111".to_owned(),
+            region: "us-east-1".to_owned(),
+            permission: String::new(),
+            temporary: false,
+            protocol: Protocol::RestJson,
+            params: Params::Json(Value::Null),
+        };
+        for (service, actions) in ACTIONS {
+            let handle = super::super::service(service).expect("a service").handle;
+            for action in *actions {
+                (*action).clone_into(&mut request.action);
+                for value in &values {
+                    // All parameters odd, then one at a time among parameters that lead somewhere.
+                    let all = NAMES.iter().map(|name| ((*name).to_owned(), value.clone())).collect();
+                    request.params = Params::Json(Value::Object(all));
+                    let _ = handle(&cloud, &request);
+                    for odd in NAMES {
+                        let mut body = json!({
+                            "Bucket": "x", "max-keys": 3, "Key": "upload.bin", "uploadId": "x", "repositoryName": "x",
+                            "FunctionName": "x", "LayerName": "x", "logGroupName": "x", "cluster": "x",
+                            "name": "x", "nodegroupName": "x", "backupVaultName": "x",
+                            "MetricDataQueries": [metric], "StartTime": 1_700_000_000, "EndTime": 1_800_000_000,
+                        });
+                        body[*odd] = value.clone();
+                        request.params = Params::Json(body);
+                        let _ = handle(&cloud, &request);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn seeds_make_digits() {
         assert_eq!(hex("a", 40).len(), 40);

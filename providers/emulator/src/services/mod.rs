@@ -84,10 +84,7 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn kind(id: &str) -> Option<&'static Kind> {
-    SERVICES
-        .iter()
-        .flat_map(|service| service.kinds)
-        .find(|kind| kind.kind == id)
+    SERVICES.iter().flat_map(|service| service.kinds).find(|kind| kind.kind == id)
 }
 
 pub(crate) fn service(name: &str) -> Option<&'static Service> {
@@ -102,14 +99,7 @@ pub(crate) fn invalid_action(request: &Request) -> WireError {
         Protocol::RestXml => "NotImplemented",
         Protocol::Json(_) | Protocol::RestJson | Protocol::Cbor => "UnknownOperationException",
     };
-    WireError::new(
-        400,
-        code,
-        format!(
-            "The action {} is not valid for this endpoint.",
-            request.action
-        ),
-    )
+    WireError::new(400, code, format!("The action {} is not valid for this endpoint.", request.action))
 }
 
 #[cfg(test)]

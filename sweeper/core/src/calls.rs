@@ -53,10 +53,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             concurrency: 8,
-            // EC2's non-mutating request buckets refill at 10-20 a second (API throttling page of the EC2
-            // developer guide); other services' are of that order.
+            // EC2 gives non-mutating actions a bucket of 100 that refills at 20 a second ("Request throttling", EC2
+            // API reference); other services are of that order.
             rate: 20.0,
-            burst: 50.0,
+            burst: 100.0,
             tries: 6,
             backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(10),

@@ -219,6 +219,8 @@ pub struct Database {
     pub multi_az: bool,
     /// A read replica of another database.
     pub replica: bool,
+    /// A cluster rather than an instance: it has no connections of its own, its members have.
+    pub is_cluster: bool,
     /// The cluster it belongs to, if any.
     pub cluster: Sym,
     pub storage_type: Sym,

@@ -108,6 +108,9 @@ struct Table {
     facts: FactColumn,
     tags: Vec<(Sym, Sym)>,
     uses: Vec<Use>,
+    /// Other names, by row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<(u32, Sym)>,
 }
 
 /// The tags of a resource as its listing gave them.
@@ -138,6 +141,9 @@ pub struct Draft<'a> {
     pub facts: Facts,
     /// Native ids (or digests, names) of what it uses.
     pub uses: Vec<(Relation, &'a str)>,
+    /// Other names by which others may refer to it (`repository:tag`, an ARN): a search for its users
+    /// looks for these too.
+    pub also: Vec<&'a str>,
 }
 
 impl<'a> Draft<'a> {
@@ -154,6 +160,7 @@ impl<'a> Draft<'a> {
             protected: "",
             facts: facts.into(),
             uses: Vec::new(),
+            also: Vec::new(),
         }
     }
 }
@@ -199,6 +206,9 @@ impl Listing {
             if !target.is_empty() {
                 self.table.uses.push(Use { row, relation, target: strings.intern(target) });
             }
+        }
+        for name in draft.also.into_iter().filter(|name| !name.is_empty()) {
+            self.table.also.push((row, strings.intern(name)));
         }
         self.table.rows.push(Row {
             native,
@@ -272,14 +282,11 @@ impl InventoryBuilder {
 
     /// Starts a listing.
     pub fn listing(&mut self, spec: &'static KindSpec, scope: &Scope) -> Listing {
-        let kind = match self.kind(spec) {
-            Some(kind) => kind,
-            None => {
-                // A kind nobody announced: keeps the table order stable by appending.
-                self.kinds.push(spec);
-                (self.kinds.len() - 1) as u16
-            }
-        };
+        let kind = self.kind(spec).unwrap_or_else(|| {
+            // A kind nobody announced: keeps the table order stable by appending.
+            self.kinds.push(spec);
+            (self.kinds.len() - 1) as u16
+        });
         let scope = self.scope(scope);
         Listing {
             strings: Arc::clone(&self.strings),
@@ -291,6 +298,7 @@ impl InventoryBuilder {
                 facts: FactColumn::of(spec.class),
                 tags: Vec::new(),
                 uses: Vec::new(),
+                also: Vec::new(),
             },
             wrong_class: false,
             notes: Vec::new(),
@@ -309,6 +317,7 @@ impl InventoryBuilder {
         listing.table.facts.shrink();
         listing.table.tags.shrink_to_fit();
         listing.table.uses.shrink_to_fit();
+        listing.table.also.shrink_to_fit();
         let resources = listing.table.rows.len() as u32;
         self.tables.insert(key, listing.table);
         self.coverage.insert(key, Covered { status: Status::Complete, resources, calls });
@@ -464,32 +473,31 @@ impl Inventory {
     /// the relation, and in the accounts it is `shared` with. Somebody found is certain whatever else is
     /// blind; nobody found with a blind place within reach is [`Unseen`].
     pub fn users(&self, resource: Resource<'_>, relation: Relation, shared: &[String]) -> Result<Search, Unseen> {
-        self.users_of(resource, resource.row().native, relation, shared)
-    }
-
-    /// As [`Self::users`], for another name of the resource (a digest, a public id).
-    pub fn users_of(
-        &self,
-        resource: Resource<'_>,
-        target: Sym,
-        relation: Relation,
-        shared: &[String],
-    ) -> Result<Search, Unseen> {
         let home = resource.scope();
         let index = self.uses.get_or_init(|| self.index_uses());
-        let from = index.partition_point(|(sym, kind, _)| (*sym, *kind) < (target, relation));
-        let users: Vec<ResourceIx> = index[from..]
-            .iter()
-            .take_while(|(sym, kind, _)| *sym == target && *kind == relation)
-            .map(|(_, _, user)| *user)
-            // An id is only unique within its cloud; the account of a user may be any it is shared with.
-            .filter(|user| *user != resource.ix && self.at(*user).scope().cloud == home.cloud)
-            .collect();
+        let mut users: Vec<ResourceIx> = Vec::new();
+        for target in std::iter::once(resource.row().native).chain(resource.also()) {
+            let from = index.partition_point(|(sym, kind, _)| (*sym, *kind) < (target, relation));
+            let named = index[from..]
+                .iter()
+                .take_while(|(sym, kind, _)| *sym == target && *kind == relation)
+                .map(|(_, _, user)| *user)
+                // An id is only unique within its cloud; the account of a user may be any it is shared with.
+                .filter(|user| *user != resource.ix && self.at(*user).scope().cloud == home.cloud);
+            users.extend(named);
+        }
+        users.sort_unstable();
+        users.dedup();
         let sight = self.sight(resource, Sought::Users(relation), shared);
         match &sight.unseen {
             Some(unseen) if users.is_empty() => Err(unseen.clone()),
             _ => Ok(Search { users, sight }),
         }
+    }
+
+    /// The other resources of the same kind and scope, and this one: all of them, since a table is whole.
+    pub fn beside(&self, resource: Resource<'_>) -> impl Iterator<Item = Resource<'_>> {
+        self.of_table(resource.ix.table as usize)
     }
 
     /// Whether a resource of `class` with this native id exists within `reach` of `near`, of those that
@@ -585,7 +593,7 @@ impl Inventory {
                 continue;
             }
             let scope = &self.scopes[*place as usize];
-            let partner = shared.iter().any(|account| *account == scope.account);
+            let partner = shared.contains(&scope.account);
             let within = match (spec.places, reach) {
                 (_, Reach::Org) => true,
                 (Places::Account, _) | (Places::Regions, Reach::Account) => scope.account == home.account || partner,
@@ -780,6 +788,14 @@ impl<'a> Resource<'a> {
             .map(move |used| (used.relation, self.inventory.text(used.target)))
     }
 
+    /// Other names by which others may refer to it.
+    pub(crate) fn also(self) -> impl Iterator<Item = Sym> + 'a {
+        let row = self.ix.row;
+        let also = &self.table().also;
+        let from = also.partition_point(|(at, _)| *at < row);
+        also[from..].iter().take_while(move |(at, _)| *at == row).map(|(_, name)| *name)
+    }
+
     /// Its outside id: `<kind>:<account>/<region>/<native id>`.
     pub fn id(self) -> String {
         format!("{}:{}/{}/{}", self.kind().id, self.account(), self.region(), self.native_id())
@@ -852,7 +868,8 @@ impl Inventory {
                         && (at.tags == UNREAD || at.tags_start as usize + at.tags as usize <= table.tags.len())
                 })
                 && table.tags.iter().all(|(key, value)| key.is_within(strings) && value.is_within(strings))
-                && table.uses.iter().all(|used| used.target.is_within(strings));
+                && table.uses.iter().all(|used| used.target.is_within(strings))
+                && table.also.iter().all(|(_, name)| name.is_within(strings));
             if !sound {
                 return Err(D::Error::custom("the survey file is damaged: a table does not fit its strings"));
             }

@@ -2,15 +2,23 @@
 //!
 //! A detector reads facts and asks the [`View`]; it never sees a cloud's own shapes, a clock or a call.
 //! Whatever it asks that has not been answered is noted, and the verdict is *unknown* until it is: that
-//! note is how the survey learns which paid or slow questions are worth asking.
+//! note is how the survey learns which paid or slow questions are worth asking. Some questions are only
+//! asked once others are answered (whether an empty bucket really is empty), so asking goes in rounds,
+//! until a round notes nothing new.
 
 use crate::{
     answers::{Answer, Answers, Ask, Metric, Question, Usage},
     house::House,
     inventory::{Inventory, Resource, ResourceIx, Search, Unseen},
-    model::{Class, Reach, Relation, Timestamp},
+    model::{Class, DAY, Reach, Relation, Scope, Timestamp},
 };
-use std::{borrow::Cow, cell::RefCell, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
+
+mod repository;
 
 /// How much it matters that somebody looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -44,6 +52,8 @@ pub struct Spec {
     pub relations: &'static [Relation],
     /// Classes it asks [`View::exists`] about: their kinds are listed along.
     pub sources: &'static [Class],
+    /// Questions it may put to the cloud: one call or more a resource, each only where it decides.
+    pub questions: &'static [Question],
     /// The policy severity it has when a policy does not say.
     pub severity: Severity,
     /// One paragraph, shown by `explain`.
@@ -96,6 +106,33 @@ impl Finding {
         self
     }
 
+    /// And where it was searched, after a search.
+    #[must_use]
+    pub fn searched(self, view: &View<'_>) -> Self {
+        self.and("searched", view.searched_line(), "inventory")
+    }
+
+    /// And a measure: its highest day, and how much of the window there is data for.
+    #[must_use]
+    pub fn measured(self, metric: Metric, usage: &Usage) -> Self {
+        let value = format!("at most {} on {} of {} days", Number(usage.max), usage.covered, usage.days);
+        self.and(metric.name(), value, "metrics")
+    }
+
+    /// And a fact that may not be known, when it is.
+    #[must_use]
+    pub fn and_known(
+        self,
+        fact: impl Into<Cow<'static, str>>,
+        value: Option<impl ToString>,
+        source: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        match value {
+            Some(value) => self.and(fact, value, source),
+            None => self,
+        }
+    }
+
     /// Since when the cloud itself says so, and by which fact.
     #[must_use]
     pub fn since(mut self, at: Option<Timestamp>, basis: &'static str) -> Self {
@@ -109,6 +146,15 @@ impl Finding {
 
     pub fn since_hint(&self) -> Option<(Timestamp, &'static str)> {
         self.since
+    }
+}
+
+/// A measure as people write it: whole, or with two places.
+struct Number(f64);
+
+impl std::fmt::Display for Number {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.fract() == 0.0 { write!(formatter, "{:.0}", self.0) } else { write!(formatter, "{:.2}", self.0) }
     }
 }
 
@@ -138,7 +184,7 @@ pub type Judged = Result<Verdict, Unseen>;
 /// What the judging of one resource looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
-    /// Questions that still have no answer.
+    /// Questions that still have no answer. They count whatever the verdict: some only add evidence.
     pub asks: BTreeSet<Ask>,
     /// Kinds searched, with reach.
     pub searched: BTreeSet<String>,
@@ -158,16 +204,34 @@ pub struct View<'a> {
     pub house: &'a House,
     pub now: Timestamp,
     notes: RefCell<Notes>,
+    /// The passport of the detector that is looking, to hold it to what it declares.
+    looking: Cell<Option<&'static Spec>>,
+    repositories: repository::Cache<'a>,
 }
 
 impl<'a> View<'a> {
     pub fn new(inventory: &'a Inventory, answers: &'a Answers, house: &'a House, now: Timestamp) -> Self {
-        Self { inventory, answers, house, now, notes: RefCell::default() }
+        Self {
+            inventory,
+            answers,
+            house,
+            now,
+            notes: RefCell::default(),
+            looking: Cell::default(),
+            repositories: repository::Cache::default(),
+        }
     }
 
     /// What was looked at since the last call.
     pub fn take_notes(&self) -> Notes {
         self.notes.take()
+    }
+
+    /// A detector that asks more than it declares would be judged on listings that nobody made.
+    fn declared(&self, what: &dyn std::fmt::Debug, declares: impl Fn(&Spec) -> bool) {
+        if let Some(spec) = self.looking.get() {
+            debug_assert!(declares(spec), "{} asks {what:?} and does not declare it", spec.id);
+        }
     }
 
     fn searched(&self, search: &Search) {
@@ -180,9 +244,22 @@ impl<'a> View<'a> {
 
     /// Who uses the resource by a relation, everywhere within reach.
     pub fn users(&self, resource: Resource<'a>, relation: Relation) -> Result<Vec<ResourceIx>, Unseen> {
+        self.declared(&relation, |spec| spec.relations.contains(&relation));
         let search = self.inventory.users(resource, relation, &[])?;
         self.searched(&search);
         Ok(search.users)
+    }
+
+    /// As [`Self::users`], for a rule about *all* of them: one user seen does not make up for a blind place
+    /// in which there may be another.
+    pub fn every_user(&self, resource: Resource<'a>, relation: Relation) -> Result<Vec<ResourceIx>, Unseen> {
+        self.declared(&relation, |spec| spec.relations.contains(&relation));
+        let search = self.inventory.users(resource, relation, &[])?;
+        self.searched(&search);
+        match &search.sight.unseen {
+            Some(unseen) => Err(unseen.clone()),
+            None => Ok(search.users),
+        }
     }
 
     /// As [`Self::users`], looking also in the accounts the resource is shared with. Asks for the shares
@@ -210,6 +287,7 @@ impl<'a> View<'a> {
         reach: Reach,
         fits: impl Fn(Resource<'_>) -> bool,
     ) -> Result<bool, Unseen> {
+        self.declared(&class, |spec| spec.sources.contains(&class));
         let search = self.inventory.exists(near, class, native, reach, fits)?;
         self.searched(&search);
         Ok(!search.users.is_empty())
@@ -217,20 +295,27 @@ impl<'a> View<'a> {
 
     /// The answer to a question, noting it when it has not been asked yet.
     pub fn ask(&self, resource: Resource<'a>, question: Question) -> Result<&'a Answer, Unseen> {
+        self.declared(&question, |spec| spec.questions.contains(&question));
+        let answer = self.answer(resource, question);
         let ask = Ask { resource: resource.ix(), question };
-        match self.answers.get(ask) {
-            Some(Answer::Unseen(cause)) => {
-                Err(Unseen { cause: cause.clone(), what: format!("{} of {}", question.name(), resource.kind().title) })
-            }
-            Some(answer) => Ok(answer),
-            None => {
-                self.notes.borrow_mut().asks.insert(ask);
-                Err(Unseen {
-                    cause: NOT_ASKED.to_owned(),
-                    what: format!("{} of {}", question.name(), resource.kind().title),
-                })
-            }
+        if answer.is_err() && self.answers.get(ask).is_none() {
+            self.notes.borrow_mut().asks.insert(ask);
         }
+        answer
+    }
+
+    /// Whether a question has not been put yet.
+    pub fn waits(&self, resource: Resource<'a>, question: Question) -> bool {
+        self.answers.get(Ask { resource: resource.ix(), question }).is_none()
+    }
+
+    fn answer(&self, resource: Resource<'a>, question: Question) -> Result<&'a Answer, Unseen> {
+        let cause = match self.answers.get(Ask { resource: resource.ix(), question }) {
+            Some(Answer::Unseen(cause)) => cause.clone(),
+            Some(answer) => return Ok(answer),
+            None => NOT_ASKED.to_owned(),
+        };
+        Err(Unseen { cause, what: format!("{} of {}", question.name(), resource.kind().title) })
     }
 
     fn wrong(question: Question) -> Unseen {
@@ -247,6 +332,33 @@ impl<'a> View<'a> {
             Answer::Usage(usage) => Ok(*usage),
             _ => Err(Self::wrong(question)),
         }
+    }
+
+    /// The measure, if on no day of the window it was above `most`; `None` if it was. Quiet is only said of
+    /// a window with data on every day but one (the newest may not have arrived): missing data is unknown,
+    /// not zero. One busy day is enough to say busy.
+    pub fn quiet(&self, resource: Resource<'a>, metric: Metric, days: u16, most: f64) -> Result<Option<Usage>, Unseen> {
+        let usage = self.usage(resource, metric, days)?;
+        if usage.max > most {
+            return Ok(None);
+        }
+        if usage.covered.saturating_add(1) < days || usage.max.is_nan() {
+            return Err(Unseen {
+                cause: "no complete metrics".to_owned(),
+                what: format!("{} of {}, {} of {days} days", metric.name(), resource.kind().title, usage.covered),
+            });
+        }
+        Ok(Some(usage))
+    }
+
+    /// Whether it came to be less than `days` ago, so that a window of so many days cannot judge it.
+    pub fn younger(&self, created: Option<Timestamp>, days: u16) -> bool {
+        created.is_some_and(|at| self.now.since(at) < i64::from(days) * DAY)
+    }
+
+    /// A fact that decides and that the cloud did not tell.
+    pub fn not_told(&self, resource: Resource<'_>, fact: &str) -> Unseen {
+        Unseen { cause: format!("not told: {fact}"), what: format!("{fact} of {}", resource.kind().title) }
     }
 
     /// Accounts the resource is shared with; `"all"` is everybody.
@@ -323,6 +435,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// How far away the source of a copy may be: in its own region, or in any when the copy has none.
+    pub fn reach_of_source(&self, resource: Resource<'_>) -> Reach {
+        if resource.region() == Scope::GLOBAL { Reach::Account } else { Reach::Region }
+    }
+
     /// The permission a resource was listed with: the source of evidence from its facts.
     pub fn source(&self, resource: Resource<'_>) -> Cow<'static, str> {
         Cow::Borrowed(resource.kind().reads.first().copied().unwrap_or(resource.kind().id))
@@ -343,7 +460,10 @@ pub struct Detector {
 impl Detector {
     /// Judges a resource of one of its classes.
     pub fn judge<'a>(&self, view: &View<'a>, resource: Resource<'a>) -> Verdict {
-        match (self.judge)(view, resource) {
+        view.looking.set(Some(self.spec));
+        let judged = (self.judge)(view, resource);
+        view.looking.set(None);
+        match judged {
             Ok(verdict) => verdict,
             Err(unseen) => Verdict::Unknown(unseen),
         }
@@ -364,6 +484,29 @@ macro_rules! detectors {
 
 detectors! {
     unattached_disk,
+    previous_generation_disk,
+    stopped_vm,
+    idle_vm,
+    orphaned_snapshot,
+    unused_image,
+    untagged_artifact,
+    stale_artifact,
+    incomplete_upload,
+    empty_bucket,
+    unbounded_versions,
+    idle_function,
+    old_function_version,
+    unassociated_address,
+    unattached_interface,
+    idle_gateway,
+    idle_endpoint,
+    targetless_load_balancer,
+    idle_load_balancer,
+    unbound_target_group,
+    idle_database,
+    sourceless_db_snapshot,
+    stale_log_group,
+    unbounded_log_group,
 }
 
 /// A detector by its id.

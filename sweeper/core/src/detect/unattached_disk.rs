@@ -14,6 +14,7 @@ pub(super) static SPEC: Spec = Spec {
     // The cloud itself says whether a disk is attached: no referrer needs to be searched.
     relations: &[],
     sources: &[],
+    questions: &[],
     severity: Severity::Ticket,
     why_it_matters: "A disk is billed by its size for as long as it exists, attached or not. Disks outlive \
         their machines wherever `DeleteOnTermination` is off, and dead clusters leave theirs behind.",
@@ -22,6 +23,7 @@ pub(super) static SPEC: Spec = Spec {
         manager's mark holds the action; an `[[except]]` with a reason keeps the third.",
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "every judge has this shape")]
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     let FactsRef::Disk(disk) = resource.facts() else { return Ok(Verdict::CLEAN) };
     Ok(match disk.state {

@@ -206,7 +206,7 @@ pub struct View<'a> {
     notes: RefCell<Notes>,
     /// The passport of the detector that is looking, to hold it to what it declares.
     looking: Cell<Option<&'static Spec>>,
-    repositories: repository::Cache<'a>,
+    repositories: repository::Cache,
 }
 
 impl<'a> View<'a> {
@@ -224,6 +224,7 @@ impl<'a> View<'a> {
 
     /// What was looked at since the last call.
     pub fn take_notes(&self) -> Notes {
+        self.repositories.notes_taken();
         self.notes.take()
     }
 

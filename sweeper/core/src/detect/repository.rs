@@ -10,7 +10,7 @@ use crate::{
     answers::{Answer, Ask, Question},
     facts::{FactsRef, Media},
     intern::Sym,
-    inventory::{Inventory, Resource, ResourceIx, Unseen},
+    inventory::{Resource, ResourceIx, Unseen},
     model::Relation,
 };
 use std::{
@@ -24,58 +24,98 @@ fn digest(native: &str) -> &str {
     native.rsplit_once('@').map_or(native, |(_, digest)| digest)
 }
 
+/// What lies beside what in one repository.
 #[derive(Default)]
-struct Repository<'a> {
-    digests: BTreeSet<&'a str>,
-    /// The indexes that list a digest.
-    parents: BTreeMap<&'a str, Vec<ResourceIx>>,
+struct Repository {
+    /// The indexes that list an artifact.
+    parents: BTreeMap<ResourceIx, Vec<ResourceIx>>,
+    /// Artifacts attached to another that is still there.
+    attached: BTreeSet<ResourceIx>,
     /// Indexes that have not been asked what they list.
     asks: BTreeSet<Ask>,
     /// Indexes of which it is not known what they list, and why.
     unseen: Vec<(ResourceIx, Unseen)>,
 }
 
-type Repositories<'a> = BTreeMap<Sym, Repository<'a>>;
+type Repositories = BTreeMap<Sym, Repository>;
 
 /// The repositories of each listing, put together when the first artifact of it is judged: going through
 /// the indexes again for every artifact would be quadratic.
 #[derive(Default)]
-pub(super) struct Cache<'a> {
-    listings: RefCell<BTreeMap<ResourceIx, Rc<Repositories<'a>>>>,
+pub(super) struct Cache {
+    listings: RefCell<BTreeMap<ResourceIx, Rc<Repositories>>>,
+    /// Repositories, by the first index to be asked, whose asks are among the notes already.
+    noted: RefCell<BTreeSet<ResourceIx>>,
+}
+
+impl Cache {
+    /// The notes were taken: whatever is looked at next notes its asks anew.
+    pub(super) fn notes_taken(&self) {
+        self.noted.take();
+    }
 }
 
 impl<'a> View<'a> {
-    fn repositories(&self, resource: Resource<'a>) -> Rc<Repositories<'a>> {
-        let inventory: &'a Inventory = self.inventory;
+    fn repositories(&self, resource: Resource<'a>) -> Rc<Repositories> {
         // A listing is known by its first row.
-        let first = inventory.beside(resource).next().map_or(resource.ix(), Resource::ix);
+        let first = self.inventory.beside(resource).next().map_or(resource.ix(), Resource::ix);
         if let Some(known) = self.repositories.listings.borrow().get(&first) {
             return Rc::clone(known);
         }
-        let mut repositories = Repositories::default();
-        for beside in inventory.beside(resource) {
-            let FactsRef::Artifact(artifact) = beside.facts() else { continue };
-            let repository = repositories.entry(artifact.container).or_default();
-            repository.digests.insert(digest(beside.native_id()));
-            if artifact.media == Media::Index {
-                repository.add_index(self, beside);
+        let mut members: BTreeMap<Sym, BTreeMap<&str, ResourceIx>> = BTreeMap::new();
+        for beside in self.inventory.beside(resource) {
+            if let FactsRef::Artifact(artifact) = beside.facts() {
+                members.entry(artifact.container).or_default().insert(digest(beside.native_id()), beside.ix());
             }
         }
-        let repositories = Rc::new(repositories);
+        let repositories = members.into_iter().map(|(container, members)| (container, self.repository(&members)));
+        let repositories: Rc<Repositories> = Rc::new(repositories.collect());
         self.repositories.listings.borrow_mut().insert(first, Rc::clone(&repositories));
         repositories
+    }
+
+    fn repository(&self, members: &BTreeMap<&str, ResourceIx>) -> Repository {
+        let mut repository = Repository::default();
+        for ix in members.values().copied() {
+            let member = self.inventory.at(ix);
+            let is_index = matches!(member.facts(), FactsRef::Artifact(artifact) if artifact.media == Media::Index);
+            let told: Vec<&str> =
+                member.uses().filter(|(relation, _)| *relation == Relation::ChildOf).map(|(_, child)| child).collect();
+            let mut children = told;
+            match self.answer(member, Question::Manifest) {
+                Ok(Answer::Manifest { children: answered, subject }) => {
+                    children.extend(answered.iter().map(String::as_str));
+                    if subject.as_deref().is_some_and(|subject| members.contains_key(digest(subject))) {
+                        repository.attached.insert(ix);
+                    }
+                }
+                Ok(_) if is_index && children.is_empty() => {
+                    repository.unseen.push((ix, Self::wrong(Question::Manifest)));
+                }
+                Err(unseen) if is_index && children.is_empty() => {
+                    if self.waits(member, Question::Manifest) {
+                        repository.asks.insert(Ask { resource: ix, question: Question::Manifest });
+                    }
+                    repository.unseen.push((ix, unseen));
+                }
+                Ok(_) | Err(_) => {}
+            }
+            for child in children.into_iter().filter_map(|child| members.get(digest(child))) {
+                if *child != ix {
+                    repository.parents.entry(*child).or_default().push(ix);
+                }
+            }
+        }
+        repository
     }
 
     /// The indexes of its repository that are known to list an artifact as their child.
     pub(super) fn indexes_listing(&self, resource: Resource<'a>) -> Vec<ResourceIx> {
         let FactsRef::Artifact(artifact) = resource.facts() else { return Vec::new() };
         let repositories = self.repositories(resource);
-        let parents = repositories
-            .get(&artifact.container)
-            .and_then(|repository| repository.parents.get(digest(resource.native_id())));
-        parents.map_or_else(Vec::new, |parents| {
-            parents.iter().copied().filter(|parent| *parent != resource.ix()).collect()
-        })
+        let parents =
+            repositories.get(&artifact.container).and_then(|repository| repository.parents.get(&resource.ix()));
+        parents.cloned().unwrap_or_default()
     }
 
     /// Whether it is known of every other index of its repository what it lists: only then is an artifact
@@ -85,7 +125,11 @@ impl<'a> View<'a> {
         let FactsRef::Artifact(artifact) = resource.facts() else { return Ok(()) };
         let repositories = self.repositories(resource);
         let Some(repository) = repositories.get(&artifact.container) else { return Ok(()) };
-        self.notes.borrow_mut().asks.append(&mut repository.asks.clone());
+        if let Some(first) = repository.asks.first()
+            && self.repositories.noted.borrow_mut().insert(first.resource)
+        {
+            self.notes.borrow_mut().asks.extend(&repository.asks);
+        }
         match repository.unseen.iter().find(|(index, _)| *index != resource.ix()) {
             Some((_, unseen)) => Err(unseen.clone()),
             None => Ok(()),
@@ -95,37 +139,8 @@ impl<'a> View<'a> {
     /// Whether an artifact is attached (a signature, an SBOM) to another that is still in its repository.
     pub(super) fn attached_to_another(&self, resource: Resource<'a>) -> Result<bool, Unseen> {
         let FactsRef::Artifact(artifact) = resource.facts() else { return Ok(false) };
-        let (_, subject) = self.manifest(resource)?;
-        let Some(subject) = subject else { return Ok(false) };
+        self.manifest(resource)?;
         let repositories = self.repositories(resource);
-        Ok(repositories.get(&artifact.container).is_some_and(|there| there.digests.contains(digest(subject))))
-    }
-}
-
-impl<'a> Repository<'a> {
-    fn add_index(&mut self, view: &View<'a>, index: Resource<'a>) {
-        let mut told = false;
-        for (_, child) in index.uses().filter(|(relation, _)| *relation == Relation::ChildOf) {
-            told = true;
-            self.parents.entry(digest(child)).or_default().push(index.ix());
-        }
-        if told {
-            return;
-        }
-        match view.answer(index, Question::Manifest) {
-            Ok(Answer::Manifest { children, .. }) => {
-                for child in children {
-                    self.parents.entry(digest(child)).or_default().push(index.ix());
-                }
-            }
-            Ok(_) => self.unseen.push((index.ix(), View::wrong(Question::Manifest))),
-            Err(unseen) => {
-                let ask = Ask { resource: index.ix(), question: Question::Manifest };
-                if view.answers.get(ask).is_none() {
-                    self.asks.insert(ask);
-                }
-                self.unseen.push((index.ix(), unseen));
-            }
-        }
+        Ok(repositories.get(&artifact.container).is_some_and(|there| there.attached.contains(&resource.ix())))
     }
 }

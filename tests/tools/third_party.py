@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-metadata = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--locked", "--offline"]))
+metadata = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"]))
 packages = {p["id"]: p for p in metadata["packages"]}
 nodes = {n["id"]: n for n in metadata["resolve"]["nodes"]}
 root = next(p["id"] for p in metadata["packages"] if p["name"] == "sweeper" and p["source"] is None)

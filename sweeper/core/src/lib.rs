@@ -30,4 +30,6 @@ pub mod owner;
 pub mod policy;
 pub mod store;
 pub mod survey;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod ttl;

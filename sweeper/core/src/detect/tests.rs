@@ -1,0 +1,1032 @@
+//! Every detector by the same loops, then the traps of each.
+
+use super::*;
+use crate::{
+    facts::*,
+    intern::Sym,
+    inventory::Draft,
+    kind::KindSpec,
+    testing::{self, KINDS, NOW, World, ago},
+};
+
+/// The resource that is judged.
+const IT: &str = "it";
+
+/// A world in which a detector finds [`IT`], with every question answered.
+struct Case {
+    detector: &'static str,
+    found: fn() -> World,
+    /// Questions that only add evidence.
+    optional: &'static [&'static str],
+    /// Relations whose users are looked at rather than enough to be clean.
+    looked_into: &'static [Relation],
+}
+
+const fn case(detector: &'static str, found: fn() -> World) -> Case {
+    Case { detector, found, optional: &[], looked_into: &[] }
+}
+
+const CASES: &[Case] = &[
+    case("unattached-disk", || world(&testing::DISK, disk())),
+    case("previous-generation-disk", || {
+        let world = World::new();
+        let tier = world.sym("gp2");
+        world.with(&testing::DISK, IT, Disk { tier, ..disk() })
+    }),
+    case("stopped-vm", || world(&testing::VM, vm())),
+    case("idle-vm", || {
+        world(&testing::VM, Vm { state: VmState::Running, ..vm() })
+            .answer(IT, usage(Metric::VmCpuMax, 14), quiet(14, 9.5))
+            .answer(IT, usage(Metric::VmNetwork, 14), quiet(14, 4_999_999.0))
+    }),
+    case("orphaned-snapshot", || {
+        let world = World::new();
+        let source = world.sym("vol-gone");
+        world.with(&testing::SNAPSHOT, IT, Snapshot { source, ..snapshot() }).answer(IT, Question::Shares, shares(&[]))
+    }),
+    Case {
+        optional: &["last_used"],
+        ..case("unused-image", || {
+            world(&testing::IMAGE, image()).answer(IT, Question::Shares, shares(&[])).answer(
+                IT,
+                Question::LastUsed,
+                Answer::When(Some(ago(200))),
+            )
+        })
+    },
+    case("untagged-artifact", || {
+        world(&testing::ARTIFACT, Artifact { tagged: false, ..artifact() })
+            .with(&testing::ARTIFACT, "index", Artifact { media: Media::Index, ..artifact() })
+            .answer("index", Question::Manifest, manifest(&["sha256:other"], None))
+            .answer(IT, Question::Manifest, manifest(&[], None))
+    }),
+    case("stale-artifact", || {
+        world(&testing::ARTIFACT, artifact())
+            .with(&testing::ARTIFACT, "index", Artifact { media: Media::Index, ..artifact() })
+            .answer("index", Question::Manifest, manifest(&["sha256:other"], None))
+            .answer(IT, Question::Manifest, manifest(&[], None))
+    }),
+    Case {
+        optional: &["bytes"],
+        ..case("incomplete-upload", || world(&testing::UPLOAD, upload()).answer(IT, Question::Bytes, Answer::Bytes(1)))
+    },
+    Case {
+        // Without it, the bucket itself is asked.
+        optional: &["objects"],
+        ..case("empty-bucket", || {
+            world(&testing::BUCKET, bucket()).answer(IT, usage(Metric::BucketObjects, 3), quiet(3, 0.0)).answer(
+                IT,
+                Question::Holds,
+                Answer::Truth(false),
+            )
+        })
+    },
+    Case {
+        optional: &["bytes"],
+        ..case("unbounded-versions", || {
+            world(&testing::BUCKET, Bucket { versioned: Some(true), noncurrent_rule: Some(false), ..bucket() }).answer(
+                IT,
+                usage(Metric::BucketBytes, 3),
+                quiet(3, 5e9),
+            )
+        })
+    },
+    Case {
+        optional: &["provisioned"],
+        ..case("idle-function", || {
+            world(&testing::FUNCTION, function())
+                .answer(IT, usage(Metric::FunctionInvocations, 30), quiet(30, 0.0))
+                .answer(IT, usage(Metric::FunctionProvisioned, 30), quiet(30, 2.0))
+        })
+    },
+    case("old-function-version", || world(&testing::FUNCTION_VERSION, version())),
+    case("unassociated-address", || world(&testing::ADDRESS, address())),
+    case("unattached-interface", || world(&testing::INTERFACE, interface())),
+    case("idle-gateway", || {
+        world(&testing::GATEWAY, gateway()).answer(IT, usage(Metric::GatewayTraffic, 32), quiet(32, 0.0))
+    }),
+    case("idle-endpoint", || {
+        world(&testing::ENDPOINT, endpoint()).answer(IT, usage(Metric::EndpointBytes, 30), quiet(30, 0.0))
+    }),
+    Case {
+        looked_into: &[Relation::Targets],
+        ..case("targetless-load-balancer", || {
+            world(&testing::LOAD_BALANCER, balancer())
+                .draft(&testing::TARGET_GROUP, group_of_it("group"))
+                .answer("group", Question::Targets, Answer::Targets { targets: 0, healthy: 0 })
+                .answer(IT, Question::AnswersItself, Answer::Truth(false))
+        })
+    },
+    Case {
+        looked_into: &[Relation::Targets],
+        ..case("idle-load-balancer", || {
+            world(&testing::LOAD_BALANCER, balancer())
+                .answer(IT, usage(Metric::LbRequests, 14), quiet(14, 9.0))
+                .draft(&testing::TARGET_GROUP, group_of_it("group"))
+                .answer("group", Question::Targets, Answer::Targets { targets: 0, healthy: 0 })
+                .answer(IT, Question::AnswersItself, Answer::Truth(true))
+        })
+    },
+    case("unbound-target-group", || world(&testing::TARGET_GROUP, group())),
+    case("idle-database", || {
+        world(&testing::DATABASE, database()).answer(IT, usage(Metric::DbConnectionsMax, 14), quiet(14, 0.0))
+    }),
+    case("sourceless-db-snapshot", || {
+        let world = World::new();
+        let source = world.sym("db-gone");
+        world.with(&testing::DB_SNAPSHOT, IT, DbSnapshot { source, ..db_snapshot() })
+    }),
+    case("stale-log-group", || {
+        world(&testing::LOG_GROUP, log_group()).answer(IT, Question::LastEvent, Answer::When(Some(ago(91))))
+    }),
+    case("unbounded-log-group", || world(&testing::LOG_GROUP, log_group())),
+];
+
+fn world(spec: &'static KindSpec, facts: impl Into<Facts>) -> World {
+    World::new().with(spec, IT, facts)
+}
+
+const fn usage(metric: Metric, days: u16) -> Question {
+    Question::Usage { metric, days }
+}
+
+/// A measure of every day, never above `max`.
+fn quiet(days: u16, max: f64) -> Answer {
+    covered(days, days, max)
+}
+
+fn covered(covered: u16, days: u16, max: f64) -> Answer {
+    Answer::Usage(Usage { max, sum: max, covered, days, last_above_zero: None })
+}
+
+fn shares(accounts: &[&str]) -> Answer {
+    Answer::Shares(accounts.iter().map(|account| (*account).to_owned()).collect())
+}
+
+fn manifest(children: &[&str], subject: Option<&str>) -> Answer {
+    Answer::Manifest {
+        children: children.iter().map(|child| (*child).to_owned()).collect(),
+        subject: subject.map(ToOwned::to_owned),
+    }
+}
+
+fn disk() -> Disk {
+    Disk {
+        state: DiskState::Available,
+        size_gib: 100,
+        tier: Sym::NONE,
+        iops: None,
+        throughput: None,
+        source_snapshot: Sym::NONE,
+        attachments: 0,
+        last_attached: Some(ago(40)),
+    }
+}
+
+fn vm() -> Vm {
+    Vm { state: VmState::Stopped, vm_type: Sym::NONE, image: Sym::NONE, in_state_since: Some(ago(50)), spot: false }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        size_gib: 100,
+        tier: Tier::Standard,
+        source: Sym::NONE,
+        source_is_dummy: false,
+        complete: true,
+        locked: false,
+    }
+}
+
+fn image() -> Image {
+    Image { state: ImageState::Available, size_gib: 8, deprecated: false, public: false }
+}
+
+/// A tagged image, pulled 100 days ago, the fifth newest of its repository.
+fn artifact() -> Artifact {
+    Artifact {
+        tagged: true,
+        size_bytes: Some(1),
+        pushed: Some(ago(300)),
+        last_pulled: Some(ago(100)),
+        pull_recorded: true,
+        media: Media::Image,
+        container: Sym::NONE,
+        rank: 5,
+        package: false,
+    }
+}
+
+fn upload() -> Upload {
+    Upload { initiated: Some(ago(8)), container: Sym::NONE, key: Sym::NONE }
+}
+
+fn bucket() -> Bucket {
+    Bucket { versioned: None, lifecycle: None, noncurrent_rule: None, abort_rule: None }
+}
+
+fn function() -> Function {
+    Function { runtime: Sym::NONE, last_modified: Some(ago(60)), code_bytes: None, edge: Some(false) }
+}
+
+fn version() -> FunctionVersion {
+    FunctionVersion {
+        function: Sym::NONE,
+        version: 1,
+        last_modified: None,
+        code_bytes: None,
+        rank: 4,
+        edge: Some(false),
+    }
+}
+
+fn address() -> Address {
+    Address { associated: false, ip: Sym::NONE, service_managed: false, own_pool: false }
+}
+
+fn interface() -> Interface {
+    Interface { attached: false, state: Sym::NONE, requester: Sym::NONE, machinery: false, description: Sym::NONE }
+}
+
+fn gateway() -> Gateway {
+    Gateway { kind: GatewayKind::Nat, state: Sym::NONE, active: true }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint { kind: EndpointKind::Interface, service: Sym::NONE, state: Sym::NONE, active: true, zones: 2 }
+}
+
+fn balancer() -> LoadBalancer {
+    LoadBalancer { kind: LbKind::Application, state: Sym::NONE, own_targets: None }
+}
+
+fn group() -> TargetGroup {
+    TargetGroup { target_type: Sym::NONE, bound: false }
+}
+
+fn group_of_it(native: &str) -> Draft<'_> {
+    Draft { uses: vec![(Relation::Targets, IT)], ..Draft::new(native, TargetGroup { bound: true, ..group() }) }
+}
+
+fn database() -> Database {
+    Database {
+        state: DatabaseState::Available,
+        engine: Sym::NONE,
+        db_class: Sym::NONE,
+        storage_gib: 20,
+        multi_az: false,
+        replica: false,
+        is_cluster: false,
+        cluster: Sym::NONE,
+        storage_type: Sym::NONE,
+    }
+}
+
+fn db_snapshot() -> DbSnapshot {
+    DbSnapshot { manual: true, retained: false, source: Sym::NONE, of_cluster: false, size_gib: 20, engine: Sym::NONE }
+}
+
+fn log_group() -> LogGroup {
+    LogGroup { retention_days: None, bytes: Some(1) }
+}
+
+fn says(detector: &str, world: World) -> Verdict {
+    world.seal().judge(detector, IT).0
+}
+
+#[track_caller]
+fn assert_found(detector: &str, world: World) -> Finding {
+    match says(detector, world) {
+        Verdict::Found(finding) => finding,
+        other => panic!("{detector} says {other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_clean(detector: &str, world: World) {
+    let verdict = says(detector, world);
+    assert!(matches!(verdict, Verdict::Clean(_)), "{detector} says {verdict:?}");
+}
+
+#[track_caller]
+fn assert_trap(detector: &str, trap: &'static str, world: World) {
+    assert_eq!(says(detector, world), Verdict::Clean(Some(trap)), "{detector}");
+}
+
+#[track_caller]
+fn assert_unknown(detector: &str, cause: &str, world: World) {
+    match says(detector, world) {
+        Verdict::Unknown(unseen) => assert!(unseen.cause.contains(cause), "{detector} says {unseen:?}"),
+        other => panic!("{detector} says {other:?}, not unknown for {cause}"),
+    }
+}
+
+/// The kinds that a search by a relation goes through.
+fn referrers(relation: Relation) -> impl Iterator<Item = &'static KindSpec> {
+    KINDS.iter().copied().filter(move |spec| spec.refers.iter().any(|(declared, _)| *declared == relation))
+}
+
+#[test]
+fn every_detector_is_named_as_its_file_and_documented() {
+    let mut ids = BTreeSet::new();
+    for (detector, file) in DETECTORS.iter().zip(FILES) {
+        let spec = detector.spec;
+        assert_eq!(spec.id.replace('-', "_"), *file);
+        assert!(ids.insert(spec.id), "{} is registered twice", spec.id);
+        assert!(!spec.title.is_empty(), "{} has no title", spec.id);
+        assert!(spec.why_it_matters.len() > 40, "{} does not say why it matters", spec.id);
+        assert!(spec.when_it_is_wrong.len() > 40, "{} does not say when it is wrong", spec.id);
+    }
+}
+
+#[test]
+fn every_detector_of_a_class_has_a_case() {
+    for spec in DETECTORS.iter().map(|detector| detector.spec).filter(|spec| !spec.classes.is_empty()) {
+        assert!(CASES.iter().any(|case| case.detector == spec.id), "{} has no case", spec.id);
+    }
+}
+
+#[test]
+fn every_pattern_is_found_with_evidence_that_names_its_source() {
+    for case in CASES {
+        let finding = assert_found(case.detector, (case.found)());
+        assert!(finding.evidence().len() > 1, "{} shows too little", case.detector);
+        for evidence in finding.evidence() {
+            assert!(!evidence.source.is_empty() && !evidence.fact.is_empty(), "{}: {evidence:?}", case.detector);
+        }
+        let searches = !detector(case.detector).unwrap().spec.relations.is_empty();
+        let shown = finding.evidence().iter().any(|evidence| evidence.fact == "searched" && !evidence.value.is_empty());
+        assert!(shown || !searches || !case.looked_into.is_empty(), "{} does not say where it searched", case.detector);
+    }
+}
+
+#[test]
+fn a_blind_referrer_makes_unknown() {
+    for case in CASES {
+        let spec = detector(case.detector).unwrap().spec;
+        for relation in spec.relations {
+            assert!(referrers(*relation).next().is_some(), "{relation:?} has no test kind");
+            for referrer in referrers(*relation) {
+                assert_unknown(
+                    case.detector,
+                    &format!("denied test:List-{}", referrer.id),
+                    (case.found)().blind(referrer),
+                );
+            }
+        }
+        for class in spec.sources {
+            for source in KINDS.iter().filter(|spec| spec.class == *class) {
+                assert_unknown(case.detector, &format!("denied test:List-{}", source.id), (case.found)().blind(source));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_user_seen_is_certain_whatever_else_is_blind() {
+    for case in CASES {
+        let spec = detector(case.detector).unwrap().spec;
+        for relation in spec.relations.iter().filter(|relation| !case.looked_into.contains(relation)) {
+            for referrer in referrers(*relation) {
+                let used = || {
+                    let uses = vec![(*relation, IT)];
+                    let facts: Facts = match referrer.class {
+                        Class::Vm => vm().into(),
+                        Class::Image => image().into(),
+                        Class::Function => function().into(),
+                        Class::Gateway => gateway().into(),
+                        Class::Interface => interface().into(),
+                        _ => Referrer {}.into(),
+                    };
+                    (case.found)().draft(referrer, Draft { uses, ..Draft::new("user", facts) })
+                };
+                assert_clean(case.detector, used());
+                for other in KINDS.iter().filter(|other| other.id != referrer.id && !spec.judges(other.class)) {
+                    assert_clean(case.detector, used().blind(other));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_question_without_an_answer_is_noted_and_a_failed_one_is_unknown() {
+    for case in CASES {
+        let spec = detector(case.detector).unwrap().spec;
+        for question in spec.questions {
+            let (verdict, notes) = (case.found)().unanswered(*question).seal().judge(case.detector, IT);
+            assert!(notes.asks.iter().any(|ask| ask.question == *question), "{} does not ask {question:?}", spec.id);
+            let only_evidence = case.optional.contains(&question.name());
+            if !only_evidence {
+                let Verdict::Unknown(unseen) = &verdict else { panic!("{}: {question:?}: {verdict:?}", spec.id) };
+                assert_eq!(unseen.cause, NOT_ASKED);
+            }
+            let (verdict, notes) = (case.found)().unseen(*question).seal().judge(case.detector, IT);
+            assert_eq!(matches!(verdict, Verdict::Found(_)), only_evidence, "{}: {question:?}: {verdict:?}", spec.id);
+            assert_eq!(matches!(verdict, Verdict::Unknown(_)), !only_evidence, "{}: {question:?}", spec.id);
+            assert!(notes.asks.is_empty(), "{} asks again what failed", spec.id);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_found_in_the_dark_that_needs_to_be_looked_for() {
+    for case in CASES {
+        let spec = detector(case.detector).unwrap().spec;
+        let mut world = (case.found)();
+        for other in KINDS.iter().filter(|other| !spec.judges(other.class)) {
+            world = world.blind(other);
+        }
+        for question in spec.questions {
+            world = world.unseen(*question);
+        }
+        let decides = spec.questions.iter().any(|question| !case.optional.contains(&question.name()));
+        let needs = !spec.relations.is_empty() || !spec.sources.is_empty() || decides;
+        assert_eq!(!needs, matches!(says(spec.id, world), Verdict::Found(_)), "{}", spec.id);
+    }
+}
+
+/// Answers come in rounds; the case's own answers are given as they are asked for.
+#[test]
+fn asking_ends_after_three_rounds() {
+    for case in CASES {
+        let spec = detector(case.detector).unwrap().spec;
+        let whole = (case.found)().seal();
+        let mut partly = (case.found)();
+        for question in spec.questions {
+            partly = partly.unanswered(*question);
+        }
+        let mut partly = partly.seal();
+        let mut rounds = 0;
+        loop {
+            let asks = partly.judge(spec.id, IT).1.asks;
+            if asks.is_empty() {
+                break;
+            }
+            rounds += 1;
+            assert!(rounds <= 3, "{} still asks {asks:?}", spec.id);
+            for ask in asks {
+                partly.answers.insert(ask, whole.answers.get(ask).unwrap().clone());
+            }
+        }
+        assert!(matches!(partly.judge(spec.id, IT).0, Verdict::Found(_)), "{}", spec.id);
+    }
+}
+
+/// A measure that stops short of its window never says idle, and a window before the resource was made
+/// says nothing.
+#[test]
+fn missing_data_is_not_quiet_and_the_young_are_left_alone() {
+    for case in CASES {
+        let spec = detector(case.detector).unwrap().spec;
+        for question in spec.questions {
+            let Question::Usage { metric, days } = *question else { continue };
+            if case.optional.contains(&metric.name()) {
+                continue;
+            }
+            let given = |answer: Answer| (case.found)().unanswered(*question).answer(IT, *question, answer);
+            assert_unknown(spec.id, "no complete metrics", given(covered(days - 2, days, 0.0)));
+            assert_unknown(spec.id, "no complete metrics", given(covered(0, days, 0.0)));
+            assert_found(spec.id, given(covered(days - 1, days, 0.0)));
+            assert_clean(spec.id, given(quiet(days, 1e12)));
+            assert_clean(spec.id, given(covered(1, days, 1e12)));
+        }
+    }
+    let young = |spec: &'static KindSpec, facts: Facts, days: i64| {
+        World::new().draft(spec, Draft { created: Some(ago(days)), ..Draft::new(IT, facts) })
+    };
+    let trap = "younger than the window";
+    let running = Vm { state: VmState::Running, in_state_since: None, ..vm() };
+    assert_trap("idle-vm", trap, young(&testing::VM, running.into(), 13));
+    assert_trap("idle-function", trap, young(&testing::FUNCTION, function().into(), 29));
+    assert_trap("idle-gateway", trap, young(&testing::GATEWAY, gateway().into(), 31));
+    assert_trap("idle-endpoint", trap, young(&testing::ENDPOINT, endpoint().into(), 29));
+    assert_trap("idle-load-balancer", trap, young(&testing::LOAD_BALANCER, balancer().into(), 13));
+    assert_trap("idle-database", trap, young(&testing::DATABASE, database().into(), 13));
+    assert_trap("stale-log-group", trap, young(&testing::LOG_GROUP, log_group().into(), 89));
+}
+
+#[test]
+fn a_detector_is_held_to_what_it_declares() {
+    static SPEC: Spec = Spec { relations: &[], sources: &[], questions: &[], ..unused_image_spec() };
+    const fn unused_image_spec() -> Spec {
+        Spec {
+            id: "greedy",
+            title: "",
+            classes: &[],
+            relations: &[],
+            sources: &[],
+            questions: &[],
+            severity: Severity::Info,
+            why_it_matters: "",
+            when_it_is_wrong: "",
+        }
+    }
+    fn users<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
+        view.users(resource, Relation::UsedByVm).map(|_| Verdict::CLEAN)
+    }
+    fn exists<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
+        view.exists(resource, Class::Disk, Sym::NONE, Reach::Region, |_| true).map(|_| Verdict::CLEAN)
+    }
+    fn asks<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
+        view.shares(resource).map(|_| Verdict::CLEAN)
+    }
+    let greedy: [for<'a> fn(&View<'a>, Resource<'a>) -> Judged; 3] = [users, exists, asks];
+    for judge in greedy {
+        let outcome = std::panic::catch_unwind(|| {
+            let sealed = world(&testing::IMAGE, image()).seal();
+            Detector { spec: &SPEC, judge }.judge(&sealed.view(), sealed.resource(IT))
+        });
+        assert!(outcome.is_err());
+    }
+}
+
+#[test]
+fn unattached_disk() {
+    let of = |disk| world(&testing::DISK, disk);
+    assert_trap(
+        "unattached-disk",
+        "reserved by a machine that is stopped",
+        of(Disk { state: DiskState::Reserved, ..disk() }),
+    );
+    assert_trap("unattached-disk", "attachment in progress", of(Disk { attachments: 1, ..disk() }));
+    assert_clean("unattached-disk", of(Disk { state: DiskState::Attached, attachments: 1, ..disk() }));
+    assert_clean("unattached-disk", of(Disk { state: DiskState::Other, ..disk() }));
+    assert_eq!(assert_found("unattached-disk", of(disk())).since_hint(), Some((ago(40), "last attached")));
+}
+
+#[test]
+fn previous_generation_disk() {
+    let of = |tier: &str, state| {
+        let world = World::new();
+        let tier = world.sym(tier);
+        world.with(&testing::DISK, IT, Disk { tier, state, ..disk() })
+    };
+    for (previous, successor) in [("gp2", "gp3"), ("io1", "io2"), ("standard", "gp3")] {
+        let finding = assert_found("previous-generation-disk", of(previous, DiskState::Attached));
+        assert_eq!(finding.evidence()[1].value, successor);
+    }
+    for tier in ["gp3", "io2", "st1", "sc1", "Premium_LRS", ""] {
+        assert_clean("previous-generation-disk", of(tier, DiskState::Attached));
+    }
+    assert_trap("previous-generation-disk", "being made or deleted", of("gp2", DiskState::Other));
+}
+
+#[test]
+fn stopped_vm() {
+    let of = |state| world(&testing::VM, Vm { state, ..vm() });
+    assert_clean("stopped-vm", of(VmState::Running));
+    assert_trap("stopped-vm", "between two states", of(VmState::Other));
+    assert_found("stopped-vm", of(VmState::Deallocated));
+    let since = assert_found("stopped-vm", of(VmState::Stopped)).since_hint();
+    assert_eq!(since, Some((ago(50), "in state since")));
+    // From the first day, and without a time.
+    let new = Vm { in_state_since: Some(NOW), ..vm() };
+    assert_found("stopped-vm", world(&testing::VM, new));
+    assert_eq!(assert_found("stopped-vm", world(&testing::VM, Vm { in_state_since: None, ..vm() })).since_hint(), None);
+}
+
+#[test]
+fn idle_vm() {
+    assert_clean("idle-vm", world(&testing::VM, vm()));
+    let restarted = Vm { state: VmState::Running, in_state_since: Some(ago(13)), ..vm() };
+    assert_trap("idle-vm", "younger than the window", world(&testing::VM, restarted));
+    let measured =
+        |cpu, network| {
+            world(&testing::VM, Vm { state: VmState::Running, ..vm() })
+                .answer(IT, usage(Metric::VmCpuMax, 14), cpu)
+                .answer(IT, usage(Metric::VmNetwork, 14), network)
+        };
+    assert_clean("idle-vm", measured(quiet(14, 10.1), quiet(14, 0.0)));
+    assert_clean("idle-vm", measured(quiet(14, 0.0), quiet(14, 5_000_001.0)));
+    // Busy by one measure is certain although the other failed.
+    assert_clean("idle-vm", measured(quiet(14, 99.0), Answer::Unseen("throttled".to_owned())));
+    assert_unknown("idle-vm", "no complete metrics", measured(quiet(14, f64::NAN), quiet(14, 0.0)));
+}
+
+#[test]
+fn orphaned_snapshot() {
+    let of = |snapshot: fn(Snapshot) -> Snapshot| {
+        let world = World::new();
+        let source = world.sym("vol-1");
+        world.with(&testing::SNAPSHOT, IT, snapshot(Snapshot { source, ..self::snapshot() }))
+    };
+    let with_disk = of(|snapshot| snapshot).with(&testing::DISK, "vol-1", disk());
+    assert_clean("orphaned-snapshot", with_disk.blind(&testing::IMAGE).blind(&testing::TEMPLATE));
+    let same_name =
+        of(|snapshot| snapshot).with(&testing::DATABASE, "vol-1", database()).answer(IT, Question::Shares, shares(&[]));
+    assert_found("orphaned-snapshot", same_name);
+    assert_trap("orphaned-snapshot", "still being taken", of(|snapshot| Snapshot { complete: false, ..snapshot }));
+    let copied = of(|snapshot| Snapshot { source_is_dummy: true, ..snapshot });
+    assert_trap("orphaned-snapshot", "copied: its source id is a stand-in", copied);
+    let sourceless = of(|snapshot| Snapshot { source: Sym::NONE, ..snapshot });
+    assert_trap("orphaned-snapshot", "its source is not told", sourceless);
+    let locked = of(|snapshot| Snapshot { locked: true, tier: Tier::Archive, ..snapshot });
+    assert_found("orphaned-snapshot", locked.answer(IT, Question::Shares, shares(&[])));
+    // A manager's mark holds the action; it does not hide the finding.
+    let world = World::new();
+    let source = world.sym("vol-1");
+    let managed = Draft { managed_by: "backup plan daily", ..Draft::new(IT, Snapshot { source, ..snapshot() }) };
+    assert_found(
+        "orphaned-snapshot",
+        world.draft(&testing::SNAPSHOT, managed).answer(IT, Question::Shares, shares(&[])),
+    );
+}
+
+#[test]
+fn a_shared_snapshot_or_image_is_unknown_outside_what_was_surveyed() {
+    for (detector, found) in CASES
+        .iter()
+        .filter(|case| ["orphaned-snapshot", "unused-image"].contains(&case.detector))
+        .map(|case| (case.detector, case.found))
+    {
+        let shared =
+            |accounts: &[&str]| found().unanswered(Question::Shares).answer(IT, Question::Shares, shares(accounts));
+        assert_unknown(detector, "shared with an account that is not surveyed", shared(&["999999999999"]));
+        assert_unknown(detector, "shared with everybody", shared(&["all"]));
+        assert_found(detector, shared(&["111111111111"]));
+        // Not worth a call while something at home could not be seen.
+        let (verdict, notes) =
+            found().unanswered(Question::Shares).blind(&testing::TEMPLATE).seal().judge(detector, IT);
+        assert!(matches!(verdict, Verdict::Unknown(_)));
+        assert!(notes.asks.is_empty());
+    }
+}
+
+#[test]
+fn unused_image() {
+    let of = |image| world(&testing::IMAGE, image).answer(IT, Question::Shares, shares(&[]));
+    assert_trap("unused-image", "being made, or failed", of(Image { state: ImageState::Other, ..image() }));
+    assert_found("unused-image", of(Image { state: ImageState::Disabled, ..image() }));
+    assert_unknown("unused-image", "shared with everybody", of(Image { public: true, ..image() }));
+    let launched = of(image()).answer(IT, Question::LastUsed, Answer::When(Some(ago(3))));
+    assert_eq!(assert_found("unused-image", launched).since_hint(), Some((ago(3), "last used")));
+    let never = of(image()).answer(IT, Question::LastUsed, Answer::When(None));
+    assert_eq!(assert_found("unused-image", never).since_hint(), None);
+}
+
+/// A repository with an index of one child, and what else a test puts there.
+fn repository(child: Artifact, index: Artifact) -> World {
+    World::new()
+        .with(&testing::ARTIFACT, "app@sha256:it", child)
+        .with(&testing::ARTIFACT, "app@sha256:index", Artifact { media: Media::Index, ..index })
+        .answer("app@sha256:it", Question::Manifest, manifest(&[], None))
+        .answer("app@sha256:index", Question::Manifest, manifest(&["sha256:it"], None))
+}
+
+#[test]
+fn untagged_artifact() {
+    let untagged = || Artifact { tagged: false, ..artifact() };
+    assert_clean("untagged-artifact", world(&testing::ARTIFACT, artifact()));
+    assert_clean("untagged-artifact", world(&testing::ARTIFACT, Artifact { package: true, ..untagged() }));
+    let judge = |world: World, native: &str| world.seal().judge("untagged-artifact", native).0;
+    let child = Verdict::trap("child of an index");
+    assert_eq!(judge(repository(untagged(), artifact()), "app@sha256:it"), child);
+    // A parent seen is certain, whatever could not be.
+    let dark = repository(untagged(), artifact())
+        .with(&testing::ARTIFACT, "app@sha256:more", Artifact { media: Media::Index, ..artifact() })
+        .blind(&testing::WORKLOAD);
+    assert_eq!(judge(dark, "app@sha256:it"), child);
+    // An index without a tag is found; what it lists goes with it.
+    assert_eq!(judge(repository(untagged(), untagged()), "app@sha256:it"), child);
+    assert!(matches!(judge(repository(untagged(), untagged()), "app@sha256:index"), Verdict::Found(_)));
+    // An index of another repository does not list it, and need not be asked.
+    let elsewhere = World::new();
+    let container = elsewhere.sym("other");
+    let elsewhere = elsewhere
+        .with(&testing::ARTIFACT, IT, untagged())
+        .with(&testing::ARTIFACT, "x", Artifact { media: Media::Index, container, ..artifact() })
+        .answer(IT, Question::Manifest, manifest(&[], None));
+    assert_found("untagged-artifact", elsewhere);
+    // Children that the listing itself told need no question.
+    let told = World::new().with(&testing::ARTIFACT, IT, untagged()).draft(
+        &testing::ARTIFACT,
+        Draft {
+            uses: vec![(Relation::ChildOf, "sha256:other"), (Relation::ChildOf, IT)],
+            ..Draft::new("index", Artifact { media: Media::Index, ..artifact() })
+        },
+    );
+    let (verdict, notes) = told.seal().judge("untagged-artifact", IT);
+    assert_eq!(verdict, child);
+    assert!(notes.asks.is_empty());
+}
+
+#[test]
+fn a_signature_goes_with_its_subject() {
+    for detector in ["untagged-artifact", "stale-artifact"] {
+        let of = |subject: &str| {
+            world(&testing::ARTIFACT, Artifact { tagged: false, media: Media::Other, ..artifact() })
+                .with(&testing::ARTIFACT, "app@sha256:subject", artifact())
+                .answer(IT, Question::Manifest, manifest(&[], Some(subject)))
+        };
+        assert_trap(detector, "attached to another artifact", of("sha256:subject"));
+        assert_found(detector, of("sha256:gone"));
+    }
+}
+
+#[test]
+fn each_index_is_asked_once_a_round_and_by_whoever_is_judged_first() {
+    let untagged = || Artifact { tagged: false, ..artifact() };
+    let mut world = World::new();
+    for n in 0..20 {
+        world = world.with(&testing::ARTIFACT, &format!("app@sha256:{n}"), untagged());
+        world =
+            world.with(&testing::ARTIFACT, &format!("app@sha256:i{n}"), Artifact { media: Media::Index, ..artifact() });
+    }
+    let sealed = world.seal();
+    let view = sealed.view();
+    let detector = detector("untagged-artifact").unwrap();
+    detector.judge(&view, sealed.resource("app@sha256:3"));
+    assert_eq!(view.take_notes().asks.len(), 21);
+    detector.judge(&view, sealed.resource("app@sha256:4"));
+    assert_eq!(view.take_notes().asks.len(), 21);
+    for n in 0..20 {
+        detector.judge(&view, sealed.resource(&format!("app@sha256:{n}")));
+    }
+    assert_eq!(view.take_notes().asks.len(), 40);
+}
+
+#[test]
+fn stale_artifact() {
+    let of = |artifact| world(&testing::ARTIFACT, artifact).answer(IT, Question::Manifest, manifest(&[], None));
+    let finding = assert_found("stale-artifact", of(artifact()));
+    assert_eq!(finding.since_hint(), Some((ago(100), "last pulled")));
+    let never = assert_found("stale-artifact", of(Artifact { last_pulled: None, ..artifact() }));
+    assert_eq!(never.since_hint(), Some((ago(300), "pushed")));
+    assert_found("stale-artifact", of(Artifact { tagged: false, ..artifact() }));
+    assert_clean("stale-artifact", of(Artifact { last_pulled: Some(ago(89)), ..artifact() }));
+    assert_clean("stale-artifact", of(Artifact { pushed: Some(ago(1)), last_pulled: None, ..artifact() }));
+    assert_trap("stale-artifact", "newest of its repository", of(Artifact { rank: 1, ..artifact() }));
+    assert_unknown("stale-artifact", "not told: last_pulled", of(Artifact { pull_recorded: false, ..artifact() }));
+    assert_unknown(
+        "stale-artifact",
+        "not told: pushed",
+        of(Artifact { last_pulled: None, pushed: None, ..artifact() }),
+    );
+    // Layers and packages by rank.
+    let package = |rank| world(&testing::ARTIFACT, Artifact { package: true, rank, ..artifact() });
+    assert_trap("stale-artifact", "one of the newest versions", package(3));
+    assert_found("stale-artifact", package(4));
+    assert_clean("stale-artifact", package(4).referrer(&testing::WORKLOAD, "f", &[(Relation::Referenced, IT)]));
+    assert_unknown("stale-artifact", "denied", package(4).blind(&testing::FUNCTION));
+}
+
+#[test]
+fn the_child_of_a_stale_index_is_stale_and_of_one_in_use_is_not() {
+    let judge = |world: World| world.seal().judge("stale-artifact", "app@sha256:it").0;
+    let in_use = Verdict::trap("child of an index in use");
+    assert!(matches!(judge(repository(artifact(), artifact())), Verdict::Found(_)));
+    assert_eq!(judge(repository(artifact(), Artifact { rank: 1, ..artifact() })), in_use);
+    assert_eq!(judge(repository(artifact(), Artifact { last_pulled: Some(ago(2)), ..artifact() })), in_use);
+    let run = repository(artifact(), artifact()).referrer(
+        &testing::WORKLOAD,
+        "task",
+        &[(Relation::Referenced, "app@sha256:index")],
+    );
+    assert_eq!(judge(run), in_use);
+    // An index in an index.
+    let nested = repository(artifact(), artifact())
+        .with(&testing::ARTIFACT, "app@sha256:top", Artifact { media: Media::Index, rank: 1, ..artifact() })
+        .answer("app@sha256:top", Question::Manifest, manifest(&["sha256:index"], None));
+    assert_eq!(judge(nested), in_use);
+    // Two that list each other, as only a damaged answer can have it, end.
+    let circle = repository(artifact(), artifact())
+        .with(&testing::ARTIFACT, "app@sha256:top", Artifact { media: Media::Index, ..artifact() })
+        .answer("app@sha256:top", Question::Manifest, manifest(&["sha256:index"], None))
+        .answer("app@sha256:index", Question::Manifest, manifest(&["sha256:it", "sha256:top"], None));
+    assert_eq!(judge(circle), in_use);
+}
+
+#[test]
+fn an_artifact_is_known_by_its_other_names() {
+    let draft = || Draft { also: vec!["app:prod", "app:v1"], ..Draft::new("app@sha256:it", artifact()) };
+    let of = |name: &str| {
+        World::new()
+            .draft(&testing::ARTIFACT, draft())
+            .answer("app@sha256:it", Question::Manifest, manifest(&[], None))
+            .referrer(&testing::WORKLOAD, "task", &[(Relation::Referenced, name)])
+            .seal()
+            .judge("stale-artifact", "app@sha256:it")
+            .0
+    };
+    assert!(matches!(of("app:prod"), Verdict::Clean(_)));
+    assert!(matches!(of("app:v1"), Verdict::Clean(_)));
+    assert!(matches!(of("app@sha256:it"), Verdict::Clean(_)));
+    assert!(matches!(of("app:v2"), Verdict::Found(_)));
+}
+
+#[test]
+fn incomplete_upload() {
+    let of = |initiated| world(&testing::UPLOAD, Upload { initiated, ..upload() });
+    assert_trap("incomplete-upload", "younger than the window", of(Some(ago(6))));
+    assert_unknown("incomplete-upload", "not told: initiated", of(None));
+    assert_eq!(assert_found("incomplete-upload", of(Some(ago(7)))).since_hint(), Some((ago(7), "initiated")));
+}
+
+#[test]
+fn empty_bucket() {
+    let objects = usage(Metric::BucketObjects, 3);
+    let of = |measured| world(&testing::BUCKET, bucket()).answer(IT, objects, measured);
+    let holds = |world: World, truth| world.answer(IT, Question::Holds, Answer::Truth(truth));
+    // What the measure counts needs no question; nor does the bucket before the measure is known.
+    let (verdict, notes) = of(quiet(3, 4.0)).seal().judge("empty-bucket", IT);
+    assert_eq!((verdict, notes.asks.len()), (Verdict::CLEAN, 0));
+    let (_, notes) = world(&testing::BUCKET, bucket()).seal().judge("empty-bucket", IT);
+    assert!(notes.asks.iter().all(|ask| ask.question == objects) && notes.asks.len() == 1);
+    // No measure, a measure of nothing and a failed one all leave it to the bucket.
+    for measured in [covered(0, 3, 0.0), quiet(3, 0.0), Answer::Unseen("denied".to_owned())] {
+        assert_unknown("empty-bucket", NOT_ASKED, of(measured.clone()));
+        assert_found("empty-bucket", holds(of(measured.clone()), false));
+        assert_clean("empty-bucket", holds(of(measured), true));
+    }
+}
+
+#[test]
+fn unbounded_versions() {
+    let of = |versioned, noncurrent_rule| world(&testing::BUCKET, Bucket { versioned, noncurrent_rule, ..bucket() });
+    assert_clean("unbounded-versions", of(Some(false), None));
+    assert_trap("unbounded-versions", "a rule ends its old versions", of(Some(true), Some(true)));
+    assert_clean("unbounded-versions", of(None, Some(true)));
+    assert_unknown("unbounded-versions", "not told: versioned", of(None, Some(false)));
+    assert_unknown("unbounded-versions", "not told: noncurrent_rule", of(Some(true), None));
+    assert_found("unbounded-versions", of(Some(true), Some(false)));
+}
+
+#[test]
+fn idle_function() {
+    let of = |function| {
+        world(&testing::FUNCTION, function).answer(IT, usage(Metric::FunctionInvocations, 30), quiet(30, 0.0))
+    };
+    let edge = Function { edge: Some(true), ..function() };
+    assert_trap("idle-function", "its metrics are in other regions", of(edge));
+    assert_unknown("idle-function", "not told: edge", of(Function { edge: None, ..function() }));
+    let changed = Function { last_modified: Some(ago(29)), ..function() };
+    assert_trap("idle-function", "changed within the window", of(changed));
+}
+
+#[test]
+fn old_function_version() {
+    let of = |version| world(&testing::FUNCTION_VERSION, version);
+    assert_clean("old-function-version", of(FunctionVersion { rank: 3, ..version() }));
+    let edge = FunctionVersion { edge: Some(true), ..version() };
+    assert_trap("old-function-version", "it has replicas at the edge", of(edge));
+    assert_unknown("old-function-version", "not told: edge", of(FunctionVersion { edge: None, ..version() }));
+    let aliased = of(version()).referrer(&testing::ALIAS, "live", &[(Relation::Aliased, "9"), (Relation::Aliased, IT)]);
+    assert_trap("old-function-version", "an alias leads to it", aliased);
+}
+
+#[test]
+fn unassociated_address() {
+    let of = |address| world(&testing::ADDRESS, address);
+    assert_clean("unassociated-address", of(Address { associated: true, ..address() }));
+    let served = Address { service_managed: true, ..address() };
+    assert_trap("unassociated-address", "managed by a service", of(served));
+    let held = of(address())
+        .draft(&testing::GATEWAY, Draft { uses: vec![(Relation::Holds, IT)], ..Draft::new("nat", gateway()) });
+    assert_trap("unassociated-address", "held by a gateway, interface or load balancer", held);
+    assert_found("unassociated-address", of(Address { own_pool: true, ..address() }));
+}
+
+#[test]
+fn unattached_interface() {
+    let world_of = |interface| world(&testing::INTERFACE, interface);
+    assert_clean("unattached-interface", world_of(Interface { attached: true, ..interface() }));
+    let trap = "part of another resource's machinery";
+    assert_trap("unattached-interface", trap, world_of(Interface { machinery: true, ..interface() }));
+    let world = World::new();
+    let requester = world.sym("amazon-elb");
+    let requested = Interface { requester, ..interface() };
+    assert_trap("unattached-interface", trap, world.with(&testing::INTERFACE, IT, requested));
+}
+
+#[test]
+fn idle_gateway() {
+    let of = |gateway| world(&testing::GATEWAY, gateway);
+    let trap = "not in a state that is billed";
+    assert_trap("idle-gateway", trap, of(Gateway { active: false, ..gateway() }));
+    let standby = of(gateway()).referrer(&testing::ROUTES, "rtb", &[(Relation::Routed, IT)]);
+    let (verdict, notes) = standby.seal().judge("idle-gateway", IT);
+    assert_eq!(verdict, Verdict::trap("a route leads to it"));
+    assert!(notes.asks.is_empty(), "a routed gateway needs no metrics");
+}
+
+#[test]
+fn idle_endpoint() {
+    let of = |endpoint| world(&testing::ENDPOINT, endpoint);
+    let free = Endpoint { kind: EndpointKind::Gateway, ..endpoint() };
+    assert_trap("idle-endpoint", "this kind of endpoint costs nothing", of(free));
+    assert_trap("idle-endpoint", "not in a state that is billed", of(Endpoint { active: false, ..endpoint() }));
+}
+
+fn targets(targets: u32, healthy: u32) -> Answer {
+    Answer::Targets { targets, healthy }
+}
+
+#[test]
+fn targetless_load_balancer() {
+    let id = "targetless-load-balancer";
+    let classic = |own| {
+        world(&testing::LOAD_BALANCER, LoadBalancer { kind: LbKind::Classic, own_targets: Some(own), ..balancer() })
+    };
+    assert_found(id, classic(0));
+    assert_clean(id, classic(1));
+    let of = |groups: &[Answer]| {
+        let mut world = world(&testing::LOAD_BALANCER, balancer());
+        for (n, answer) in groups.iter().enumerate() {
+            let native = format!("group-{n}");
+            world = world.draft(&testing::TARGET_GROUP, group_of_it(&native)).answer(
+                &native,
+                Question::Targets,
+                answer.clone(),
+            );
+        }
+        world
+    };
+    let not_itself = |world: World| world.answer(IT, Question::AnswersItself, Answer::Truth(false));
+    // Without any group.
+    assert_found(id, not_itself(of(&[])));
+    assert_found(id, not_itself(of(&[targets(0, 0), targets(0, 0)])));
+    assert_clean(id, of(&[targets(0, 0), targets(1, 1)]));
+    // An outage is not waste.
+    assert_clean(id, of(&[targets(3, 0)]));
+    // Targets seen are certain; none is only said when every group was.
+    assert_clean(id, of(&[Answer::Unseen("denied".to_owned()), targets(1, 1)]).blind(&testing::OTHER_GROUP));
+    assert_unknown(id, "denied", not_itself(of(&[Answer::Unseen("denied".to_owned()), targets(0, 0)])));
+    assert_unknown(id, "denied test:List", not_itself(of(&[targets(0, 0)])).blind(&testing::OTHER_GROUP));
+    let redirects = of(&[targets(0, 0)]).answer(IT, Question::AnswersItself, Answer::Truth(true));
+    assert_trap(id, "answers without targets", redirects);
+}
+
+#[test]
+fn idle_load_balancer() {
+    let id = "idle-load-balancer";
+    let requests = usage(Metric::LbRequests, 14);
+    let with = |own| world(&testing::LOAD_BALANCER, LoadBalancer { own_targets: Some(own), ..balancer() });
+    assert_found(id, with(2).answer(IT, requests, quiet(14, 9.0)));
+    assert_clean(id, with(2).answer(IT, requests, quiet(14, 10.0)));
+    assert_trap(id, "nothing is behind it", with(0));
+    let groups = |behind: Answer, itself: bool| {
+        world(&testing::LOAD_BALANCER, balancer())
+            .answer(IT, requests, quiet(14, 0.0))
+            .draft(&testing::TARGET_GROUP, group_of_it("group"))
+            .answer("group", Question::Targets, behind)
+            .answer(IT, Question::AnswersItself, Answer::Truth(itself))
+    };
+    assert_found(id, groups(targets(2, 0), false));
+    assert_found(id, groups(targets(0, 0), true));
+    assert_trap(id, "nothing is behind it", groups(targets(0, 0), false));
+}
+
+#[test]
+fn unbound_target_group() {
+    assert_clean("unbound-target-group", world(&testing::TARGET_GROUP, TargetGroup { bound: true, ..group() }));
+}
+
+#[test]
+fn idle_database() {
+    let of = |database| world(&testing::DATABASE, database);
+    let cluster = Database { is_cluster: true, ..database() };
+    assert_trap("idle-database", "a cluster: its members are judged", of(cluster));
+    assert_trap("idle-database", "read replica", of(Database { replica: true, ..database() }));
+    let stopped = assert_found("idle-database", of(Database { state: DatabaseState::Stopped, ..database() }));
+    assert_eq!((stopped.evidence()[0].value.as_str(), stopped.since_hint()), ("stopped", None));
+    assert_trap("idle-database", "between two states", of(Database { state: DatabaseState::Other, ..database() }));
+}
+
+#[test]
+fn sourceless_db_snapshot() {
+    let id = "sourceless-db-snapshot";
+    let of = |change: fn(DbSnapshot) -> DbSnapshot| {
+        let world = World::new();
+        let source = world.sym("db");
+        world.with(&testing::DB_SNAPSHOT, IT, change(DbSnapshot { source, ..db_snapshot() }))
+    };
+    let automated: fn(DbSnapshot) -> DbSnapshot = |snapshot| DbSnapshot { manual: false, ..snapshot };
+    assert_trap(id, "goes with its database", of(automated));
+    assert_found(id, of(|snapshot| DbSnapshot { manual: false, retained: true, ..snapshot }));
+    assert_unknown(id, "not told: source", of(|snapshot| DbSnapshot { source: Sym::NONE, ..snapshot }));
+    // An instance and a cluster may have the same name.
+    let cluster = || Database { is_cluster: true, ..database() };
+    assert_clean(id, of(|snapshot| snapshot).with(&testing::DATABASE, "db", database()));
+    assert_found(id, of(|snapshot| snapshot).with(&testing::DATABASE, "db", cluster()));
+    let of_cluster: fn(DbSnapshot) -> DbSnapshot = |snapshot| DbSnapshot { of_cluster: true, ..snapshot };
+    assert_clean(id, of(of_cluster).with(&testing::DATABASE, "db", cluster()));
+    assert_found(id, of(of_cluster).with(&testing::DATABASE, "db", database()));
+}
+
+#[test]
+fn log_groups() {
+    let bounded = world(&testing::LOG_GROUP, LogGroup { retention_days: Some(30), ..log_group() });
+    assert_clean("unbounded-log-group", bounded);
+    let of = |last| world(&testing::LOG_GROUP, log_group()).answer(IT, Question::LastEvent, Answer::When(last));
+    let id = "stale-log-group";
+    assert_clean(id, of(Some(ago(89))));
+    assert_eq!(assert_found(id, of(Some(ago(90)))).since_hint(), Some((ago(90), "last event")));
+    assert_eq!(assert_found(id, of(None)).since_hint(), None);
+    let undated = World::new().draft(&testing::LOG_GROUP, Draft::new(IT, log_group())).answer(
+        IT,
+        Question::LastEvent,
+        Answer::When(None),
+    );
+    assert_unknown(id, "not told: created", undated);
+}

@@ -560,7 +560,7 @@ fn previous_generation_disk() {
     let of = |tier: &str, state| {
         let world = World::new();
         let tier = world.sym(tier);
-        world.with(&testing::DISK, IT, Disk { tier, state, ..disk() })
+        world.with(&testing::DISK, IT, Disk { state, tier, ..disk() })
     };
     for (previous, successor) in [("gp2", "gp3"), ("io1", "io2"), ("standard", "gp3")] {
         let finding = assert_found("previous-generation-disk", of(previous, DiskState::Attached));

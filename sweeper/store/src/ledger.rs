@@ -1,0 +1,271 @@
+//! The ledger of [`sweeper_core::ledger`] over any [`Store`].
+//!
+//! Clocks lie in at most 256 chunks, by a hash of the resource they belong to, so that a run changes few
+//! large values instead of a million small ones. A chunk is one compare-and-swap: of two runs that merge at
+//! once, the one that comes second merges again into what the first left.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use sweeper_core::{
+    ledger::{Advanced, Ledger, LedgerKey, LedgerSlice, merge},
+    store::{DeleteOutcome, Put, PutOutcome, Store, StoreError, Version},
+};
+
+const PREFIX: &str = "ledger/";
+const FORMAT: &str = "sweeper.ledger/1";
+/// Chunks written at once: what is held in memory beside the clocks, against waits for the disk.
+const BATCH: usize = 32;
+/// How often a chunk is merged again because somebody else wrote it.
+const TRIES: usize = 50;
+
+/// A [`Ledger`] that lasts as its store does.
+pub struct StoreLedger {
+    store: Arc<dyn Store>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Chunk {
+    format: String,
+    entries: LedgerSlice,
+}
+
+/// Which chunk a clock is in: all of one resource are together. FNV-1a, which no release may change.
+fn chunk_of(key: &LedgerKey) -> u8 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for part in [&key.kind, &key.account, &key.uid] {
+        for byte in part.bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    // The last bytes of an identity differ most, and FNV spreads them least.
+    ((hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 56) as u8
+}
+
+fn place(chunk: u8) -> String {
+    format!("{PREFIX}{chunk:02x}")
+}
+
+fn failed(error: StoreError) -> String {
+    error.to_string()
+}
+
+impl StoreLedger {
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    fn read(&self, key: &str) -> Result<Option<(LedgerSlice, Vec<u8>, Version)>, String> {
+        let Some((bytes, version)) = self.store.get(key).map_err(failed)? else { return Ok(None) };
+        let chunk: Chunk = serde_json::from_slice(&bytes)
+            .map_err(|error| StoreError::Damaged(format!("`{key}`: {error}")).to_string())?;
+        if chunk.format != FORMAT {
+            return Err(format!("`{key}` is written as {}, this release knows {FORMAT}", chunk.format));
+        }
+        Ok(Some((chunk.entries, bytes, version)))
+    }
+
+    /// Merges into some chunks; gives back those that somebody else wrote in between.
+    fn merge_batch(&self, at: &Advanced, batch: &[(u8, Part<'_>)]) -> Result<Vec<u8>, String> {
+        let mut conflicts = Vec::new();
+        let mut puts = Vec::new();
+        let mut chunks = Vec::new();
+        for (chunk, part) in batch {
+            let key = place(*chunk);
+            let (mut slice, before, version) = match self.read(&key)? {
+                Some((slice, bytes, version)) => (slice, bytes, Some(version)),
+                None => (LedgerSlice::default(), Vec::new(), None),
+            };
+            let mut own = Advanced { at: at.at, ..Advanced::default() };
+            own.cleared = part.cleared.iter().map(|key| (*key).clone()).collect();
+            own.slice.entries = part
+                .moved
+                .iter()
+                .filter_map(|key| at.slice.entries.get_key_value(*key))
+                .map(|(key, sighting)| (key.clone(), sighting.clone()))
+                .collect();
+            merge(&mut slice, &own);
+            if slice.entries.is_empty() {
+                if let Some(version) = version
+                    && let DeleteOutcome::Conflict(_) = self.store.delete_if(&key, version).map_err(failed)?
+                {
+                    conflicts.push(*chunk);
+                }
+                continue;
+            }
+            let value = serde_json::to_vec(&Chunk { format: FORMAT.to_owned(), entries: slice })
+                .map_err(|error| format!("the ledger cannot be written: {error}"))?;
+            if value != before {
+                puts.push(Put { key, value, expected: version });
+                chunks.push(*chunk);
+            }
+        }
+        let outcomes = self.store.put_all_if(&puts).map_err(failed)?;
+        for (chunk, outcome) in chunks.into_iter().zip(outcomes) {
+            if let PutOutcome::Conflict(_) = outcome {
+                conflicts.push(chunk);
+            }
+        }
+        Ok(conflicts)
+    }
+}
+
+/// What of a merge concerns one chunk.
+#[derive(Clone, Default)]
+struct Part<'a> {
+    moved: Vec<&'a LedgerKey>,
+    cleared: Vec<&'a LedgerKey>,
+}
+
+impl Ledger for StoreLedger {
+    fn load(&self) -> Result<LedgerSlice, String> {
+        // Collected at once: a tree that is appended to is built anew each time.
+        let mut all = Vec::new();
+        for key in self.store.list(PREFIX).map_err(failed)? {
+            if let Some((slice, _, _)) = self.read(&key)? {
+                all.extend(slice.entries);
+            }
+        }
+        Ok(LedgerSlice { entries: all.into_iter().collect() })
+    }
+
+    fn merge(&self, advanced: &Advanced) -> Result<(), String> {
+        let mut parts: BTreeMap<u8, Part<'_>> = BTreeMap::new();
+        for key in advanced.slice.entries.keys() {
+            parts.entry(chunk_of(key)).or_default().moved.push(key);
+        }
+        for key in &advanced.cleared {
+            parts.entry(chunk_of(key)).or_default().cleared.push(key);
+        }
+        for _ in 0..TRIES {
+            let work: Vec<(u8, Part<'_>)> = parts.iter().map(|(chunk, part)| (*chunk, part.clone())).collect();
+            let mut left = BTreeSet::new();
+            for batch in work.chunks(BATCH) {
+                left.extend(self.merge_batch(advanced, batch)?);
+            }
+            parts.retain(|chunk, _| left.contains(chunk));
+            if parts.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Busy("others keep writing the ledger".to_owned()).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SqliteStore;
+    use std::thread;
+    use sweeper_core::{
+        ledger::{InMemory, Sighting, State},
+        model::{DAY, Timestamp},
+        store::MemoryStore,
+    };
+
+    fn key(count: u32) -> LedgerKey {
+        LedgerKey {
+            rule: "unattached-disk".to_owned(),
+            kind: "aws.ec2-volume".to_owned(),
+            account: "111111111111".to_owned(),
+            uid: format!("vol-{count:08x}"),
+            created: Some(Timestamp(i64::from(count))),
+        }
+    }
+
+    fn sighting(first: i64, last: i64) -> Sighting {
+        Sighting {
+            first_found: Timestamp(first),
+            observed: last - first,
+            last_seen: Timestamp(last),
+            last_state: State::Found,
+            complete_sightings: 1,
+            counted_at: Timestamp(first),
+            region: "us-east-1".to_owned(),
+            told_at: None,
+        }
+    }
+
+    fn advanced(at: i64, counts: impl IntoIterator<Item = u32>, cleared: impl IntoIterator<Item = u32>) -> Advanced {
+        Advanced {
+            at: Some(Timestamp(at)),
+            slice: LedgerSlice { entries: counts.into_iter().map(|count| (key(count), sighting(0, at))).collect() },
+            cleared: cleared.into_iter().map(key).collect(),
+        }
+    }
+
+    #[test]
+    fn it_remembers_what_a_ledger_in_memory_does() {
+        let (lasting, plain) = (StoreLedger::new(Arc::new(MemoryStore::new())), InMemory::default());
+        assert_eq!(lasting.load().unwrap(), LedgerSlice::default());
+        for step in [
+            advanced(DAY, 0..300, []),
+            advanced(2 * DAY, 100..400, 0..50),
+            // An older run that ends late changes nothing that is known since.
+            advanced(DAY, 0..10, 100..120),
+            advanced(3 * DAY, [], 0..400),
+            advanced(4 * DAY, 7..9, []),
+        ] {
+            lasting.merge(&step).unwrap();
+            plain.merge(&step).unwrap();
+            assert_eq!(lasting.load().unwrap(), plain.load().unwrap());
+        }
+    }
+
+    #[test]
+    fn what_does_not_change_is_not_written() {
+        let store = MemoryStore::new();
+        let ledger = StoreLedger::new(Arc::new(store.clone()));
+        ledger.merge(&advanced(DAY, 0..50, [])).unwrap();
+        let versions =
+            || -> Vec<_> { store.list(PREFIX).unwrap().iter().map(|key| store.get(key).unwrap().unwrap().1).collect() };
+        let before = versions();
+        ledger.merge(&advanced(DAY, 0..50, [])).unwrap();
+        ledger.merge(&advanced(DAY, [], 1000..2000)).unwrap();
+        assert_eq!(versions(), before);
+        // Nothing is left of a ledger that was cleared.
+        ledger.merge(&advanced(2 * DAY, [], 0..50)).unwrap();
+        assert_eq!(store.list("").unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn runs_that_merge_at_once_lose_nothing() {
+        let path = std::env::temp_dir().join(format!("sweeper-ledger-{}.db", std::process::id()));
+        let open = || StoreLedger::new(Arc::new(SqliteStore::open(&path).unwrap()));
+        thread::scope(|scope| {
+            for run in 0..4 {
+                scope.spawn(move || open().merge(&advanced(DAY, run * 500..run * 500 + 700, [])).unwrap());
+            }
+        });
+        assert_eq!(open().load().unwrap().entries.len(), 2200);
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_stays() {
+        for (value, says) in [
+            (&b"{\"format\":\"sweeper.ledger/1\",\"entries\":[[{\"rule\":"[..], "damaged"),
+            (b"\xff\xfe", "damaged"),
+            (b"{\"format\":\"sweeper.ledger/2\",\"entries\":[]}", "sweeper.ledger/2"),
+        ] {
+            let store = MemoryStore::new();
+            let place = place(chunk_of(&key(1)));
+            store.put_if(&place, value, None).unwrap();
+            let ledger = StoreLedger::new(Arc::new(store.clone()));
+            for error in [ledger.load().unwrap_err(), ledger.merge(&advanced(DAY, [1], [])).unwrap_err()] {
+                assert!(error.contains(says) && error.contains(&place), "{error}");
+            }
+            assert_eq!(store.get(&place).unwrap().unwrap().0, value);
+        }
+    }
+
+    #[test]
+    fn clocks_stay_in_their_chunks() {
+        // Written ledgers are found by these.
+        assert_eq!([key(0), key(1), key(2)].map(|key| chunk_of(&key)), [204, 111, 12]);
+        let chunks: BTreeSet<u8> = (0..10_000).map(|count| chunk_of(&key(count))).collect();
+        assert_eq!(chunks.len(), 256);
+    }
+}

@@ -616,6 +616,15 @@ fn orphaned_snapshot() {
     let same_name =
         of(|snapshot| snapshot).with(&testing::DATABASE, "vol-1", database()).answer(IT, Question::Shares, shares(&[]));
     assert_found("orphaned-snapshot", same_name);
+    // A snapshot that has no region may be of a disk in any.
+    let world = World::new();
+    let source = world.sym("vol-1");
+    let facts = Snapshot { source, ..snapshot() };
+    let regionless = Draft { region: Some(Scope::GLOBAL), ..Draft::new(IT, facts) };
+    assert_clean(
+        "orphaned-snapshot",
+        world.draft(&testing::SNAPSHOT, regionless).with(&testing::DISK, "vol-1", disk()),
+    );
     assert_trap("orphaned-snapshot", "still being taken", of(|snapshot| Snapshot { complete: false, ..snapshot }));
     let copied = of(|snapshot| Snapshot { source_is_dummy: true, ..snapshot });
     assert_trap("orphaned-snapshot", "copied: its source id is a stand-in", copied);
@@ -725,6 +734,30 @@ fn a_signature_goes_with_its_subject() {
 }
 
 #[test]
+fn what_an_index_lists_and_what_it_is_attached_to_must_both_be_seen() {
+    let failed = || Answer::Unseen("denied test:Manifest".to_owned());
+    for detector in ["untagged-artifact", "stale-artifact"] {
+        let of = |own: Answer, index: Answer| {
+            world(&testing::ARTIFACT, Artifact { tagged: false, ..artifact() })
+                .with(&testing::ARTIFACT, "index", Artifact { media: Media::Index, ..artifact() })
+                .answer(IT, Question::Manifest, own)
+                .answer("index", Question::Manifest, index)
+        };
+        assert_found(detector, of(manifest(&[], None), manifest(&[], None)));
+        assert_unknown(detector, "denied", of(failed(), manifest(&[], None)));
+        assert_unknown(detector, "denied", of(manifest(&[], None), failed()));
+        assert_unknown(detector, "bug", of(manifest(&[], None), Answer::Truth(true)));
+    }
+    // No digest can be in its own content: an index that says so is not its own parent.
+    let itself = world(&testing::ARTIFACT, Artifact { tagged: false, media: Media::Index, ..artifact() }).answer(
+        IT,
+        Question::Manifest,
+        manifest(&[IT], None),
+    );
+    assert_found("untagged-artifact", itself);
+}
+
+#[test]
 fn each_index_is_asked_once_a_round_and_by_whoever_is_judged_first() {
     let untagged = || Artifact { tagged: false, ..artifact() };
     let mut world = World::new();
@@ -778,6 +811,7 @@ fn the_child_of_a_stale_index_is_stale_and_of_one_in_use_is_not() {
     assert!(matches!(judge(repository(artifact(), artifact())), Verdict::Found(_)));
     assert_eq!(judge(repository(artifact(), Artifact { rank: 1, ..artifact() })), in_use);
     assert_eq!(judge(repository(artifact(), Artifact { last_pulled: Some(ago(2)), ..artifact() })), in_use);
+    assert_eq!(judge(repository(artifact(), Artifact { pull_recorded: false, ..artifact() })), in_use);
     let run = repository(artifact(), artifact()).referrer(
         &testing::WORKLOAD,
         "task",

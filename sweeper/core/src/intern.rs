@@ -104,12 +104,24 @@ impl Serialize for Interner {
 
 impl<'de> Deserialize<'de> for Interner {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let texts = Vec::<String>::deserialize(deserializer)?;
-        let mut interner = Self::default();
-        for text in texts {
-            interner.intern(&text);
+        // One text at a time: there may be millions.
+        struct Texts;
+        impl<'de> serde::de::Visitor<'de> for Texts {
+            type Value = Interner;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a list of strings")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut texts: A) -> Result<Interner, A::Error> {
+                let mut interner = Interner::default();
+                while let Some(text) = texts.next_element::<String>()? {
+                    interner.intern(&text);
+                }
+                Ok(interner)
+            }
         }
-        Ok(interner)
+        deserializer.deserialize_seq(Texts)
     }
 }
 

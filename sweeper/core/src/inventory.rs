@@ -868,8 +868,11 @@ impl Inventory {
                         && (at.tags == UNREAD || at.tags_start as usize + at.tags as usize <= table.tags.len())
                 })
                 && table.tags.iter().all(|(key, value)| key.is_within(strings) && value.is_within(strings))
-                && table.uses.iter().all(|used| used.target.is_within(strings))
-                && table.also.iter().all(|(_, name)| name.is_within(strings));
+                && table
+                    .uses
+                    .iter()
+                    .all(|used| used.target.is_within(strings) && (used.row as usize) < table.rows.len())
+                && table.also.iter().all(|(row, name)| name.is_within(strings) && (*row as usize) < table.rows.len());
             if !sound {
                 return Err(D::Error::custom("the survey file is damaged: a table does not fit its strings"));
             }

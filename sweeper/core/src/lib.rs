@@ -17,9 +17,11 @@
 pub mod answers;
 pub mod calls;
 pub mod clock;
+pub mod costs;
 pub mod detect;
 pub mod facts;
 pub mod house;
+pub mod inert;
 pub mod intern;
 pub mod inventory;
 pub mod kind;
@@ -28,8 +30,11 @@ pub mod model;
 pub mod money;
 pub mod owner;
 pub mod policy;
+pub mod report;
 pub mod store;
 pub mod survey;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod survey_file;
 pub mod ttl;
+pub mod waiver;

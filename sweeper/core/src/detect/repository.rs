@@ -24,6 +24,15 @@ fn digest(native: &str) -> &str {
     native.rsplit_once('@').map_or(native, |(_, digest)| digest)
 }
 
+/// The digest that a tag like `sha256-….sig` says its artifact is attached to. Registries without the OCI
+/// referrers API keep signatures so (cosign's scheme), and the lists of referrers too (the OCI
+/// distribution specification, "Referrers Tag Schema").
+fn subject_in_tag(name: &str) -> Option<String> {
+    let (_, tag) = name.rsplit_once(':')?;
+    let hex = tag.strip_prefix("sha256-")?.split('.').next()?;
+    (hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("sha256:{hex}"))
+}
+
 /// What lies beside what in one repository.
 #[derive(Default)]
 struct Repository {
@@ -82,6 +91,10 @@ impl<'a> View<'a> {
             let told: Vec<&str> =
                 member.uses().filter(|(relation, _)| *relation == Relation::ChildOf).map(|(_, child)| child).collect();
             let mut children = told;
+            let names = member.also().map(|name| self.inventory.text(name));
+            if names.filter_map(subject_in_tag).any(|subject| members.contains_key(subject.as_str())) {
+                repository.attached.insert(ix);
+            }
             match self.answer(member, Question::Manifest) {
                 Ok(Answer::Manifest { children: answered, subject }) => {
                     children.extend(answered.iter().map(String::as_str));
@@ -139,8 +152,10 @@ impl<'a> View<'a> {
     /// Whether an artifact is attached (a signature, an SBOM) to another that is still in its repository.
     pub(super) fn attached_to_another(&self, resource: Resource<'a>) -> Result<bool, Unseen> {
         let FactsRef::Artifact(artifact) = resource.facts() else { return Ok(false) };
-        self.manifest(resource)?;
         let repositories = self.repositories(resource);
-        Ok(repositories.get(&artifact.container).is_some_and(|there| there.attached.contains(&resource.ix())))
+        if repositories.get(&artifact.container).is_some_and(|there| there.attached.contains(&resource.ix())) {
+            return Ok(true);
+        }
+        self.manifest(resource).map(|_| false)
     }
 }

@@ -28,8 +28,8 @@ pub(super) static SPEC: Spec = Spec {
         repository, and the three newest versions of a layer, are always kept.",
     when_it_is_wrong: "A node that already has an image does not pull it again, so a long-lived pod, a quiet cluster \
         or another account may run an image that looks unused; so may a release kept to roll back to. Give an \
-        in-use file where clusters run. Signatures kept as tags (`sha256-….sig`) are not known to belong to their \
-        image: except them by name.",
+        in-use file where clusters run. Signatures and SBOMs of an image that is still there go with it and are \
+        not found.",
 };
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {

@@ -731,6 +731,22 @@ fn a_signature_goes_with_its_subject() {
         assert_trap(detector, "attached to another artifact", of("sha256:subject"));
         assert_found(detector, of("sha256:gone"));
     }
+    // The older scheme says it in a tag.
+    let hex = "0123456789abcdef".repeat(4);
+    let of = |tag: String| {
+        let signature = Draft { also: vec![&tag], ..Draft::new(IT, artifact()) };
+        World::new()
+            .draft(&testing::ARTIFACT, signature)
+            .with(&testing::ARTIFACT, &format!("app@sha256:{hex}"), artifact())
+            .answer(IT, Question::Manifest, manifest(&[], None))
+    };
+    for suffix in ["", ".sig", ".att", ".sbom"] {
+        let world = of(format!("app:sha256-{hex}{suffix}")).unanswered(Question::Manifest);
+        assert_trap("stale-artifact", "attached to another artifact", world);
+    }
+    for tag in [format!("app:sha256-{}.sig", "f".repeat(64)), "app:sha256-1.sig".to_owned(), format!("app:{hex}")] {
+        assert_found("stale-artifact", of(tag));
+    }
 }
 
 #[test]

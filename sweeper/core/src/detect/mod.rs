@@ -238,8 +238,17 @@ impl<'a> View<'a> {
     fn searched(&self, search: &Search) {
         let sight = &search.sight;
         let mut notes = self.notes.borrow_mut();
-        notes.searched.extend(sight.searched.iter().cloned());
-        notes.assuming.extend(sight.assuming.iter().cloned());
+        // A million searches note the same few lines: only new ones are worth a copy.
+        for line in &sight.searched {
+            if !notes.searched.contains(line) {
+                notes.searched.insert(line.clone());
+            }
+        }
+        for line in &sight.assuming {
+            if !notes.assuming.contains(line) {
+                notes.assuming.insert(line.clone());
+            }
+        }
         notes.out_of_sight.extend(&sight.out_of_sight);
     }
 
@@ -508,6 +517,8 @@ detectors! {
     sourceless_db_snapshot,
     stale_log_group,
     unbounded_log_group,
+    missing_owner,
+    expired,
 }
 
 /// A detector by its id.

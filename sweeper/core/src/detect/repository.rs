@@ -123,7 +123,7 @@ impl<'a> View<'a> {
     }
 
     /// The indexes of its repository that are known to list an artifact as their child.
-    pub(super) fn indexes_listing(&self, resource: Resource<'a>) -> Vec<ResourceIx> {
+    pub(crate) fn indexes_listing(&self, resource: Resource<'a>) -> Vec<ResourceIx> {
         let FactsRef::Artifact(artifact) = resource.facts() else { return Vec::new() };
         let repositories = self.repositories(resource);
         let parents =
@@ -133,7 +133,7 @@ impl<'a> View<'a> {
 
     /// Whether it is known of every other index of its repository what it lists: only then is an artifact
     /// that [`Self::indexes_listing`] finds no index for the child of none.
-    pub(super) fn every_index_seen(&self, resource: Resource<'a>) -> Result<(), Unseen> {
+    pub(crate) fn every_index_seen(&self, resource: Resource<'a>) -> Result<(), Unseen> {
         self.declared(&Question::Manifest, |spec| spec.questions.contains(&Question::Manifest));
         let FactsRef::Artifact(artifact) = resource.facts() else { return Ok(()) };
         let repositories = self.repositories(resource);
@@ -150,7 +150,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether an artifact is attached (a signature, an SBOM) to another that is still in its repository.
-    pub(super) fn attached_to_another(&self, resource: Resource<'a>) -> Result<bool, Unseen> {
+    pub(crate) fn attached_to_another(&self, resource: Resource<'a>) -> Result<bool, Unseen> {
         let FactsRef::Artifact(artifact) = resource.facts() else { return Ok(false) };
         let repositories = self.repositories(resource);
         if repositories.get(&artifact.container).is_some_and(|there| there.attached.contains(&resource.ix())) {

@@ -2,10 +2,7 @@
 //!
 //! Rows are small, since there may be a million; [`detail`] judges one again when its evidence is wanted.
 
-use super::{
-    Costs, Policy, PolicySet, Problem,
-    condition::{Reader, Why},
-};
+use super::{Costs, Policy, PolicySet, Problem, vocabulary::Reader};
 use crate::{
     answers::{Ask, Question},
     detect::{Detector, Evidence, Verdict, View},
@@ -13,10 +10,7 @@ use crate::{
     kind::KindSpec,
     model::{Scope, Timestamp, Tri},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What is said of a resource under a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,13 +87,13 @@ pub fn evaluate(set: &PolicySet, view: &View<'_>, costs: &dyn Costs) -> Evaluati
             out.judged[*index as usize] += 1;
             let Some((verdict, unseen)) = judge(policy, view, costs, resource, &mut verdicts) else { continue };
             out.found[*index as usize] += 1;
-            let unseen = unseen.map(|unseen| match causes.get(&unseen) {
-                Some(known) => Arc::clone(known),
-                None => {
+            let unseen = unseen.map(|unseen| {
+                let known = causes.get(&unseen).map(Arc::clone);
+                known.unwrap_or_else(|| {
                     let shared = Arc::new(unseen);
                     causes.insert(Arc::clone(&shared));
                     shared
-                }
+                })
             });
             out.rows.push(Row { policy: *index, resource: resource.ix(), verdict, unseen });
         }
@@ -140,41 +134,40 @@ fn judge<'a>(
 ) -> Option<(RowVerdict, Option<Unseen>)> {
     // The condition comes first, and asks nothing: a detector's questions are only worth an answer where
     // it is not false.
-    let when: Tri = match &policy.when {
-        Some(when) => when.holds(&Reader::quiet(view, costs, resource)),
-        None => Some(true),
-    };
-    if when == Some(false) {
+    let when = policy.when.as_ref().map(|when| (when, when.holds(&Reader::quiet(view, costs, resource))));
+    if matches!(when, Some((_, Some(false)))) {
         return None;
     }
     let (found, unseen) = match policy.sweep {
         None => (Some(true), None),
         Some(detector) => {
             let known = verdicts.iter().find(|(known, ..)| std::ptr::eq(*known, detector));
-            match known {
-                Some((_, found, unseen)) => (*found, unseen.clone()),
-                None => {
-                    let (found, unseen) = match detector.judge(view, resource) {
-                        Verdict::Found(_) => (Some(true), None),
-                        Verdict::Clean(_) => (Some(false), None),
-                        Verdict::Unknown(unseen) => (None, Some(unseen)),
-                    };
-                    verdicts.push((std::ptr::from_ref(detector), found, unseen.clone()));
-                    (found, unseen)
-                }
+            if let Some((_, found, unseen)) = known {
+                (*found, unseen.clone())
+            } else {
+                let (found, unseen) = match detector.judge(view, resource) {
+                    Verdict::Found(_) => (Some(true), None),
+                    Verdict::Clean(_) => (Some(false), None),
+                    Verdict::Unknown(unseen) => (None, Some(unseen)),
+                };
+                verdicts.push((std::ptr::from_ref(detector), found, unseen.clone()));
+                (found, unseen)
             }
         }
     };
     if found == Some(false) {
         return None;
     }
-    let open = match (&policy.when, when) {
-        (Some(condition), None) => condition.why_unknown(&Reader::asking(view, costs, resource)),
-        _ => None,
+    // Only now are the condition's own questions worth an answer.
+    let when = match when {
+        Some((when, None)) => when.settle(&Reader::asking(view, costs, resource)),
+        _ => Ok(true),
     };
-    match unseen.or(open) {
-        None if found.is_some() && when.is_some() => Some((RowVerdict::Found, None)),
-        unseen => Some((RowVerdict::Unknown, unseen)),
+    match (found, when) {
+        (_, Ok(false)) => None,
+        (Some(_), Ok(true)) => Some((RowVerdict::Found, None)),
+        (None, Ok(true)) => Some((RowVerdict::Unknown, unseen)),
+        (_, Err(open)) => Some((RowVerdict::Unknown, unseen.or(Some(open)))),
     }
 }
 
@@ -209,15 +202,9 @@ pub fn detail(set: &PolicySet, view: &View<'_>, costs: &dyn Costs, row: &Row) ->
         if let Some(when) = &policy.when {
             let reader = Reader::quiet(view, costs, resource);
             for (fact, value) in when.read(&reader) {
-                if evidence.iter().any(|known: &Evidence| known.fact == *fact) {
-                    continue;
+                if !evidence.iter().any(|known: &Evidence| known.fact == fact) {
+                    evidence.push(Evidence { fact, value, source: view.source(resource) });
                 }
-                let value = match value {
-                    Ok(value) => value,
-                    Err(Why::Unseen(unseen)) => format!("unknown: {}", unseen.cause),
-                    Err(why) => format!("unknown: {}", why.phrase()),
-                };
-                evidence.push(Evidence { fact: fact.into(), value, source: view.source(resource) });
             }
         }
     }
@@ -237,7 +224,7 @@ pub fn detail(set: &PolicySet, view: &View<'_>, costs: &dyn Costs, row: &Row) ->
 
 /// Warnings for policies whose written scope covers nothing, exceptions that cover no row, and exceptions
 /// whose time has passed.
-pub fn unmatched(set: &PolicySet, evaluation: &Evaluation) -> Vec<Problem> {
+pub fn unmatched(set: &PolicySet, evaluation: &Evaluation, now: Timestamp) -> Vec<Problem> {
     let warning = |at: &super::Place, message: String, help: &str| Problem {
         level: super::Level::Warning,
         at: at.clone(),
@@ -257,7 +244,13 @@ pub fn unmatched(set: &PolicySet, evaluation: &Evaluation) -> Vec<Problem> {
         }
     }
     for (except, rows) in set.excepts.iter().zip(&evaluation.excepted) {
-        if *rows == 0 {
+        if !except.holds(now) {
+            problems.push(warning(
+                &except.at,
+                format!("exception `{}` ended on {}, and has no effect", except.resource, except.until),
+                "remove it, or give it a later date",
+            ));
+        } else if *rows == 0 {
             problems.push(warning(
                 &except.at,
                 format!("exception `{}` covers no finding", except.resource),
@@ -266,13 +259,4 @@ pub fn unmatched(set: &PolicySet, evaluation: &Evaluation) -> Vec<Problem> {
         }
     }
     problems
-}
-
-/// What is needed to count rows by cause.
-pub fn causes(rows: &[Row]) -> BTreeMap<&str, usize> {
-    let mut causes = BTreeMap::new();
-    for unseen in rows.iter().filter_map(|row| row.unseen.as_deref()) {
-        *causes.entry(unseen.cause.as_str()).or_insert(0) += 1;
-    }
-    causes
 }

@@ -97,7 +97,7 @@ impl Problem {
             " ".repeat(self.at.column.saturating_sub(1)),
         );
         if let Some(help) = &self.help {
-            text.push_str(&format!("{blank} = help: {}\n", inert(help)));
+            text.push_str(&[&blank, " = help: ", &inert(help), "\n"].concat());
         }
         text
     }

@@ -137,7 +137,13 @@ pub fn advance(
 }
 
 /// One clock, moved on. Unknown starts none.
-fn moved(before: Option<&Sighting>, state: State, now: Timestamp, max_gap: i64, region: String) -> Option<Sighting> {
+pub(crate) fn moved(
+    before: Option<&Sighting>,
+    state: State,
+    now: Timestamp,
+    max_gap: i64,
+    region: String,
+) -> Option<Sighting> {
     let Some(before) = before else {
         return (state == State::Found).then_some(Sighting {
             first_found: now,

@@ -33,8 +33,8 @@ pub mod policy;
 pub mod report;
 pub mod store;
 pub mod survey;
+pub mod survey_file;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod survey_file;
 pub mod ttl;
 pub mod waiver;

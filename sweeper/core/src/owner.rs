@@ -79,3 +79,67 @@ pub fn valid(house: &House, value: &str) -> Result<String, &'static str> {
         !house.owner_pattern.is_empty() && glob(&house.owner_pattern.to_ascii_lowercase(), &name.to_ascii_lowercase());
     if listed || fits { Ok(name.to_owned()) } else { Err("not an owner of this house") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        facts::Referrer,
+        house::ScopeRule,
+        inventory::{Draft, InventoryBuilder},
+        kind::{KindSpec, Places},
+        model::{Class, CloudId, Scope},
+    };
+
+    static KIND: KindSpec = KindSpec {
+        id: "aws.thing",
+        cloud: CloudId::Aws,
+        class: Class::Referrer,
+        title: "thing",
+        places: Places::Account,
+        reads: &[],
+        asks: &[],
+        refers: &[],
+        needs: &[],
+        out_of_sight: &[],
+        report_only: "",
+    };
+
+    #[test]
+    fn the_chain_goes_on_past_values_that_name_nobody() {
+        let mut builder = InventoryBuilder::new(&[&KIND]);
+        let mut listing = builder.listing(&KIND, &Scope::new(CloudId::Aws, "111122223333", Scope::GLOBAL));
+        listing.push(Draft::new("x", Referrer {}));
+        builder.complete(listing, 1);
+        let inventory = builder.build();
+        let resource = inventory.resources().next().unwrap();
+        let mut house = House { departed: vec!["bob@example.com".to_owned()], ..House::default() };
+        house.aliases.insert("alice_example_com".to_owned(), "alice@example.com".to_owned());
+        let found = |house: &House, tags: &[(&str, &str)]| {
+            let owner = among(house, resource, tags);
+            (owner.name.unwrap_or_default(), owner.from, owner.invalid.len())
+        };
+        let name = |name: &str, from: &str, invalid| (name.to_owned(), from.to_owned(), invalid);
+        assert_eq!(found(&house, &[]), name("", "none", 0));
+        assert_eq!(found(&house, &[("Owner", " alice ")]), name("alice", "tag Owner", 0));
+        assert_eq!(found(&house, &[("Created By", "carol"), ("owner", "N/A")]), name("carol", "tag Created By", 1));
+        assert_eq!(found(&house, &[("owner", "Alice_Example_Com")]), name("alice@example.com", "tag owner", 0));
+        assert_eq!(found(&house, &[("owner", "bob@example.com")]), name("", "none", 1));
+        house.owner_pattern = "*@example.com".to_owned();
+        assert_eq!(found(&house, &[("owner", "dave@Example.com")]), name("dave@Example.com", "tag owner", 0));
+        assert_eq!(found(&house, &[("owner", "dave@other.com")]), name("", "none", 1));
+        house.owners.push("platform".to_owned());
+        assert_eq!(found(&house, &[("team", "Platform")]), name("Platform", "tag team", 0));
+        house.fallback = "finops".to_owned();
+        assert_eq!(found(&house, &[("owner", "")]), name("finops", "fallback", 1));
+        let rule = ScopeRule { accounts: vec!["gcp:*".to_owned()], owner: "nobody".to_owned(), ..ScopeRule::default() };
+        house.scopes.push(rule);
+        let rule = ScopeRule {
+            accounts: vec!["aws:1111*".to_owned()],
+            contact: "desk@example.com".to_owned(),
+            ..ScopeRule::default()
+        };
+        house.scopes.push(rule);
+        assert_eq!(found(&house, &[]), name("desk@example.com", "scope", 0));
+    }
+}

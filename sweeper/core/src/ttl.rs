@@ -83,3 +83,47 @@ fn looks_like_a_date(value: &str) -> bool {
         && groups[1].len() <= 2
         && matches!(groups[2].len(), 2 | 4)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tag_values_are_read_as_documented() {
+        let created = Timestamp::parse("2026-11-01T00:00:00Z");
+        let at = |text: &str| Until::At(Timestamp::parse(text).unwrap());
+        for (value, expected) in [
+            ("2027-01-31", at("2027-02-01T12:00:00Z")),
+            ("2027_01_31", at("2027-02-01T12:00:00Z")),
+            (" 2028-02-29 ", at("2028-03-01T12:00:00Z")),
+            ("2027-01-31T10:00:00Z", at("2027-01-31T10:00:00Z")),
+            ("2027-01-31T10:00:00+02:00", at("2027-01-31T08:00:00Z")),
+            ("14d", at("2026-11-15T00:00:00Z")),
+            ("72h", at("2026-11-04T00:00:00Z")),
+            ("2w", at("2026-11-15T00:00:00Z")),
+            ("never", Until::Never),
+            ("Never", Until::Never),
+            ("01/02/2027", Until::Ambiguous),
+            ("1.2.27", Until::Ambiguous),
+            ("2027-02-30", Until::Unreadable),
+            ("2027-01-31T10:00:00", Until::Unreadable),
+            ("30m", Until::Unreadable),
+            ("soon", Until::Unreadable),
+            ("", Until::Unreadable),
+            ("d", Until::Unreadable),
+            ("99999999999999999999d", Until::Unreadable),
+            ("é2027-01-3", Until::Unreadable),
+        ] {
+            assert_eq!(until(value, created), expected, "{value}");
+        }
+        assert_eq!(until("14d", None), Until::NoCreation);
+    }
+
+    #[test]
+    fn spans_are_spoken() {
+        assert_eq!(
+            (spoken(DAY), spoken(14 * DAY), spoken(36 * 3600)),
+            ("1 day".into(), "14 days".into(), "36 hours".into())
+        );
+    }
+}

@@ -140,6 +140,8 @@ const CASES: &[Case] = &[
         world(&testing::LOG_GROUP, log_group()).answer(IT, Question::LastEvent, Answer::When(Some(ago(91))))
     }),
     case("unbounded-log-group", || world(&testing::LOG_GROUP, log_group())),
+    case("missing-owner", || without_tags(&[("Owner", "tbd"), ("env", "dev")])),
+    case("expired", || without_tags(&[("Expires_On", "2026-01-31")])),
 ];
 
 fn world(spec: &'static KindSpec, facts: impl Into<Facts>) -> World {
@@ -324,6 +326,13 @@ fn assert_unknown(detector: &str, cause: &str, world: World) {
 /// The kinds that a search by a relation goes through.
 fn referrers(relation: Relation) -> impl Iterator<Item = &'static KindSpec> {
     KINDS.iter().copied().filter(move |spec| spec.refers.iter().any(|(declared, _)| *declared == relation))
+}
+
+/// Its listing carries no tags; the question about them does.
+fn without_tags(tags: &[(&str, &str)]) -> World {
+    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let draft = Draft { created: Some(ago(400)), ..Draft::new(IT, disk()) };
+    World::new().draft(&testing::DISK, draft).answer(IT, Question::Tags, Answer::Tags(tags))
 }
 
 #[test]

@@ -452,9 +452,12 @@ impl Checker<'_> {
     /// Where a node was written: its own token and everything below it.
     fn span(&self, expr: &IdedExpr) -> (usize, usize) {
         let own = self.info.offset_for(expr.id).map_or((0, self.text.len()), |(start, stop)| {
-            // The parser counts characters, and its end is the last one.
-            let byte = |at: u32| self.text.char_indices().nth(at as usize).map_or(self.text.len(), |(byte, _)| byte);
-            (byte(start), byte(stop.saturating_add(1)))
+            // The parser counts bytes, and its end is the last one.
+            let (start, mut end) = (start as usize, stop as usize + 1);
+            while end < self.text.len() && !self.text.is_char_boundary(end) {
+                end += 1;
+            }
+            (start.min(self.text.len()), end.min(self.text.len()))
         });
         let below: Vec<&IdedExpr> = match &expr.expr {
             Expr::Call(call) => call.target.iter().map(|target| &**target).chain(&call.args).collect(),

@@ -16,6 +16,9 @@ mod evaluate;
 mod parse;
 pub mod vocabulary;
 
+#[cfg(test)]
+mod tests;
+
 pub use condition::Condition;
 pub use decide::{Act, Decision, decide};
 pub use evaluate::{Detail, Evaluation, Row, RowVerdict, detail, evaluate, unmatched};

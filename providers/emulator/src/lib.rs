@@ -15,7 +15,9 @@ mod request;
 mod routes;
 mod server;
 mod services;
+mod truth;
 
 pub use fault::{Fault, FaultError, FaultKind, parse_faults};
-pub use org::{Account, Org, OrgError, Organization, Resource, Truth};
+pub use org::{Account, Org, OrgError, Organization, Resource};
 pub use server::{Call, Emulator, Options};
+pub use truth::Truth;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
@@ -94,27 +94,10 @@ pub struct Resource {
     pub tags: BTreeMap<String, String>,
     /// How many copies to make.
     pub count: Option<u32>,
-    /// Planted truth: detector to verdict. The emulator keeps it and does not read it.
+    /// Planted truth: detector to verdict. See [`crate::Truth`].
     pub expect: BTreeMap<String, String>,
     /// The kind's own keys.
     pub keys: Map<String, Value>,
-}
-
-/// One planted truth: what a detector must say about a resource.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Truth {
-    /// The resource's kind.
-    pub kind: String,
-    /// The resource's account.
-    pub account: String,
-    /// The resource's region.
-    pub region: String,
-    /// The resource's id, with copies counted out.
-    pub id: String,
-    /// The detector that is expected to have an opinion.
-    pub detector: String,
-    /// The opinion.
-    pub verdict: String,
 }
 
 /// Why an organisation file was refused.
@@ -214,26 +197,6 @@ impl Org {
             resources.push(resource);
         }
         Ok(Org { organization, accounts, resources })
-    }
-
-    /// The planted truth of every resource, copies counted out, in the file's order.
-    pub fn truth(&self) -> Vec<Truth> {
-        let mut all = Vec::new();
-        for resource in &self.resources {
-            for number in resource.numbers() {
-                for (detector, verdict) in &resource.expect {
-                    all.push(Truth {
-                        kind: resource.kind.clone(),
-                        account: resource.account.clone(),
-                        region: resource.region.clone(),
-                        id: resource.id_of(number),
-                        detector: detector.clone(),
-                        verdict: verdict.clone(),
-                    });
-                }
-            }
-        }
-        all
     }
 
     /// The account that calls belong to when their access key names none.

@@ -24,10 +24,11 @@ use tokio::task::JoinHandle;
 use crate::cloud::Cloud;
 use crate::fault::{self, Armed, Fault, FaultKind};
 use crate::http::{Reply, WireError};
-use crate::org::{Org, Truth};
+use crate::org::Org;
 use crate::render::{self, Rendered};
 use crate::request::{Parts, Request, recognise};
 use crate::services;
+use crate::truth::Truth;
 
 /// How an emulator runs.
 #[derive(Debug, Clone)]

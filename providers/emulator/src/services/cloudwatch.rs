@@ -357,7 +357,8 @@ fn companion(item: &Item, name: &str, value: &str) -> bool {
         "ClusterName" if item.kind == "aws.ecs-service" => item.text_or("cluster", "default") == value,
         "Resource" => value == item.id || value.starts_with(&format!("{}:", item.id)),
         "VPC Id" => stated("vpc"),
-        "Service Name" => stated("service"),
+        // The organisation file may say "s3" for "com.amazonaws.<region>.s3".
+        "Service Name" => item.text("service").is_none_or(|own| own == value || value.ends_with(&format!(".{own}"))),
         "TransitGateway" => item.id == value || stated("gateway"),
         _ => true,
     }

@@ -197,13 +197,30 @@ fn classic_balancers(cloud: &Cloud, request: &Request, args: &Args) -> Result<Re
 
 /// `app/name/hash`, the part of the ARN that is also the metric dimension's value.
 pub(crate) fn dimension(item: &Item) -> String {
-    let family = match item.text_or("type", "application") {
+    dimension_of(item.text_or("type", "application"), item.account, item.region, item.id)
+}
+
+fn dimension_of(sort: &str, account: &str, region: &str, name: &str) -> String {
+    let family = match sort {
         "network" => "net",
         "gateway" => "gwy",
         _ => "app",
     };
-    let whole = format!("{} {} {}", item.account, item.region, item.id);
-    format!("{family}/{}/{}", item.id, hex(&whole, 16))
+    format!("{family}/{name}/{}", hex(&format!("{account} {region} {name}"), 16))
+}
+
+/// What the delete call takes: the name of a classic load balancer, the ARN of another.
+pub(crate) fn load_balancer(sort: &str, account: &str, region: &str, name: &str) -> String {
+    if sort == "classic" {
+        return name.to_owned();
+    }
+    let rest = format!("loadbalancer/{}", dimension_of(sort, account, region, name));
+    arn("elasticloadbalancing", region, account, &rest)
+}
+
+/// What the delete call of a target group takes.
+pub(crate) fn target_group(account: &str, region: &str, name: &str) -> String {
+    group_arn(region, account, name)
 }
 
 fn balancer_arn(item: &Item) -> String {

@@ -18,7 +18,7 @@
 //! | | `role` | `role/<id>` | the execution role's ARN |
 //! | | `state` | `Active` | |
 //! | | `memory`, `timeout` | 128, 3 | |
-//! | | `versions` | none | `[{ version, modified, sha, layers, image_uri, size, description }]` |
+//! | | `versions` | none | `[{ version, modified, sha, layers, image_uri, size, description, expect }]` |
 //! | | `aliases` | none | `[{ name, version, weights = { "3" = 0.1 } }]` |
 //! | | `event_sources` | none | `[{ function, source, state, uuid }]`; `function` is a qualifier or an ARN |
 //! | | `policies` | none | qualifiers (`$LATEST`, a version, an alias) that carry a resource policy |
@@ -445,12 +445,17 @@ fn layer_name<'a>(item: &'a Item) -> &'a str {
     item.text("layer").unwrap_or(item.id)
 }
 
+/// The ARN of a layer version.
+pub(crate) fn layer_version_arn(account: &str, region: &str, layer: &str, version: i64) -> String {
+    arn("lambda", region, account, &format!("layer:{layer}:{version}"))
+}
+
 fn layer_version(item: &Item) -> Value {
     let name = layer_name(item);
     let version = item.int_or("version", 1);
     let runtimes = item.texts("runtimes");
     json!({
-        "LayerVersionArn": arn("lambda", item.region, item.account, &format!("layer:{name}:{version}")),
+        "LayerVersionArn": layer_version_arn(item.account, item.region, name, version),
         "Version": version,
         "Description": item.text_or("description", ""),
         "CreatedDate": iso(item.created).replace('Z', "+0000"),

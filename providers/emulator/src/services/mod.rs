@@ -23,6 +23,10 @@ mod s3;
 mod ssm;
 mod sts;
 
+pub(crate) use elb::{load_balancer, target_group};
+pub(crate) use item::digest;
+pub(crate) use lambda::layer_version_arn;
+
 /// A resource kind that the organisation file may plant.
 pub(crate) struct Kind {
     /// The kind's id, "aws.ec2-volume".

@@ -317,7 +317,7 @@ impl Condition {
         if let Some(Checked { of, at, .. }) = &checked
             && *of != Type::Bool
         {
-            checker.fault(*at, format!("a condition is true or false, and this is a {}", of.name()), None);
+            checker.fault(*at, format!("a condition is true or false, and this is {}", of.one()), None);
         }
         match checked {
             Some(Checked { node, .. }) if checker.faults.is_empty() => Ok(Self::of(text, node)),
@@ -562,7 +562,7 @@ impl Checker<'_> {
                 let (condition, this, that) = (self.truth(condition), self.check(this), self.check(that));
                 let (condition, this, that) = (condition?, this?, that?);
                 if this.of != that.of {
-                    let message = format!("one way is a {} and the other a {}", this.of.name(), that.of.name());
+                    let message = format!("one way is {} and the other {}", this.of.one(), that.of.one());
                     self.fault(at, message, None);
                     return None;
                 }
@@ -576,7 +576,7 @@ impl Checker<'_> {
                     Type::Int => Value::Int(0),
                     Type::Span => Value::Span(0),
                     other => {
-                        self.fault(at, format!("a {} has no negative", other.name()), None);
+                        self.fault(at, format!("{} has no negative", other.one()), None);
                         return None;
                     }
                 };
@@ -639,7 +639,7 @@ impl Checker<'_> {
     fn truth(&mut self, expr: &IdedExpr) -> Option<Node> {
         let checked = self.check(expr)?;
         if checked.of != Type::Bool {
-            self.fault(checked.at, format!("this is a {}, not true or false", checked.of.name()), None);
+            self.fault(checked.at, format!("this is {}, not true or false", checked.of.one()), None);
             return None;
         }
         Some(checked.node)
@@ -686,7 +686,7 @@ impl Checker<'_> {
                 }
                 _ => None,
             };
-            let message = format!("a {} cannot be compared with a {}", left.of.name(), right.of.name());
+            let message = format!("{} cannot be compared with {}", left.of.one(), right.of.one());
             self.fault(at, message, help);
             return None;
         }
@@ -752,7 +752,7 @@ impl Checker<'_> {
                 return None;
             };
             if item.of != left.of {
-                let message = format!("a {} is never a {}", left.of.name(), item.of.name());
+                let message = format!("{} is never {}", left.of.one(), item.of.one());
                 self.fault(item.at, message, None);
                 return None;
             }
@@ -774,7 +774,7 @@ impl Checker<'_> {
             (Type::Time, Type::Time) if !adds => Type::Span,
             (left, right) => {
                 let verb = if adds { "added to" } else { "taken from" };
-                let message = format!("a {} cannot be {verb} a {}", right.name(), left.name());
+                let message = format!("{} cannot be {verb} {}", right.one(), left.one());
                 self.fault(at, message, None);
                 return None;
             }
@@ -794,22 +794,16 @@ impl Checker<'_> {
             Expr::Literal(LiteralValue::String(text)) => read(text.inner()),
             _ => None,
         };
-        match value {
-            Some(value) => {
-                let of = value.of();
-                Some(Checked { node: Node::Literal(value), of, at })
-            }
-            None => {
-                self.fault(at, "cannot be read".to_owned(), Some(format!("write `{example}`")));
-                None
-            }
+        if value.is_none() {
+            self.fault(at, "cannot be read".to_owned(), Some(format!("write `{example}`")));
         }
+        value.map(|value| Checked { of: value.of(), node: Node::Literal(value), at })
     }
 
     fn size(&mut self, of: &IdedExpr, at: (usize, usize)) -> Option<Checked> {
         let of = self.check(of)?;
         if of.of != Type::Text {
-            self.fault(of.at, format!("a {} has no size", of.of.name()), None);
+            self.fault(of.at, format!("{} has no size", of.of.one()), None);
             return None;
         }
         Some(Checked { node: Node::Size(Box::new(of.node)), of: Type::Int, at })
@@ -820,7 +814,7 @@ impl Checker<'_> {
         let (of, part) = (of?, part?);
         for side in [&of, &part] {
             if side.of != Type::Text {
-                self.fault(side.at, format!("this is a {}, not a string", side.of.name()), None);
+                self.fault(side.at, format!("this is {}, not a string", side.of.one()), None);
                 return None;
             }
         }

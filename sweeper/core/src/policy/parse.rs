@@ -364,14 +364,13 @@ impl Reader<'_> {
     fn clouds(&mut self, table: &Table<'_>) -> Vec<CloudId> {
         let mut clouds = Vec::new();
         for (name, span) in self.list(table, "clouds") {
-            match CloudId::parse(name) {
-                Some(cloud) => clouds.push(cloud),
-                None => {
-                    let names = CloudId::ALL.map(CloudId::name);
-                    let help = did_you_mean(name, names).or_else(|| Some(format!("one of: {}", names.join(", "))));
-                    self.problem(&span, format!("unknown cloud `{name}`"), help);
-                }
+            if let Some(cloud) = CloudId::parse(name) {
+                clouds.push(cloud);
+                continue;
             }
+            let names = CloudId::ALL.map(CloudId::name);
+            let help = did_you_mean(name, names).or_else(|| Some(format!("one of: {}", names.join(", "))));
+            self.problem(&span, format!("unknown cloud `{name}`"), help);
         }
         clouds
     }
@@ -587,12 +586,11 @@ impl Reader<'_> {
             }
         }
         if let Some(value) = own.get("share") {
-            match value.get_ref().as_str().and_then(share) {
-                Some(share) => limit.share = share,
-                None => {
-                    let help = Some("from \"0%\" to \"100%\", as in \"5%\" or \"0.5%\"".to_owned());
-                    self.problem(&value.span(), "`share` is a percentage", help);
-                }
+            if let Some(share) = value.get_ref().as_str().and_then(share) {
+                limit.share = share;
+            } else {
+                let help = Some("from \"0%\" to \"100%\", as in \"5%\" or \"0.5%\"".to_owned());
+                self.problem(&value.span(), "`share` is a percentage", help);
             }
         }
         if let Some(value) = own.get("monthly_usd") {

@@ -169,7 +169,7 @@ until = "soon"
         "did you mean `size_gib`?",
         "`state` is never \"avialable\"\n  --> house.toml:12:34\n",
         "did you mean `available`?",
-        "a int cannot be compared with a string",
+        "an int cannot be compared with a string",
         "`tagged` is not known of disk",
         "only of: artifact",
         "did you mean `aws.ec2-volume`?",
@@ -296,6 +296,7 @@ proptest! {
             Just("accounts = [\"aws:111122223333\",\n  \"gcp:project-x\",\n]"),
             Just("regions = [\n\"eu-west-1\",\n]"),
             Just("kinds = [\"aws.ec2-volume\"]"),
+            Just("clouds = [\"aws\"]\nregions = [\"eu-west-1\"]"),
         ],
         what in prop_oneof![
             Just("sweep = \"unattached-disk\""),

@@ -3,6 +3,8 @@
 //! One registry. The checker, the interpreter, the closure of kinds to list and the documentation all read
 //! it, so a field cannot exist in one of them only.
 
+#![expect(clippy::unnecessary_wraps, reason = "every reading has one shape, also those that never fail")]
+
 use super::{Costs, decide::protect_tag};
 use crate::{
     answers::{Ask, Metric, Question, Usage},
@@ -14,7 +16,7 @@ use crate::{
     house::AccountClass,
     intern::Sym,
     inventory::{Resource, Unseen},
-    model::{Class, CloudId, Relation, Timestamp},
+    model::{Class, CloudId, DAY, Relation, Timestamp},
     money::Amount,
     owner, ttl,
 };
@@ -37,7 +39,20 @@ pub enum Type {
 }
 
 impl Type {
-    /// Its name in messages and documentation.
+    /// Its name with its article, for messages.
+    pub const fn one(self) -> &'static str {
+        match self {
+            Self::Bool => "a bool",
+            Self::Int => "an int",
+            Self::Number => "a number",
+            Self::Text => "a string",
+            Self::Time => "a timestamp",
+            Self::Span => "a duration",
+            Self::Money => "an amount of money",
+        }
+    }
+
+    /// Its name in documentation.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bool => "bool",
@@ -99,7 +114,11 @@ impl fmt::Display for Value<'_> {
             Self::Number(number) => write!(formatter, "{number}"),
             Self::Text(text) => formatter.write_str(text),
             Self::Time(at) => write!(formatter, "{}", Timestamp(*at)),
-            Self::Span(seconds) => formatter.write_str(&ttl::spoken(*seconds)),
+            Self::Span(seconds) => {
+                // People do not read seconds: whole days, hours or minutes, rounded down.
+                let unit = [DAY, 3600, 60].into_iter().find(|unit| seconds.abs() >= 2 * unit).unwrap_or(60);
+                formatter.write_str(&ttl::spoken(seconds / unit * unit))
+            }
             Self::Money(amount) => write!(formatter, "{amount} USD"),
         }
     }

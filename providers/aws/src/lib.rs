@@ -3,17 +3,23 @@
 //! | room | what it holds |
 //! |---|---|
 //! | `auth` | credentials, accounts, regions, clients |
+//! | `asks` | questions that take a call each, put a few at a time |
 //! | `fault` | SDK errors by meaning |
 //! | `marks` | who manages a resource, by its tags |
+//! | `image_uri` | how workloads name container images |
+//! | `policy` | whom a resource policy lets in |
 //! | `usage` | metrics, batched |
 //! | `kinds/` | one file a kind |
 //!
 //! SDK retries are off: the door retries.
 
+mod asks;
 mod auth;
 mod fault;
+mod image_uri;
 mod kinds;
 mod marks;
+mod policy;
 mod usage;
 
 pub use auth::{Config, OrgConfig, connect};

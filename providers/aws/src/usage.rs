@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use sweeper_core::{
     answers::{Answer, Ask, Question, Usage},
     calls::{Pages, Price, Site},
+    facts::FactsRef,
     inventory::{Inventory, Resource},
     kind::CloudError,
     model::{DAY, Timestamp},
@@ -65,7 +66,7 @@ pub(crate) async fn answer(
         let Question::Usage { days, .. } = ask.question else { continue };
         let resource = inventory.at(ask.resource);
         if let Some(measure) = measure(resource, ask.question) {
-            by_days.entry(days).or_default().push(Wanted { ask: *ask, days, measure, created: resource.created() });
+            by_days.entry(days).or_default().push(Wanted { ask: *ask, days, measure, created: since(resource) });
         }
     }
     let mut answers = Vec::new();
@@ -86,6 +87,16 @@ pub(crate) async fn answer(
         }
     }
     Ok(answers)
+}
+
+/// Since when a resource is known to have existed. Functions do not tell their creation, but existed when
+/// they were last changed.
+fn since(resource: Resource<'_>) -> Option<Timestamp> {
+    let modified = match resource.facts() {
+        FactsRef::Function(function) => function.last_modified,
+        _ => None,
+    };
+    resource.created().or(modified)
 }
 
 /// Daily values of one series, by the day's start.

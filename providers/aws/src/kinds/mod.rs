@@ -23,6 +23,13 @@ macro_rules! kinds {
 
 kinds! {
     ec2_volume::Ec2Volume,
+    ecr_image::EcrImage,
+    ecr_repository::EcrRepository,
+    lambda_alias::LambdaAlias,
+    lambda_event_source::LambdaEventSource,
+    lambda_function::LambdaFunction,
+    lambda_layer_version::LambdaLayerVersion,
+    lambda_version::LambdaVersion,
 }
 
 /// An SDK instant in the core's words.

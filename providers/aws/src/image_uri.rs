@@ -1,0 +1,52 @@
+//! How workloads name container images.
+
+/// The names a registry's listing knows the image of a URI by: `repository@sha256:…`, `repository:tag`, or
+/// both. The registry's host is dropped, whichever it is: a proxy or an alias may stand before a registry
+/// that is listed, and a name that matches by chance only keeps an image.
+pub(crate) fn names(uri: &str) -> Vec<String> {
+    let uri = uri.trim();
+    let path = match uri.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
+        _ => uri,
+    };
+    let (named, digest) = match path.split_once('@') {
+        Some((named, digest)) => (named, Some(digest)),
+        None => (path, None),
+    };
+    let (repository, tag) = match named.rsplit_once(':') {
+        Some((repository, tag)) => (repository, Some(tag)),
+        None => (named, None),
+    };
+    if repository.is_empty() {
+        return Vec::new();
+    }
+    let mut names = Vec::with_capacity(2);
+    if let Some(digest) = digest {
+        names.push(format!("{repository}@{digest}"));
+    }
+    match (tag, digest) {
+        (Some(tag), _) => names.push(format!("{repository}:{tag}")),
+        // What neither names is the tag `latest`.
+        (None, None) => names.push(format!("{repository}:latest")),
+        (None, Some(_)) => {}
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_named_without_its_host() {
+        let host = "111111111111.dkr.ecr.us-east-1.amazonaws.com";
+        assert_eq!(names(&format!("{host}/team/web:1.2")), ["team/web:1.2"]);
+        assert_eq!(names(&format!("{host}/web@sha256:ab")), ["web@sha256:ab"]);
+        assert_eq!(names(&format!("{host}/web:1@sha256:ab")), ["web@sha256:ab", "web:1"]);
+        assert_eq!(names(&format!("{host}/web")), ["web:latest"]);
+        assert_eq!(names("localhost:5000/web:1"), ["web:1"]);
+        assert_eq!(names("team/web:1"), ["team/web:1"]);
+        assert!(names("").is_empty());
+        assert!(names("host.example/").is_empty());
+    }
+}

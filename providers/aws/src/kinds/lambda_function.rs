@@ -1,0 +1,386 @@
+//! Lambda functions. Environments are never kept: only whether there is one.
+
+use crate::{
+    asks,
+    auth::Aws,
+    fault, image_uri, policy,
+    usage::{self, Combine, Measure},
+};
+use async_trait::async_trait;
+use aws_sdk_lambda::{
+    Client,
+    types::{Architecture, FunctionConfiguration, PackageType},
+};
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::Arc,
+};
+use sweeper_core::{
+    answers::{Answer, Ask, Metric, Question, Usage},
+    calls::{Pages, Site},
+    facts::Function,
+    inventory::{Draft, Inventory, Listing, Resource},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId, Reach, Relation, Timestamp},
+    money::{Amount, Cost},
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "aws.lambda-function",
+    cloud: CloudId::Aws,
+    class: Class::Function,
+    title: "Lambda function",
+    places: Places::Regions,
+    reads: &[LIST, FUNCTION, VERSIONS, POLICY],
+    asks: &[usage::OP, TAGS, PROVISIONED],
+    // Layer versions, which are regional, and container images.
+    refers: &[(Relation::Referenced, Reach::Account)],
+    needs: &[],
+    out_of_sight: &[],
+    report_only: "",
+};
+
+pub(super) const LIST: &str = "lambda:ListFunctions";
+pub(super) const FUNCTION: &str = "lambda:GetFunction";
+pub(super) const VERSIONS: &str = "lambda:ListVersionsByFunction";
+pub(super) const POLICY: &str = "lambda:GetPolicy";
+const TAGS: &str = "lambda:ListTags";
+const PROVISIONED: &str = "lambda:ListProvisionedConcurrencyConfigs";
+
+/// The version that is still changed.
+pub(super) const LATEST: &str = "$LATEST";
+/// The only region in which functions for the edge are made (CloudFront developer guide, "Restrictions on
+/// Lambda@Edge").
+const EDGE_HOME: &str = "us-east-1";
+/// What the policy of a version at the edge lets in: `lambda:EnableReplication*` adds it (CloudFront
+/// developer guide, "Set up IAM permissions and roles for Lambda@Edge").
+const REPLICATOR: &str = "replicator.lambda.amazonaws.com";
+/// So many versions of a function are looked at for the edge; of one with more it stays unknown.
+const EDGE_VERSIONS: usize = 20;
+
+pub(super) struct LambdaFunction(pub(super) Arc<Aws>);
+
+#[async_trait]
+impl Kind for LambdaFunction {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let lambda = self.0.lambda(site.scope());
+        let functions = functions(site, &lambda).await?;
+        let work: Vec<_> = functions.iter().map(|function| more(site, &lambda, function)).collect();
+        let more = asks::all(work).await?;
+        for (function, more) in functions.iter().zip(&more) {
+            push(function, more, out);
+        }
+        Ok(())
+    }
+
+    async fn answer(
+        &self,
+        site: &Site,
+        inventory: &Inventory,
+        asks: &[Ask],
+    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        let lambda = self.0.lambda(site.scope());
+        let mut tags = Vec::new();
+        let mut provisioned = Vec::new();
+        for ask in asks {
+            let function = inventory.at(ask.resource);
+            match ask.question {
+                Question::Tags => tags.push((*ask, tags_of(site, &lambda, function.uid()))),
+                Question::Usage { metric: Metric::FunctionProvisioned, days } => {
+                    provisioned.push((*ask, warm(site, &lambda, function.native_id(), days)));
+                }
+                _ => {}
+            }
+        }
+        let mut answers = asks::each(tags).await;
+        answers.extend(asks::each(provisioned).await);
+        answers.extend(usage::answer(&self.0, site, inventory, asks, measure).await?);
+        Ok(answers)
+    }
+
+    /// Without calls a function costs nothing. Capacity kept warm does, and is told as evidence.
+    fn price(&self, _: Resource<'_>, _: &dyn Prices) -> Cost {
+        Cost::list(Amount::ZERO)
+    }
+}
+
+fn measure(function: Resource<'_>, question: Question) -> Option<Measure> {
+    let Question::Usage { metric: Metric::FunctionInvocations, .. } = question else { return None };
+    let dimensions = vec![("FunctionName", function.native_id().to_owned())];
+    Some(Measure {
+        series: vec![("AWS/Lambda", "Invocations", dimensions, "Sum")],
+        combine: Combine::Sum,
+        sparse: true,
+    })
+}
+
+/// Every function of a scope, as `$LATEST`.
+pub(super) async fn functions(site: &Site, lambda: &Client) -> Result<Vec<FunctionConfiguration>, CloudError> {
+    let mut functions = Vec::new();
+    let mut pages = Pages::new(LIST);
+    while let Some(token) = pages.next() {
+        let page =
+            fault::call(site, LIST, || lambda.list_functions().max_items(50).set_marker(token.clone()).send()).await?;
+        functions.extend(page.functions().iter().cloned().map(without_environment));
+        pages.seen(page.next_marker())?;
+    }
+    Ok(functions)
+}
+
+/// Every version of a function, `$LATEST` included; none when the function is gone by now.
+pub(super) async fn versions(
+    site: &Site,
+    lambda: &Client,
+    function: &str,
+) -> Result<Vec<FunctionConfiguration>, CloudError> {
+    let mut versions = Vec::new();
+    let mut pages = Pages::new(VERSIONS);
+    while let Some(token) = pages.next() {
+        let page = fault::maybe(site, VERSIONS, || {
+            lambda
+                .list_versions_by_function()
+                .function_name(function)
+                .max_items(50)
+                .set_marker(token.clone())
+                .send()
+        })
+        .await?;
+        let Some(page) = page else { return Ok(Vec::new()) };
+        versions.extend(page.versions().iter().cloned().map(without_environment));
+        pages.seen(page.next_marker())?;
+    }
+    Ok(versions)
+}
+
+/// Keeps that there is an environment, and nothing of what is in it.
+fn without_environment(mut function: FunctionConfiguration) -> FunctionConfiguration {
+    if let Some(environment) = &mut function.environment {
+        let any = environment.error.is_some() || environment.variables().is_some_and(|variables| !variables.is_empty());
+        environment.variables = None;
+        environment.error = None;
+        if !any {
+            function.environment = None;
+        }
+    }
+    function
+}
+
+/// The number of a published version.
+pub(super) fn number(version: &FunctionConfiguration) -> Option<u64> {
+    version.version().and_then(|version| version.parse().ok())
+}
+
+/// The instant of `2026-11-20T13:00:00.000+0000`, as Lambda writes it.
+pub(super) fn instant(text: Option<&str>) -> Option<Timestamp> {
+    let text = text?;
+    Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{}Z", text.strip_suffix("+0000")?)))
+}
+
+/// What it takes more calls to know of a function.
+struct More {
+    images: Vec<String>,
+    edge: Option<bool>,
+}
+
+async fn more(site: &Site, lambda: &Client, function: &FunctionConfiguration) -> Result<More, CloudError> {
+    let images = images(site, lambda, function).await?;
+    Ok(More { images, edge: edge(site, lambda, function).await? })
+}
+
+/// The names of the container image of a function or version, if it is made of one.
+pub(super) async fn images(
+    site: &Site,
+    lambda: &Client,
+    function: &FunctionConfiguration,
+) -> Result<Vec<String>, CloudError> {
+    if function.package_type() != Some(&PackageType::Image) {
+        return Ok(Vec::new());
+    }
+    let name = function.function_name().unwrap_or_default();
+    let qualifier = function.version().filter(|version| *version != LATEST);
+    let answer = fault::maybe(site, FUNCTION, || {
+        lambda.get_function().function_name(name).set_qualifier(qualifier.map(str::to_owned)).send()
+    })
+    .await?;
+    let Some(code) = answer.as_ref().and_then(|answer| answer.code()) else { return Ok(Vec::new()) };
+    let uris = code.image_uri().into_iter().chain(code.resolved_image_uri());
+    Ok(uris.flat_map(image_uri::names).collect())
+}
+
+/// Whether a function runs at the edge. Only functions of one region can, only by a published version, and
+/// only by one whose policy lets the replicator in.
+async fn edge(site: &Site, lambda: &Client, function: &FunctionConfiguration) -> Result<Option<bool>, CloudError> {
+    if is_replica(function) {
+        return Ok(Some(true));
+    }
+    if site.scope().region != EDGE_HOME {
+        return Ok(Some(false));
+    }
+    let mut versions = versions(site, lambda, function.function_name().unwrap_or_default()).await?;
+    versions.retain(|version| number(version).is_some() && fit_for_edge(version));
+    versions.sort_by_key(|version| Reverse(number(version)));
+    for version in versions.iter().take(EDGE_VERSIONS) {
+        match version_edge(site, lambda, version).await? {
+            Some(false) => {}
+            known_or_not => return Ok(known_or_not),
+        }
+    }
+    Ok((versions.len() <= EDGE_VERSIONS).then_some(false))
+}
+
+/// Whether a published version runs at the edge. `None` where its policy may not be read.
+pub(super) async fn version_edge(
+    site: &Site,
+    lambda: &Client,
+    version: &FunctionConfiguration,
+) -> Result<Option<bool>, CloudError> {
+    if is_replica(version) {
+        return Ok(Some(true));
+    }
+    if site.scope().region != EDGE_HOME || !fit_for_edge(version) {
+        return Ok(Some(false));
+    }
+    let function = version.function_name().unwrap_or_default();
+    let qualifier = version.version().unwrap_or_default();
+    let answer = fault::maybe(site, POLICY, || {
+        lambda.get_policy().function_name(function).qualifier(qualifier).send()
+    })
+    .await;
+    match answer {
+        Ok(Some(answer)) => Ok(policy::allows_service(answer.policy().unwrap_or_default(), REPLICATOR)),
+        Ok(None) => Ok(Some(false)),
+        Err(error) if error.fault == Fault::Denied => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_replica(function: &FunctionConfiguration) -> bool {
+    function.master_arn().is_some()
+        || function.function_name().is_some_and(|name| name.starts_with("us-east-1."))
+}
+
+/// Whether a version could run at the edge at all (CloudFront developer guide, "Restrictions on
+/// Lambda@Edge"). The configuration of a published version never changes, so "no" is for ever.
+fn fit_for_edge(version: &FunctionConfiguration) -> bool {
+    let runtime = version.runtime().map_or("", |runtime| runtime.as_str());
+    let in_vpc = version.vpc_config().and_then(|vpc| vpc.vpc_id()).is_some_and(|vpc| !vpc.is_empty());
+    version.package_type() != Some(&PackageType::Image)
+        && (runtime.starts_with("nodejs") || runtime.starts_with("python"))
+        && version.environment().is_none()
+        && version.layers().is_empty()
+        && !version.architectures().contains(&Architecture::Arm64)
+        && !in_vpc
+}
+
+fn push(function: &FunctionConfiguration, more: &More, out: &mut Listing) {
+    let facts = Function {
+        runtime: out.sym(function.runtime().map_or("", |runtime| runtime.as_str())),
+        last_modified: instant(function.last_modified()),
+        code_bytes: u64::try_from(function.code_size()).ok(),
+        edge: more.edge,
+    };
+    out.push(Draft {
+        uid: function.function_arn().unwrap_or_default(),
+        uses: uses(function, &more.images),
+        ..Draft::new(function.function_name().unwrap_or_default(), facts)
+    });
+}
+
+/// What a function or version is made of.
+pub(super) fn uses<'a>(function: &'a FunctionConfiguration, images: &'a [String]) -> Vec<(Relation, &'a str)> {
+    let layers = function.layers().iter().filter_map(|layer| layer.arn());
+    layers.chain(images.iter().map(String::as_str)).map(|used| (Relation::Referenced, used)).collect()
+}
+
+async fn tags_of(site: &Site, lambda: &Client, arn: &str) -> Result<Answer, CloudError> {
+    let answer = fault::call(site, TAGS, || lambda.list_tags().resource(arn).send()).await?;
+    let tags: BTreeMap<String, String> = answer.tags.unwrap_or_default().into_iter().collect();
+    Ok(Answer::Tags(tags.into_iter().collect()))
+}
+
+/// The capacity kept warm now, over all aliases and versions. It is not measured by day: without any,
+/// nothing is covered.
+async fn warm(site: &Site, lambda: &Client, function: &str, days: u16) -> Result<Answer, CloudError> {
+    let mut allocated = 0_u32;
+    let mut pages = Pages::new(PROVISIONED);
+    while let Some(token) = pages.next() {
+        let page = fault::call(site, PROVISIONED, || {
+            lambda
+                .list_provisioned_concurrency_configs()
+                .function_name(function)
+                .max_items(50)
+                .set_marker(token.clone())
+                .send()
+        })
+        .await?;
+        for config in page.provisioned_concurrency_configs() {
+            let requested = config.requested_provisioned_concurrent_executions().unwrap_or(0);
+            allocated = allocated.saturating_add(requested.unsigned_abs());
+        }
+        pages.seen(page.next_marker())?;
+    }
+    let kept = f64::from(allocated);
+    let covered = if allocated > 0 { days } else { 0 };
+    Ok(Answer::Usage(Usage { max: kept, sum: kept, covered, days, last_above_zero: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_lambda::types::{EnvironmentResponse, Layer, Runtime, VpcConfigResponse};
+
+    fn version() -> aws_sdk_lambda::types::builders::FunctionConfigurationBuilder {
+        FunctionConfiguration::builder().function_name("web").version("3").runtime(Runtime::Nodejs20x)
+    }
+
+    #[test]
+    fn instants_are_read_as_lambda_writes_them() {
+        assert_eq!(instant(Some("2026-11-20T13:00:00.000+0000")), Timestamp::parse("2026-11-20T13:00:00Z"));
+        assert_eq!(instant(Some("2026-11-20T13:00:00Z")), Timestamp::parse("2026-11-20T13:00:00Z"));
+        assert_eq!(instant(Some("yesterday")), None);
+        assert_eq!(instant(None), None);
+    }
+
+    #[test]
+    fn nothing_of_an_environment_is_kept() {
+        let environment = EnvironmentResponse::builder().variables("PASSWORD", "canary-4711").build();
+        let kept = without_environment(version().environment(environment).build());
+        assert!(kept.environment().is_some());
+        assert!(!format!("{kept:?}").contains("canary"));
+        let none = without_environment(version().environment(EnvironmentResponse::builder().build()).build());
+        assert!(none.environment().is_none());
+    }
+
+    #[test]
+    fn the_edge_takes_only_simple_versions() {
+        assert!(fit_for_edge(&version().build()));
+        assert!(fit_for_edge(&version().vpc_config(VpcConfigResponse::builder().vpc_id("").build()).build()));
+        for unfit in [
+            version().runtime(Runtime::Java21),
+            version().runtime(Runtime::from("rust2027")),
+            version().package_type(PackageType::Image),
+            version().environment(EnvironmentResponse::builder().build()),
+            version().layers(Layer::builder().arn("arn").build()),
+            version().architectures(Architecture::Arm64),
+            version().vpc_config(VpcConfigResponse::builder().vpc_id("vpc-1").build()),
+        ] {
+            assert!(!fit_for_edge(&unfit.build()));
+        }
+        assert!(is_replica(&version().master_arn("arn:aws:lambda:us-east-1:1:function:web:3").build()));
+    }
+
+    #[test]
+    fn a_function_uses_its_layers_and_its_image() {
+        let function = version().layers(Layer::builder().arn("arn:layer:1").build()).build();
+        let images = ["web:1".to_owned()];
+        assert_eq!(uses(&function, &images), [
+            (Relation::Referenced, "arn:layer:1"),
+            (Relation::Referenced, "web:1")
+        ]);
+    }
+}

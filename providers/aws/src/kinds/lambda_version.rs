@@ -1,0 +1,107 @@
+//! Published versions of Lambda functions; `$LATEST` is the function itself.
+
+use crate::{
+    asks,
+    auth::Aws,
+    kinds::lambda_function::{
+        FUNCTION, LIST, POLICY, VERSIONS, functions, images, instant, number, uses, version_edge, versions,
+    },
+};
+use async_trait::async_trait;
+use aws_sdk_lambda::{Client, types::FunctionConfiguration};
+use futures_util::stream::{self, StreamExt as _};
+use std::{cmp::Reverse, sync::Arc};
+use sweeper_core::{
+    calls::Site,
+    facts::FunctionVersion,
+    inventory::{Draft, Listing, Resource},
+    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId, Reach, Relation},
+    money::{Amount, Cost},
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "aws.lambda-version",
+    cloud: CloudId::Aws,
+    class: Class::FunctionVersion,
+    title: "Lambda function version",
+    places: Places::Regions,
+    reads: &[VERSIONS, LIST, FUNCTION, POLICY],
+    asks: &[],
+    // Layer versions, which are regional, and container images.
+    refers: &[(Relation::Referenced, Reach::Account)],
+    needs: &[],
+    out_of_sight: &[(Relation::Referenced, "CloudFront, API Gateway, policies and people that name the version")],
+    report_only: "",
+};
+
+pub(super) struct LambdaVersion(pub(super) Arc<Aws>);
+
+#[async_trait]
+impl Kind for LambdaVersion {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let lambda = self.0.lambda(site.scope());
+        let functions = functions(site, &lambda).await?;
+        let work: Vec<_> = functions
+            .iter()
+            .map(|function| published(site, &lambda, function.function_name().unwrap_or_default()))
+            .collect();
+        let mut results = stream::iter(work).buffered(asks::AT_ONCE);
+        while let Some(versions) = results.next().await {
+            push(&versions?, out);
+        }
+        Ok(())
+    }
+
+    /// Code that is not run costs nothing; it counts against a quota.
+    fn price(&self, _: Resource<'_>, _: &dyn Prices) -> Cost {
+        Cost::list(Amount::ZERO)
+    }
+}
+
+struct Version {
+    config: FunctionConfiguration,
+    number: u64,
+    edge: Option<bool>,
+    images: Vec<String>,
+}
+
+/// The published versions of a function, the newest first.
+async fn published(site: &Site, lambda: &Client, function: &str) -> Result<Vec<Version>, CloudError> {
+    let mut published = Vec::new();
+    for config in versions(site, lambda, function).await? {
+        let Some(number) = number(&config) else { continue };
+        let edge = version_edge(site, lambda, &config).await?;
+        let images = images(site, lambda, &config).await?;
+        published.push(Version { config, number, edge, images });
+    }
+    published.sort_by_key(|version| Reverse(version.number));
+    Ok(published)
+}
+
+fn push(versions: &[Version], out: &mut Listing) {
+    for (rank, version) in (1..).zip(versions) {
+        let config = &version.config;
+        let function = config.function_name().unwrap_or_default();
+        // The configuration of a published version never changes again.
+        let published = instant(config.last_modified());
+        let facts = FunctionVersion {
+            function: out.sym(function),
+            version: version.number,
+            last_modified: published,
+            code_bytes: u64::try_from(config.code_size()).ok(),
+            rank,
+            edge: version.edge,
+        };
+        out.push(Draft {
+            uid: config.function_arn().unwrap_or_default(),
+            created: published,
+            uses: uses(config, &version.images),
+            ..Draft::new(&format!("{function}:{}", version.number), facts)
+        });
+    }
+}

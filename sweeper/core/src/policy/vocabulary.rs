@@ -987,8 +987,12 @@ pub fn markdown() -> String {
             continue;
         }
         out.push_str(
-            &["\n### ", class.map_or("every class", Class::name), "\n\n| field | type | what it is |\n|---|---|---|\n"]
-                .concat(),
+            &[
+                "\n#### ",
+                class.map_or("every class", Class::name),
+                "\n\n| field | type | what it is |\n|---|---|---|\n",
+            ]
+            .concat(),
         );
         for field in fields {
             let words = class.map_or_else(|| field.words_of(Class::Disk), |class| field.words_of(class));
@@ -1009,9 +1013,41 @@ pub fn markdown() -> String {
 }
 
 const LANGUAGE: &str = "\
-# Conditions
+# Policies and their vocabulary
 
 <!-- Generated from sweeper/core/src/policy/vocabulary.rs: `SWEEPER_BLESS=1 cargo test -p sweeper-core vocabulary`. -->
+
+## Keys of a `[[policy]]`
+
+| key | what it is | where it is not written |
+|---|---|---|
+| `name` | unique | an error |
+| `sweep` | a detector | `class` and `when` alone decide, and the detector is called `condition` |
+| `class` | one class of resources | every class the detector judges |
+| `clouds`, `accounts`, `regions`, `kinds` | lists, never empty; an account is an id, or `aws:111122223333` | everything |
+| `when` | a condition, see below | no condition |
+| `then` | `report`, `tag`, `stop`, `delete`, `set-retention` | `report` |
+| `for` | how long it must have held: `14d`, `72h`, `30m`, `2w` | `14d` |
+| `grace` | how long the owner has after being told | `7d` |
+| `limit` | `{ count = 50, share = \"5%\", monthly_usd = 2000 }`, a run | that |
+| `keep` | `snapshot`, `definition` or `none`, before a deletion | the fullest the classes have |
+| `consent` | `objection` or `explicit` | `explicit` |
+| `approve` | `standing`, `owner`, `admin`, `two-people` | `two-people` |
+| `accept_unseen` | referrers out of sight that are accepted | none: such findings are held |
+| `severity` | `info`, `ticket`, `page` | the detector's |
+| `tell` | where findings are sent | nowhere |
+
+Under `then = \"stop\"`, `\"delete\"` or `\"set-retention\"` the rules are strict, so that losing a line is an error or
+makes the policy narrower, never wider: `when` (on one line), `for`, `grace` and all of `limit` must be written;
+exactly one of `clouds`, `accounts`, `regions`, `kinds` is written, and the rest of the scope goes into `when`;
+`class` does not go with `sweep`. Write `when = 'true'` to act on everything that is found.
+
+## Keys of an `[[except]]`
+
+All three are needed: `resource` (`<kind>:<account>/<native id>`, or with `<region>/` before the id; `*` is any
+text), `reason`, and `until`, a date that counts until its day has ended everywhere on earth.
+
+## Conditions
 
 `when` in a policy is a condition in a subset of [CEL](https://cel.dev). It is checked when the policy is
 loaded: an unknown field, a field that the class does not have, a state that does not exist, or two things that
@@ -1021,7 +1057,7 @@ cannot be compared are errors at their place.
 when = 'size_gib > 100 && has_tag(\"env\") && tag(\"env\") != \"prod\" && age > duration(\"720h\")'
 ```
 
-## Unknown
+### Unknown
 
 A condition is true, false or *unknown*. What the cloud does not say, what could not be read and what nobody has
 asked yet is unknown, and so is every comparison with it. `unknown && false` is false, `unknown || true` is true;
@@ -1029,13 +1065,13 @@ otherwise unknown stays unknown: the resource is then shown as unknown, and noth
 in which conditions are written does not matter: cheap ones are evaluated first, and a question that costs a call
 is asked only where the rest does not decide.
 
-## Operators
+### Operators
 
 `&&` `||` `!` · `==` `!=` `<` `<=` `>` `>=` · `in [\"a\", \"b\"]` · `+` `-` (whole numbers, timestamps with
 durations, durations) · `condition ? this : that`. Strings are compared byte by byte. There are no macros
 (`has`, `all`, `exists`, `map`, `filter`), no lists but after `in`, no maps, no regular expressions.
 
-## Functions
+### Functions
 
 | function | what it is |
 |---|---|
@@ -1046,7 +1082,7 @@ durations, durations) · `condition ? this : that`. Strings are compared byte by
 | `text.startsWith(\"a\")`, `.endsWith(\"a\")`, `.contains(\"a\")` | whether it does |
 | `size(text)` | its length in characters |
 
-## Fields
+### Fields
 
 Money is compared exactly, as a decimal: `monthly_cost > 12.50`. A day without data is not a day without
 use: usage is unknown unless there is data of every day of its window but one.

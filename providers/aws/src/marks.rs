@@ -1,5 +1,7 @@
 //! Who manages a resource, by the marks that managers leave in tags.
 
+use aws_sdk_ec2::types::OperatorResponse;
+
 /// Tag keys (a trailing `*` is any rest) and what they say. The value is appended where it names something.
 /// Sources: the tagging pages of CloudFormation, EC2 Auto Scaling, EKS, AWS Backup, Data Lifecycle Manager,
 /// Elastic Beanstalk and Service Catalog, the AWS Load Balancer Controller and the EBS CSI driver.
@@ -42,6 +44,17 @@ pub(crate) fn managed_by(tags: &[(&str, &str)]) -> String {
         }
     }
     String::new()
+}
+
+/// As [`managed_by`]; without a mark, the service principal that EC2 itself names as the resource's operator.
+pub(crate) fn manager(tags: &[(&str, &str)], operator: Option<&OperatorResponse>) -> String {
+    let mark = managed_by(tags);
+    match operator {
+        Some(operator) if mark.is_empty() && operator.managed() == Some(true) => {
+            format!("AWS service {}", operator.principal().unwrap_or_default()).trim_end().to_owned()
+        }
+        _ => mark,
+    }
 }
 
 /// The value of the `Name` tag, or empty.

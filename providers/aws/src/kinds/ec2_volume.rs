@@ -2,7 +2,8 @@
 
 use crate::{
     auth::Aws,
-    fault, kinds::at,
+    fault,
+    kinds::{at, ec2_tags},
     marks,
 };
 use async_trait::async_trait;
@@ -47,7 +48,7 @@ impl Kind for Ec2Volume {
         let mut pages = Pages::new(LIST);
         while let Some(token) = pages.next() {
             let page = fault::call(site, LIST, || {
-                ec2.describe_volumes().max_results(1000).set_next_token(token.clone()).send()
+                ec2.describe_volumes().include_managed_resources(true).max_results(1000).set_next_token(token.clone()).send()
             })
             .await?;
             for volume in page.volumes() {
@@ -59,7 +60,13 @@ impl Kind for Ec2Volume {
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
-        let FactsRef::Disk(disk) = resource.facts() else { return Cost::unknown() };
+        month(resource, prices)
+    }
+}
+
+/// The list price of a month. Also what a stopped machine's volumes go on costing.
+pub(super) fn month(resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+    let FactsRef::Disk(disk) = resource.facts() else { return Cost::unknown() };
         let tier = resource.inventory().text(disk.tier);
         let unit = |key: &str| prices.unit(CloudId::Aws, resource.region(), &format!("ebs.{tier}.{key}"));
         let Some(gb) = unit("gb-month") else { return Cost::unknown() };
@@ -82,13 +89,11 @@ impl Kind for Ec2Volume {
             }
         }
         if month < Amount::ZERO { Cost::unknown() } else { Cost::list(month) }
-    }
 }
 
 fn push(volume: &Volume, out: &mut Listing) {
-    let tags: Vec<(&str, &str)> =
-        volume.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect();
-    let managed_by = marks::managed_by(&tags);
+    let tags = ec2_tags(volume.tags());
+    let managed_by = marks::manager(&tags, volume.operator());
     let attachments = volume.attachments();
     let state = match volume.state() {
         Some(VolumeState::Available) => DiskState::Available,

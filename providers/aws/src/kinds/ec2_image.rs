@@ -1,0 +1,191 @@
+//! AMIs.
+
+use crate::{
+    auth::Aws,
+    fault,
+    kinds::{each, ec2_tags},
+    marks,
+};
+use async_trait::async_trait;
+use aws_sdk_ec2::types::{self, ImageAttributeName, LaunchPermission, PermissionGroup};
+use std::sync::Arc;
+use sweeper_core::{
+    answers::{Answer, Ask, Question},
+    calls::{Pages, Site},
+    facts::{FactsRef, Image, ImageState},
+    inventory::{Draft, Inventory, Listing, Resource, Tags},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId, Reach, Relation, Timestamp},
+    money::Cost,
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "aws.ec2-image",
+    cloud: CloudId::Aws,
+    class: Class::Image,
+    title: "AMI",
+    places: Places::Regions,
+    reads: &[LIST],
+    asks: &[ATTRIBUTE],
+    refers: &[(Relation::UsedByImage, Reach::Region)],
+    needs: &[],
+    out_of_sight: &[(Relation::UsedByVm, "launches by people or tools that name the image directly")],
+    report_only: "",
+};
+
+const LIST: &str = "ec2:DescribeImages";
+const ATTRIBUTE: &str = "ec2:DescribeImageAttribute";
+
+pub(super) struct Ec2Image(pub(super) Arc<Aws>);
+
+#[async_trait]
+impl Kind for Ec2Image {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let now = site.clock().wall();
+        let mut pages = Pages::new(LIST);
+        while let Some(token) = pages.next() {
+            // Disabled images hold their snapshots like any other, so they must be seen.
+            let page = fault::call(site, LIST, || {
+                ec2.describe_images()
+                    .owners("self")
+                    .include_disabled(true)
+                    .include_deprecated(true)
+                    .max_results(1000)
+                    .set_next_token(token.clone())
+                    .send()
+            })
+            .await?;
+            for image in page.images() {
+                if image.owner_id() == Some(site.scope().account.as_str()) {
+                    push(image, now, out);
+                }
+            }
+            pages.seen(page.next_token())?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        let asks: Vec<Ask> = asks.iter().copied().filter(|ask| attribute(ask.question).is_some()).collect();
+        Ok(each(&asks, |ask| self.attribute(site, inventory, ask)).await)
+    }
+
+    /// What its snapshots cost at most: an image costs nothing of its own. Images kept in S3 have none, and
+    /// what their files cost is not known here.
+    fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+        let FactsRef::Image(image) = resource.facts() else { return Cost::unknown() };
+        match prices.unit(CloudId::Aws, resource.region(), "ebs.snapshot.gb-month") {
+            Some(gb) if image.size_gib > 0 => Cost::upper_bound(gb.times(i64::from(image.size_gib))),
+            _ => Cost::unknown(),
+        }
+    }
+}
+
+impl Ec2Image {
+    async fn attribute(&self, site: &Site, inventory: &Inventory, ask: Ask) -> Result<Answer, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let id = inventory.at(ask.resource).native_id();
+        let told = fault::call(site, ATTRIBUTE, || {
+            ec2.describe_image_attribute().image_id(id).set_attribute(attribute(ask.question)).send()
+        })
+        .await?;
+        match ask.question {
+            Question::LastUsed => match told.last_launched_time().and_then(|time| time.value()) {
+                None | Some("") => Ok(Answer::When(None)),
+                Some(text) => match Timestamp::parse(text) {
+                    Some(at) => Ok(Answer::When(Some(at))),
+                    None => Err(CloudError::new(Fault::Malformed, ATTRIBUTE, "lastLaunchedTime is not a time")),
+                },
+            },
+            _ => Ok(Answer::Shares(accounts(told.launch_permissions()))),
+        }
+    }
+}
+
+/// The attribute that answers a question.
+fn attribute(question: Question) -> Option<ImageAttributeName> {
+    match question {
+        Question::Shares => Some(ImageAttributeName::LaunchPermission),
+        Question::LastUsed => Some(ImageAttributeName::LastLaunchedTime),
+        _ => None,
+    }
+}
+
+/// Account ids, `all`, or the ARN of an organisation or organisational unit: as an account that nobody
+/// surveys, it keeps absence from being concluded.
+fn accounts(permissions: &[LaunchPermission]) -> Vec<String> {
+    permissions
+        .iter()
+        .flat_map(|permission| {
+            [
+                permission.group().map(PermissionGroup::as_str),
+                permission.user_id(),
+                permission.organization_arn(),
+                permission.organizational_unit_arn(),
+            ]
+        })
+        .flatten()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn push(image: &types::Image, now: Timestamp, out: &mut Listing) {
+    let tags = ec2_tags(image.tags());
+    let managed_by = marks::managed_by(&tags);
+    let devices = || image.block_device_mappings().iter().filter_map(|device| device.ebs());
+    let kept = || devices().filter(|device| device.snapshot_id().is_some_and(|id| !id.is_empty()));
+    let facts = Image {
+        state: match image.state() {
+            Some(types::ImageState::Available) => ImageState::Available,
+            Some(types::ImageState::Disabled) => ImageState::Disabled,
+            _ => ImageState::Other,
+        },
+        size_gib: kept().filter_map(types::EbsBlockDevice::volume_size).map(i32::unsigned_abs).sum(),
+        deprecated: image.deprecation_time().and_then(Timestamp::parse).is_some_and(|at| at <= now),
+        public: image.public() == Some(true),
+    };
+    out.push(Draft {
+        created: image.creation_date().and_then(Timestamp::parse),
+        name: image.name().unwrap_or_default(),
+        managed_by: &managed_by,
+        protected: if undeletable(image) { "deregistration protection" } else { "" },
+        tags: Tags::Read(tags),
+        uses: kept().filter_map(|device| device.snapshot_id()).map(|id| (Relation::UsedByImage, id)).collect(),
+        ..Draft::new(image.image_id().unwrap_or_default(), facts)
+    });
+}
+
+/// `disabled`, `enabled-with-cooldown`, `enabled-without-cooldown`; during a cool-down it still holds, and
+/// a word not known yet counts as protection.
+fn undeletable(image: &types::Image) -> bool {
+    image.deregistration_protection().is_some_and(|word| !word.is_empty() && word != "disabled")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_launch_it_shares_it() {
+        let permissions = [
+            LaunchPermission::builder().user_id("222222222222").build(),
+            LaunchPermission::builder().group(PermissionGroup::All).build(),
+            LaunchPermission::builder().organization_arn("arn:aws:organizations::1:organization/o-1").build(),
+        ];
+        assert_eq!(accounts(&permissions), ["222222222222", "all", "arn:aws:organizations::1:organization/o-1"]);
+    }
+
+    #[test]
+    fn unknown_protection_counts() {
+        let image = |word: &str| types::Image::builder().deregistration_protection(word).build();
+        assert!(!undeletable(&image("disabled")));
+        assert!(!undeletable(&types::Image::builder().build()));
+        assert!(undeletable(&image("enabled-with-cooldown")));
+        assert!(undeletable(&image("something-new")));
+    }
+}

@@ -1,0 +1,188 @@
+//! EBS snapshots.
+
+use crate::{
+    auth::Aws,
+    fault,
+    kinds::{at, each, ec2_tags},
+    marks,
+};
+use async_trait::async_trait;
+use aws_sdk_ec2::types::{
+    CreateVolumePermission, LockState, PermissionGroup, SnapshotAttributeName, SnapshotState, StorageTier,
+};
+use std::{collections::BTreeSet, sync::Arc};
+use sweeper_core::{
+    answers::{Answer, Ask, Question},
+    calls::{Pages, Site},
+    facts::{FactsRef, Snapshot, Tier},
+    inventory::{Draft, Inventory, Listing, Resource, Tags},
+    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId},
+    money::Cost,
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "aws.ec2-snapshot",
+    cloud: CloudId::Aws,
+    class: Class::Snapshot,
+    title: "EBS snapshot",
+    places: Places::Regions,
+    reads: &[LIST],
+    asks: &[SHARES, LOCKS],
+    refers: &[],
+    needs: &[],
+    out_of_sight: &[],
+    report_only: "",
+};
+
+const LIST: &str = "ec2:DescribeSnapshots";
+const SHARES: &str = "ec2:DescribeSnapshotAttribute";
+const LOCKS: &str = "ec2:DescribeLockedSnapshots";
+
+/// The volume id of copies and of other snapshots whose source EC2 does not tell.
+const DUMMY: &str = "vol-ffffffff";
+
+pub(super) struct Ec2Snapshot(pub(super) Arc<Aws>);
+
+#[async_trait]
+impl Kind for Ec2Snapshot {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let mut pages = Pages::new(LIST);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, LIST, || {
+                ec2.describe_snapshots().owner_ids("self").max_results(1000).set_next_token(token.clone()).send()
+            })
+            .await?;
+            for snapshot in page.snapshots() {
+                // Whatever the service makes of "self": only what this account owns is ours to judge.
+                if snapshot.owner_id() == Some(site.scope().account.as_str()) {
+                    push(snapshot, out);
+                }
+            }
+            pages.seen(page.next_token())?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        let (locks, shares): (Vec<Ask>, Vec<Ask>) =
+            asks.iter().partition(|ask| matches!(ask.question, Question::Locked));
+        let shares: Vec<Ask> = shares.into_iter().filter(|ask| matches!(ask.question, Question::Shares)).collect();
+        let mut answers = each(&shares, |ask| self.shares(site, inventory, ask)).await;
+        if !locks.is_empty() {
+            let locked = self.locked(site).await;
+            answers.extend(locks.into_iter().map(|ask| {
+                let answer = match &locked {
+                    Ok(locked) => Answer::Truth(locked.contains(inventory.at(ask.resource).native_id())),
+                    Err(error) => Answer::Unseen(error.cause()),
+                };
+                (ask, answer)
+            }));
+        }
+        Ok(answers)
+    }
+
+    fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+        let FactsRef::Snapshot(snapshot) = resource.facts() else { return Cost::unknown() };
+        let (key, archived) = match snapshot.tier {
+            // Billed are the blocks that no earlier snapshot has: no more than the whole disk.
+            Tier::Standard => ("ebs.snapshot.gb-month", false),
+            // A full copy; of what was ever written, of which the disk's size is the most.
+            Tier::Archive => ("ebs.snapshot-archive.gb-month", true),
+        };
+        match prices.unit(CloudId::Aws, resource.region(), key) {
+            Some(gb) if archived => Cost::list(gb.times(i64::from(snapshot.size_gib))),
+            Some(gb) => Cost::upper_bound(gb.times(i64::from(snapshot.size_gib))),
+            None => Cost::unknown(),
+        }
+    }
+}
+
+impl Ec2Snapshot {
+    async fn shares(&self, site: &Site, inventory: &Inventory, ask: Ask) -> Result<Answer, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let id = inventory.at(ask.resource).native_id();
+        let attribute = fault::call(site, SHARES, || {
+            ec2.describe_snapshot_attribute()
+                .snapshot_id(id)
+                .attribute(SnapshotAttributeName::CreateVolumePermission)
+                .send()
+        })
+        .await?;
+        Ok(Answer::Shares(accounts(attribute.create_volume_permissions())))
+    }
+
+    /// Every snapshot under a lock that holds now. One listing answers for all.
+    async fn locked(&self, site: &Site) -> Result<BTreeSet<String>, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let mut locked = BTreeSet::new();
+        let mut pages = Pages::new(LOCKS);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, LOCKS, || {
+                ec2.describe_locked_snapshots().max_results(1000).set_next_token(token.clone()).send()
+            })
+            .await?;
+            for lock in page.snapshots() {
+                if lock.lock_state() != Some(&LockState::Expired) {
+                    locked.extend(lock.snapshot_id().map(str::to_owned));
+                }
+            }
+            pages.seen(page.next_token())?;
+        }
+        Ok(locked)
+    }
+}
+
+/// Account ids, or `all`.
+fn accounts(permissions: &[CreateVolumePermission]) -> Vec<String> {
+    permissions
+        .iter()
+        .flat_map(|permission| [permission.group().map(PermissionGroup::as_str), permission.user_id()])
+        .flatten()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn push(snapshot: &aws_sdk_ec2::types::Snapshot, out: &mut Listing) {
+    let tags = ec2_tags(snapshot.tags());
+    let managed_by = marks::managed_by(&tags);
+    let source = snapshot.volume_id().unwrap_or_default();
+    let facts = Snapshot {
+        size_gib: snapshot.volume_size().unwrap_or(0).unsigned_abs(),
+        tier: match snapshot.storage_tier() {
+            Some(StorageTier::Archive) => Tier::Archive,
+            _ => Tier::Standard,
+        },
+        source: out.sym(source),
+        source_is_dummy: source == DUMMY,
+        complete: snapshot.state() == Some(&SnapshotState::Completed),
+        locked: false,
+    };
+    out.push(Draft {
+        created: at(snapshot.start_time()),
+        name: marks::name(&tags),
+        managed_by: &managed_by,
+        tags: Tags::Read(tags),
+        ..Draft::new(snapshot.snapshot_id().unwrap_or_default(), facts)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_an_account_or_everybody() {
+        let permissions = [
+            CreateVolumePermission::builder().user_id("222222222222").build(),
+            CreateVolumePermission::builder().group(PermissionGroup::All).build(),
+        ];
+        assert_eq!(accounts(&permissions), ["222222222222", "all"]);
+        assert_eq!(accounts(&[]), [""; 0]);
+    }
+}

@@ -1,0 +1,112 @@
+//! NAT gateways.
+
+use crate::{
+    auth::Aws,
+    fault,
+    kinds::at,
+    marks,
+    usage::{self, Combine, Measure},
+};
+use async_trait::async_trait;
+use aws_sdk_ec2::types::NatGateway;
+use std::sync::Arc;
+use sweeper_core::{
+    answers::{Answer, Ask, Metric, Question},
+    calls::{Pages, Site},
+    facts::{FactsRef, Gateway, GatewayKind},
+    inventory::{Draft, Inventory, Listing, Resource, Tags},
+    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId, Reach, Relation},
+    money::{Amount, Cost, HOURS_A_MONTH},
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "aws.ec2-nat-gateway",
+    cloud: CloudId::Aws,
+    class: Class::Gateway,
+    title: "NAT gateway",
+    places: Places::Regions,
+    reads: &[LIST],
+    asks: &[usage::OP],
+    // The addresses it sends from.
+    refers: &[(Relation::Holds, Reach::Region)],
+    needs: &[],
+    out_of_sight: &[],
+    report_only: "",
+};
+
+const LIST: &str = "ec2:DescribeNatGateways";
+
+pub(super) struct Ec2NatGateway(pub(super) Arc<Aws>);
+
+#[async_trait]
+impl Kind for Ec2NatGateway {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let mut pages = Pages::new(LIST);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, LIST, || {
+                ec2.describe_nat_gateways().max_results(1000).set_next_token(token.clone()).send()
+            })
+            .await?;
+            for gateway in page.nat_gateways() {
+                push(gateway, out);
+            }
+            pages.seen(page.next_token())?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        usage::answer(&self.0, site, inventory, asks, measure).await
+    }
+
+    fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+        match resource.facts() {
+            FactsRef::Gateway(gateway) if !gateway.active => Cost::list(Amount::ZERO),
+            _ => prices
+                .unit(CloudId::Aws, resource.region(), "nat.hour")
+                .map_or_else(Cost::unknown, |hour| Cost::list(hour.times(HOURS_A_MONTH))),
+        }
+    }
+}
+
+/// Idle as Compute Optimizer sees it: no connection and no packet from either side.
+fn measure(gateway: Resource<'_>, question: Question) -> Option<Measure> {
+    let Question::Usage { metric: Metric::GatewayTraffic, .. } = question else { return None };
+    let of = || vec![("NatGatewayId", gateway.native_id().to_owned())];
+    Some(Measure {
+        series: vec![
+            ("AWS/NATGateway", "ActiveConnectionCount", of(), "Maximum"),
+            ("AWS/NATGateway", "PacketsInFromSource", of(), "Sum"),
+            ("AWS/NATGateway", "PacketsInFromDestination", of(), "Sum"),
+        ],
+        combine: Combine::Max,
+        sparse: false,
+    })
+}
+
+fn push(gateway: &NatGateway, out: &mut Listing) {
+    let tags: Vec<(&str, &str)> =
+        gateway.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect();
+    let managed_by = marks::managed_by(&tags);
+    let state = gateway.state().map_or("", |state| state.as_str());
+    // A deleted one stays listed for about an hour and is not there any more.
+    if state == "deleted" {
+        return;
+    }
+    let facts = Gateway { kind: GatewayKind::Nat, state: out.sym(state), active: state == "available" };
+    let held = gateway.nat_gateway_addresses().iter().filter_map(|address| address.allocation_id());
+    out.push(Draft {
+        created: at(gateway.create_time()),
+        name: marks::name(&tags),
+        managed_by: &managed_by,
+        tags: Tags::Read(tags),
+        uses: held.map(|address| (Relation::Holds, address)).collect(),
+        ..Draft::new(gateway.nat_gateway_id().unwrap_or_default(), facts)
+    });
+}

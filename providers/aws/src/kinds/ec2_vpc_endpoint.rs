@@ -1,0 +1,139 @@
+//! VPC endpoints. Interface endpoints are billed by the hour and zone; gateway endpoints are free.
+
+use crate::{
+    auth::Aws,
+    fault,
+    kinds::at,
+    marks,
+    usage::{self, Combine, Measure},
+};
+use async_trait::async_trait;
+use aws_sdk_ec2::types::{VpcEndpoint, VpcEndpointType};
+use std::sync::Arc;
+use sweeper_core::{
+    answers::{Answer, Ask, Metric, Question},
+    calls::{Pages, Site},
+    facts::{Endpoint, EndpointKind, FactsRef},
+    inventory::{Draft, Inventory, Listing, Resource, Tags},
+    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId, Relation},
+    money::{Amount, Cost, HOURS_A_MONTH},
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "aws.ec2-vpc-endpoint",
+    cloud: CloudId::Aws,
+    class: Class::Endpoint,
+    title: "VPC endpoint",
+    places: Places::Regions,
+    reads: &[LIST],
+    asks: &[usage::OP],
+    refers: &[],
+    needs: &[],
+    out_of_sight: &[],
+    report_only: "",
+};
+
+const LIST: &str = "ec2:DescribeVpcEndpoints";
+
+/// The network an endpoint is in: a use kept only because its metrics are published under it.
+const IN: Relation = Relation::Holds;
+
+pub(super) struct Ec2VpcEndpoint(pub(super) Arc<Aws>);
+
+#[async_trait]
+impl Kind for Ec2VpcEndpoint {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let mut pages = Pages::new(LIST);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, LIST, || {
+                ec2.describe_vpc_endpoints().max_results(1000).set_next_token(token.clone()).send()
+            })
+            .await?;
+            for endpoint in page.vpc_endpoints() {
+                push(endpoint, out);
+            }
+            pages.seen(page.next_token())?;
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        usage::answer(&self.0, site, inventory, asks, measure).await
+    }
+
+    fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+        let FactsRef::Endpoint(endpoint) = resource.facts() else { return Cost::unknown() };
+        match endpoint.kind {
+            EndpointKind::Gateway => Cost::list(Amount::ZERO),
+            EndpointKind::Interface => prices
+                .unit(CloudId::Aws, resource.region(), "vpce.hour")
+                .map_or_else(Cost::unknown, |hour| {
+                    Cost::list(hour.times(HOURS_A_MONTH).times(i64::from(endpoint.zones.max(1))))
+                }),
+            EndpointKind::Other => Cost::unknown(),
+        }
+    }
+}
+
+/// PrivateLink publishes bytes under all four dimensions together ("CloudWatch metrics for AWS PrivateLink").
+fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
+    let Question::Usage { metric: Metric::EndpointBytes, .. } = question else { return None };
+    let FactsRef::Endpoint(endpoint) = resource.facts() else { return None };
+    let network = resource.uses().find(|(relation, _)| *relation == IN).map(|(_, network)| network)?;
+    let sort = match endpoint.kind {
+        EndpointKind::Interface => "Interface",
+        EndpointKind::Gateway => return None,
+        EndpointKind::Other => "GatewayLoadBalancer",
+    };
+    let dimensions = vec![
+        ("VPC Id", network.to_owned()),
+        ("VPC Endpoint Id", resource.native_id().to_owned()),
+        ("Endpoint Type", sort.to_owned()),
+        ("Service Name", resource.inventory().text(endpoint.service).to_owned()),
+    ];
+    Some(Measure {
+        series: vec![("AWS/PrivateLinkEndpoints", "BytesProcessed", dimensions, "Sum")],
+        combine: Combine::Sum,
+        sparse: false,
+    })
+}
+
+fn push(endpoint: &VpcEndpoint, out: &mut Listing) {
+    let tags: Vec<(&str, &str)> =
+        endpoint.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect();
+    let managed_by = if endpoint.requester_managed() == Some(true) {
+        "the service that made it".to_owned()
+    } else {
+        marks::managed_by(&tags)
+    };
+    // The model spells states with capitals, the API has sent them without.
+    let state = endpoint.state().map_or("", |state| state.as_str()).to_ascii_lowercase();
+    if state == "deleted" {
+        return;
+    }
+    let facts = Endpoint {
+        kind: match endpoint.vpc_endpoint_type() {
+            Some(VpcEndpointType::Interface) => EndpointKind::Interface,
+            Some(VpcEndpointType::Gateway) => EndpointKind::Gateway,
+            _ => EndpointKind::Other,
+        },
+        service: out.sym(endpoint.service_name().unwrap_or_default()),
+        state: out.sym(&state),
+        active: state == "available",
+        zones: endpoint.subnet_ids().len() as u16,
+    };
+    out.push(Draft {
+        created: at(endpoint.creation_timestamp()),
+        name: marks::name(&tags),
+        managed_by: &managed_by,
+        tags: Tags::Read(tags),
+        uses: endpoint.vpc_id().map(|network| (IN, network)).into_iter().collect(),
+        ..Draft::new(endpoint.vpc_endpoint_id().unwrap_or_default(), facts)
+    });
+}

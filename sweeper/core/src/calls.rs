@@ -417,6 +417,7 @@ impl Pages {
     }
 
     /// The token of the next page to ask for (`None` inside for the first), or `None` at the end.
+    #[expect(clippy::should_implement_trait, reason = "an iterator would be borrowed while `seen` is called")]
     pub fn next(&mut self) -> Option<Option<String>> {
         (!self.done).then(|| self.token.clone())
     }

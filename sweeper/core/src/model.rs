@@ -142,7 +142,7 @@ pub enum Relation {
     Referenced,
     /// An index lists the artifact as its child, or the artifact is attached to another (signature, SBOM).
     ChildOf,
-    /// An alias sends traffic to the function version.
+    /// An alias or an event source sends traffic to the function version.
     Aliased,
     /// A route sends traffic to the gateway or endpoint.
     Routed,
@@ -176,7 +176,7 @@ impl Relation {
             Self::UsedByImage => "is an image made of it",
             Self::Referenced => "refers to it",
             Self::ChildOf => "is an index or subject it belongs to",
-            Self::Aliased => "is an alias of it",
+            Self::Aliased => "calls it by its number or an alias",
             Self::Routed => "routes to it",
             Self::Targets => "is a target group of it",
             Self::Bound => "is a listener sending to it",

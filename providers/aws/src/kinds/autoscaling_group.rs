@@ -1,4 +1,4 @@
-//! Auto Scaling groups: scaled to zero, they still belong to their load balancers.
+//! Auto Scaling groups: what starts machines from templates and configurations.
 
 use crate::{auth::Aws, fault};
 use async_trait::async_trait;
@@ -19,8 +19,9 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[],
-    // Its template or configuration names the image, and counts as a referrer by itself, used or not.
-    refers: &[(Relation::Targets, Reach::Region)],
+    // Its template or configuration names the image, and counts as a referrer by itself, used or not; a group
+    // that cannot be seen may still hold one that was deleted beside it.
+    refers: &[(Relation::UsedByTemplate, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     report_only: "a group makes its machines again",
@@ -45,7 +46,14 @@ impl Kind for AutoscalingGroup {
             })
             .await?;
             for group in page.auto_scaling_groups() {
-                out.push(Draft::new(group.auto_scaling_group_arn().unwrap_or_default(), Referrer {}));
+                let mixed = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
+                let templates = [group.launch_template(), mixed.and_then(|mixed| mixed.launch_template_specification())];
+                let mut uses: Vec<(Relation, &str)> = Vec::new();
+                for template in templates.into_iter().flatten() {
+                    uses.extend(template.launch_template_id().map(|id| (Relation::UsedByTemplate, id)));
+                }
+                uses.extend(group.launch_configuration_name().map(|name| (Relation::UsedByTemplate, name)));
+                out.push(Draft { uses, ..Draft::new(group.auto_scaling_group_arn().unwrap_or_default(), Referrer {}) });
             }
             pages.seen(page.next_token())?;
         }

@@ -24,7 +24,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[],
-    refers: &[(Relation::Referenced, Reach::Region)],
+    refers: &[(Relation::Aliased, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     report_only: "",
@@ -61,7 +61,7 @@ fn push(mapping: &EventSourceMappingConfiguration, out: &mut Listing) {
     let target = mapping.function_arn().and_then(qualified);
     out.push(Draft {
         created: at(mapping.last_modified()),
-        uses: target.iter().map(|target| (Relation::Referenced, target.as_str())).collect(),
+        uses: target.iter().map(|target| (Relation::Aliased, target.as_str())).collect(),
         ..Draft::new(mapping.uuid().unwrap_or_default(), Referrer {})
     });
 }

@@ -28,21 +28,33 @@ macro_rules! kinds {
 }
 
 kinds! {
+    autoscaling_group::AutoscalingGroup,
     autoscaling_launch_configuration::AutoscalingLaunchConfiguration,
+    batch_compute_environment::BatchComputeEnvironment,
+    batch_job_definition::BatchJobDefinition,
     ec2_address::Ec2Address,
+    ec2_fleet::Ec2Fleet,
     ec2_image::Ec2Image,
     ec2_instance::Ec2Instance,
     ec2_launch_template::Ec2LaunchTemplate,
+    ec2_nat_gateway::Ec2NatGateway,
     ec2_network_interface::Ec2NetworkInterface,
+    ec2_route_table::Ec2RouteTable,
     ec2_snapshot::Ec2Snapshot,
+    ec2_spot_fleet::Ec2SpotFleet,
     ec2_volume::Ec2Volume,
+    ec2_vpc_endpoint::Ec2VpcEndpoint,
     ecr_image::EcrImage,
     ecr_repository::EcrRepository,
+    eks_cluster::EksCluster,
+    eks_nodegroup::EksNodegroup,
+    imagebuilder_recipe::ImagebuilderRecipe,
     lambda_alias::LambdaAlias,
     lambda_event_source::LambdaEventSource,
     lambda_function::LambdaFunction,
     lambda_layer_version::LambdaLayerVersion,
     lambda_version::LambdaVersion,
+    ssm_image_parameter::SsmImageParameter,
 }
 
 /// EC2's tags as pairs, in its order.

@@ -14,7 +14,7 @@ pub(super) static SPEC: Spec = Spec {
     id: "old-function-version",
     title: "old published version of a function that nothing names",
     classes: &[Class::FunctionVersion],
-    relations: &[Relation::Aliased, Relation::Referenced],
+    relations: &[Relation::Aliased],
     sources: &[],
     questions: &[],
     severity: Severity::Info,
@@ -35,13 +35,9 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     }
     let aliased = view.users(resource, Relation::Aliased);
     if aliased.as_ref().is_ok_and(|users| !users.is_empty()) {
-        return Ok(Verdict::trap("an alias leads to it"));
+        return Ok(Verdict::trap("an alias or event source leads to it"));
     }
-    let referenced = view.users(resource, Relation::Referenced);
-    if referenced.as_ref().is_ok_and(|users| !users.is_empty()) {
-        return Ok(Verdict::trap("something names this version"));
-    }
-    aliased.and(referenced)?;
+    aliased?;
     if version.edge.is_none() {
         return Err(view.not_told(resource, "edge"));
     }
@@ -49,7 +45,6 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     Ok(Verdict::Found(
         Finding::new("rank", version.rank, source.clone())
             .and("aliased", false, "inventory")
-            .and("referenced", false, "inventory")
             .searched(view)
             .and("function", view.inventory.text(version.function), source.clone())
             .and("version", version.version, source.clone())

@@ -931,7 +931,7 @@ fn old_function_version() {
     assert_trap("old-function-version", "it has replicas at the edge", of(edge));
     assert_unknown("old-function-version", "not told: edge", of(FunctionVersion { edge: None, ..version() }));
     let aliased = of(version()).referrer(&testing::ALIAS, "live", &[(Relation::Aliased, "9"), (Relation::Aliased, IT)]);
-    assert_trap("old-function-version", "an alias leads to it", aliased);
+    assert_trap("old-function-version", "an alias or event source leads to it", aliased);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +27,9 @@ pub struct Config {
     pub org: Option<OrgConfig>,
     /// Address buckets by path rather than by host, as emulators need.
     pub s3_path_style: bool,
+    /// An emulator that serves every service, entered with a dummy credential; nothing of the environment
+    /// is then used.
+    pub endpoint: Option<String>,
 }
 
 /// How to enter the accounts of an organisation.
@@ -153,7 +156,7 @@ struct Provider {
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
-    let base = aws_config::defaults(BehaviorVersion::v2026_01_12())
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         // The door retries; a second retry loop under it would multiply.
         .retry_config(RetryConfig::disabled())
         .timeout_config(
@@ -161,9 +164,15 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
                 .connect_timeout(Duration::from_secs(5))
                 .operation_attempt_timeout(Duration::from_secs(25))
                 .build(),
-        )
-        .load()
-        .await;
+        );
+    if let Some(endpoint) = &config.endpoint {
+        let dummy = Credentials::new("AKIAEMULATOR", "emulator", None, None, "emulator");
+        loader = loader
+            .endpoint_url(endpoint)
+            .region(Region::new(DEFAULT_REGION))
+            .credentials_provider(SharedCredentialsProvider::new(dummy));
+    }
+    let base = loader.load().await;
     let home_region = base.region().map_or(DEFAULT_REGION, AsRef::as_ref).to_owned();
     let aws = Arc::new(Aws {
         s3_path_style: config.s3_path_style || base.endpoint_url().is_some(),

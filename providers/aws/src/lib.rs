@@ -22,7 +22,7 @@ mod marks;
 mod policy;
 mod usage;
 
-pub use auth::{Config, OrgConfig, connect};
+pub use auth::{Config, OrgConfig, SOURCES, connect};
 
 use sweeper_core::kind::KindSpec;
 

@@ -1,1 +1,158 @@
-fn main() {}
+//! `sweeper`: what is wasted in the cloud, whose it is, what it costs, and how we know.
+
+#![expect(unreachable_pub, reason = "a binary has no outside: `pub` says that other modules use it")]
+
+mod clouds;
+mod commands;
+mod config;
+mod engine;
+mod exit;
+mod log;
+mod output;
+mod policies;
+mod render;
+mod state;
+
+/// When a daemon runs.
+mod run {
+    pub mod schedule;
+}
+
+use clap::Parser as _;
+use exit::{Exit, Failure};
+use std::{
+    future::Future,
+    io::Write as _,
+    process::{self, ExitCode},
+};
+
+/// What reports and surveys say made them.
+pub const TOOL: &str = concat!("sweeper ", env!("CARGO_PKG_VERSION"));
+
+/// Finds cloud resources that cost money and serve nobody
+#[derive(Debug, clap::Parser)]
+#[command(name = "sweeper", version, max_term_width = 100, after_help = EXITS)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "\
+Exit codes, the first that applies: 70 a defect of sweeper · 8 state damaged · 7 lock held · 6 refused for
+safety · 2 usage or config · 5 some actions failed · 4 --fail-on reached · 3 something was not seen and is
+not waived · 0. Stopped: 130 by Ctrl-C, 143 by SIGTERM.";
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Report what is wasted; changes nothing in any cloud
+    Report(commands::report::Args),
+    /// Look once and seal what was seen in a file
+    Survey(commands::survey::Args),
+    /// Explain a resource or a detector, clause by clause
+    Explain(commands::explain::Args),
+    /// Check and list policies
+    #[command(subcommand)]
+    Policy(commands::policy::Command),
+    /// Compare the last week of a bill with the weeks before
+    Bill(commands::bill::Args),
+    /// Write a starter config and the shipped policies; overwrites nothing
+    Init(commands::init::Args),
+    /// Report by the config's schedules until stopped
+    Daemon(commands::daemon::Args),
+    /// Sweep an organisation that is served on this machine: no account needed
+    #[cfg(feature = "demo")]
+    Demo(commands::demo::Args),
+}
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        output::abandon();
+        let mut out = std::io::stderr().lock();
+        let _ = writeln!(out, "\nerror: bug: {}", log::lines(&panic.to_string()));
+        let _ = writeln!(out, "help: please report it, with the command and {TOOL}");
+        process::exit(i32::from(Exit::Bug.code()));
+    }));
+    let outcome = dispatch(Cli::parse().command);
+    ExitCode::from(match outcome {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            log::fail(&failure);
+            failure.exit.code()
+        }
+    })
+}
+
+/// Commands that only read files need no runtime, and start at once.
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Policy(command) => commands::policy::run(&command),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Bill(args) => {
+            log::start();
+            stoppable(async move { commands::bill::run(&args) })
+        }
+        Command::Explain(args) => match commands::explain::run_detector(&args) {
+            Some(explained) => explained,
+            None => stoppable(commands::explain::run(args)),
+        },
+        Command::Report(args) => match args.survey.clone() {
+            Some(survey) => stoppable(async move { commands::report::run_offline(&args, &survey) }),
+            None => stoppable(commands::report::run(args)),
+        },
+        Command::Survey(args) => stoppable(commands::survey::run(args)),
+        Command::Daemon(args) => stoppable(commands::daemon::run(args)),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => stoppable(commands::demo::run(args)),
+    }
+}
+
+/// Runs a command until it ends or somebody stops it. The command has a thread of its own, so that one
+/// that computes for a while can be stopped as well.
+fn stoppable(command: impl Future<Output = Result<Exit, Failure>> + Send + 'static) -> Result<Exit, Failure> {
+    log::start();
+    let failed = |error: std::io::Error| Failure::new(Exit::Bug, format!("failed to start: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    let (ended, wait) = tokio::sync::oneshot::channel();
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("command".to_owned())
+        .spawn(move || {
+            // Nobody waits any more only when the process ends.
+            let _ = ended.send(handle.block_on(command));
+        })
+        .map_err(failed)?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = wait => outcome.unwrap_or_else(|_| Err(Failure::new(Exit::Bug, "the command ended without an outcome"))),
+            signal = stopped() => {
+                output::abandon();
+                let _ = writeln!(std::io::stderr(), "\nstopped");
+                process::exit(signal);
+            }
+        }
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The exit code of the signal that stops the process.
+#[cfg(unix)]
+async fn stopped() -> i32 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    }
+}
+
+#[cfg(not(unix))]
+async fn stopped() -> i32 {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => 130,
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -164,6 +164,21 @@ pub enum Basis {
     Unknown,
 }
 
+impl Basis {
+    /// Its word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Billed => "billed",
+            Self::Effective => "effective",
+            Self::Realised => "realised",
+            Self::Live => "live",
+            Self::List => "list",
+            Self::UpperBound => "upper_bound",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A monthly cost. `amount` is `None` exactly when `basis` is `Unknown`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {

@@ -186,12 +186,14 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, saving: &Saving) {
+    /// Adds one resource.
+    pub fn add(&mut self, saving: Saving) {
         self.resources += 1;
         match saving {
-            Saving::Firm(amount) => self.firm += *amount,
-            Saving::UpTo(amount) => self.up_to += *amount,
+            Saving::Firm(amount) => self.firm += amount,
+            Saving::UpTo(amount) => self.up_to += amount,
             Saving::Unpriced => self.unpriced += 1,
+            Saving::Nothing => {}
         }
     }
 
@@ -224,6 +226,8 @@ pub struct Document {
 /// What a row could save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Saving {
+    /// The resource is not waste itself: a setting of it is wrong.
+    Nothing,
     /// No price in US dollars is known.
     Unpriced,
     UpTo(Amount),
@@ -231,7 +235,10 @@ pub enum Saving {
 }
 
 impl Saving {
-    fn of(cost: &Cost) -> Self {
+    fn of(policy: &Policy, cost: &Cost) -> Self {
+        if policy.sweep.is_some_and(|detector| !detector.spec.is_waste()) {
+            return Self::Nothing;
+        }
         match (cost.amount, cost.basis) {
             (Some(amount), Basis::UpperBound) if cost.currency == "USD" => Self::UpTo(amount),
             (Some(amount), _) if cost.currency == "USD" => Self::Firm(amount),
@@ -242,7 +249,7 @@ impl Saving {
     /// The amount, if there is one.
     pub const fn amount(self) -> Option<Amount> {
         match self {
-            Self::Unpriced => None,
+            Self::Nothing | Self::Unpriced => None,
             Self::UpTo(amount) | Self::Firm(amount) => Some(amount),
         }
     }
@@ -282,7 +289,8 @@ pub struct Glance<'a> {
     pub cause: Option<&'a str>,
     /// Whether it stands for its resource in the totals.
     pub counted: bool,
-    row: u32,
+    /// Its place in the evaluation.
+    pub row: u32,
 }
 
 /// A report, ready to be written.
@@ -363,7 +371,9 @@ impl<'a> Report<'a> {
                     reason
                 }
             };
-            judged.push(Judged { saving: Saving::of(&cost), reason, counted: false });
+            let policy = self.parts.set.policies.get(usize::from(row.policy));
+            let saving = policy.map_or(Saving::Nothing, |policy| Saving::of(policy, &cost));
+            judged.push(Judged { saving, reason, counted: false });
         }
         self.judged = judged;
     }
@@ -389,10 +399,11 @@ impl<'a> Report<'a> {
                         Saving::Firm(amount) => self.totals.firm += amount,
                         Saving::UpTo(amount) => self.totals.up_to += amount,
                         Saving::Unpriced => self.totals.unpriced += 1,
+                        Saving::Nothing => {}
                     }
                 }
                 let reason = self.reasons[usize::from(judged.reason)].clone();
-                self.totals.by_reason.entry(reason).or_default().add(&judged.saving);
+                self.totals.by_reason.entry(reason).or_default().add(judged.saving);
             }
             from = to;
         }
@@ -452,7 +463,8 @@ impl<'a> Report<'a> {
         self.order.iter().filter_map(|row| self.glance(*row))
     }
 
-    fn glance(&self, at: u32) -> Option<Glance<'_>> {
+    /// One row, by [`Glance::row`].
+    pub fn glance(&self, at: u32) -> Option<Glance<'_>> {
         let row = self.rows().get(at as usize)?;
         let judged = self.judged.get(at as usize)?;
         Some(Glance {

@@ -63,6 +63,12 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Whether a resource with this pattern is waste itself, so that its cost is a saving. Of the others
+    /// only a setting is wrong: nothing of their cost may be claimed.
+    pub fn is_waste(&self) -> bool {
+        !matches!(self.id, "missing-owner" | "previous-generation-disk" | "unbounded-log-group" | "unbounded-versions")
+    }
+
     /// Whether it judges resources of a class.
     pub fn judges(&self, class: Class) -> bool {
         class != Class::Referrer && (self.classes.is_empty() || self.classes.contains(&class))

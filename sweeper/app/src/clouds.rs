@@ -1,0 +1,139 @@
+//! The clouds of this build. The only file that names provider crates.
+
+use crate::exit::Failure;
+use std::{collections::BTreeSet, sync::Arc};
+use sweeper_core::{
+    calls::Calls,
+    kind::{Cloud, KindSpec},
+    model::CloudId,
+};
+
+/// Which part of which clouds to look at.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a build without clouds reads none of it"))]
+pub struct Choice {
+    /// Empty: every cloud of this build.
+    pub clouds: BTreeSet<CloudId>,
+    /// Ids; empty: the account of the credentials, or all of the organisation.
+    pub accounts: BTreeSet<String>,
+    /// Empty: every enabled region.
+    pub regions: BTreeSet<String>,
+    pub org: Option<Org>,
+    /// Where an emulator serves every cloud, instead of the clouds themselves.
+    pub endpoint: Option<String>,
+}
+
+/// How to enter the accounts of an organisation.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a build without clouds reads none of it"))]
+pub struct Org {
+    pub role: String,
+    pub external_id: Option<String>,
+}
+
+/// Clouds this build can look at.
+pub const BUILT: &[CloudId] = &[
+    #[cfg(feature = "aws")]
+    CloudId::Aws,
+];
+
+/// The passports of every kind of this build, without connecting to anything.
+pub fn specs() -> Vec<&'static KindSpec> {
+    #[cfg_attr(not(feature = "aws"), expect(unused_mut, reason = "a build without clouds has no kinds"))]
+    let mut specs = Vec::new();
+    #[cfg(feature = "aws")]
+    specs.extend(sweeper_aws::specs());
+    specs
+}
+
+/// What gives a cloud's credentials to somebody who has none.
+pub fn remedies() -> Vec<(CloudId, &'static str)> {
+    vec![
+        #[cfg(feature = "aws")]
+        (CloudId::Aws, "run `aws sso login` or `aws configure`, or set AWS_PROFILE"),
+    ]
+}
+
+/// The clouds that were chosen, connected. Makes no call yet.
+#[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "connecting to a cloud is asynchronous"))]
+pub async fn connect(choice: &Choice, calls: &Calls) -> Result<Vec<Arc<dyn Cloud>>, Failure> {
+    if let Some(other) = choice.clouds.iter().find(|cloud| !BUILT.contains(cloud)) {
+        let built: Vec<&str> = BUILT.iter().map(|cloud| cloud.name()).collect();
+        let built = if built.is_empty() { "none".to_owned() } else { built.join(", ") };
+        return Err(Failure::usage(format!("this build cannot look at {}", other.name()))
+            .help(format!("clouds of this build: {built}")));
+    }
+    let clouds: Vec<Arc<dyn Cloud>> = vec![
+        #[cfg(feature = "aws")]
+        aws(choice, calls).await,
+    ];
+    let _ = calls;
+    if clouds.is_empty() {
+        return Err(Failure::usage("this build has no clouds")
+            .help("`--survey FILE` judges a survey taken elsewhere; a build with the feature `aws` looks for itself"));
+    }
+    Ok(clouds)
+}
+
+#[cfg(feature = "aws")]
+async fn aws(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
+    let config = sweeper_aws::Config {
+        regions: choice.regions.clone(),
+        org: choice.org.as_ref().map(|org| sweeper_aws::OrgConfig {
+            role: org.role.clone(),
+            external_id: org.external_id.clone(),
+            accounts: choice.accounts.clone(),
+        }),
+        s3_path_style: choice.endpoint.is_some(),
+        endpoint: choice.endpoint.clone(),
+    };
+    sweeper_aws::connect(config, calls.clone()).await
+}
+
+/// Clouds that are served on this machine.
+#[cfg(feature = "demo")]
+pub mod emulated {
+    use crate::exit::{Exit, Failure};
+    use sweeper_emulator::{Emulator, Options, Org};
+
+    /// What a sweep must say of a resource.
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub struct Planted {
+        /// `<kind>:<account>/<region>/<native id>`.
+        pub resource: String,
+        pub detector: String,
+        /// `found` or `unknown`.
+        pub verdict: String,
+    }
+
+    /// Emulated clouds, until dropped.
+    pub struct Served {
+        emulator: Emulator,
+    }
+
+    impl Served {
+        /// Serves an organisation on a free port of this machine.
+        pub async fn start(organisation: &str) -> Result<Self, Failure> {
+            let org = Org::parse(organisation)
+                .map_err(|error| Failure::new(Exit::Bug, format!("the organisation of the demo is wrong: {error}")))?;
+            let emulator = Emulator::start(org, Options::default())
+                .await
+                .map_err(|error| Failure::usage(format!("failed to serve the demo on 127.0.0.1: {error}")))?;
+            Ok(Self { emulator })
+        }
+
+        pub fn url(&self) -> String {
+            self.emulator.url()
+        }
+
+        /// What was planted in the organisation.
+        pub fn planted(&self) -> Vec<Planted> {
+            let planted = self.emulator.truth().into_iter().map(|truth| Planted {
+                resource: format!("{}:{}/{}/{}", truth.kind, truth.account, truth.region, truth.id),
+                detector: truth.detector,
+                verdict: truth.verdict,
+            });
+            planted.collect()
+        }
+    }
+}

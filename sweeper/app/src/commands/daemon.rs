@@ -1,0 +1,94 @@
+//! `sweeper daemon`: the same report, by the config's schedules.
+
+use super::{LookArgs, Settings, random_id};
+use crate::{
+    commands::report::{ShowArgs, show},
+    config::{Config, Entry},
+    exit::{Exit, Failure},
+    log,
+    render::Format,
+};
+use std::time::Duration;
+use sweeper_core::{
+    clock::{Clock, SystemClock},
+    model::Timestamp,
+};
+
+/// The longest sleep: a clock that is put right is noticed within it.
+const NAP: i64 = 30;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub look: LookArgs,
+}
+
+pub async fn run(args: Args) -> Result<Exit, Failure> {
+    let config = Config::find(args.look.config.as_deref())?;
+    if config.schedules.is_empty() {
+        return Err(Failure::usage("the config has no schedule")
+            .help("add `[[schedule]]` with `cron = \"0 6 * * MON-FRI\"` to sweeper.toml"));
+    }
+    if args.look.now.is_some() {
+        return Err(Failure::usage("--now and a daemon do not go together"));
+    }
+    // Everything wrong with the settings is found at the start, not at six in the morning.
+    let settings = Settings::new(&args.look, &config)?;
+    let clock = SystemClock::default();
+    let mut last: Vec<Timestamp> = vec![clock.wall(); config.schedules.len()];
+    loop {
+        let now = clock.wall();
+        let due = config.schedules.iter().zip(&last).position(|(entry, last)| entry.when.missed(*last, now));
+        let Some(due) = due else {
+            let next = config
+                .schedules
+                .iter()
+                .zip(&last)
+                .filter_map(|(entry, last)| entry.when.next_after(*last).map(|at| (at, &entry.name)))
+                .min();
+            let Some((at, name)) = next else {
+                return Err(Failure::usage("no schedule ever comes again"));
+            };
+            log::say(&format!("next: {name} at {at}"));
+            wait(&clock, at).await;
+            continue;
+        };
+        // However many times have passed meanwhile, one run makes up for them.
+        last[due] = now;
+        let entry = &config.schedules[due];
+        let outcome = match settings.run().await {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                log::fail(&failure);
+                continue;
+            }
+        };
+        match random_id().and_then(|id| show(&outcome, &settings.set, id, &shown(entry, now))) {
+            Ok(exit) => log::say(&format!("{} ended with {}", entry.name, exit.code())),
+            Err(failure) => log::fail(&failure),
+        }
+    }
+}
+
+async fn wait(clock: &SystemClock, until: Timestamp) {
+    loop {
+        let left = until.since(clock.wall());
+        if left <= 0 {
+            return;
+        }
+        let nap = Duration::from_secs(left.min(NAP).unsigned_abs());
+        clock.sleep_until(clock.mono() + nap).await;
+    }
+}
+
+fn shown(entry: &Entry, at: Timestamp) -> ShowArgs {
+    let (format, ending) = match entry.format.as_str() {
+        "table" => (Format::Table, "txt"),
+        "csv" => (Format::Csv, "csv"),
+        "markdown" => (Format::Markdown, "md"),
+        _ => (Format::Json, "json"),
+    };
+    let stamp = at.to_string().replace(':', "");
+    let output = entry.output.as_ref().map(|directory| directory.join(format!("report-{stamp}.{ending}")));
+    ShowArgs { format, output, all: false, fail_on: None }
+}

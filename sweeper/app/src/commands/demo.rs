@@ -1,0 +1,79 @@
+//! `sweeper demo`: the same sweep, of an organisation that is served on this machine.
+
+use super::{LookArgs, Settings, random_id, report::ShowArgs};
+use crate::{
+    clouds::emulated::{Planted, Served},
+    commands::report::show,
+    config::Config,
+    engine::Outcome,
+    exit::{Exit, Failure},
+    output,
+    render::{Format, inert},
+    state,
+};
+use std::{collections::BTreeSet, path::Path};
+use sweeper_core::policy::PolicySet;
+
+/// The organisation that is served, with what is planted in it.
+const ORGANISATION: &str = include_str!("demo.toml");
+/// The config a deployer of that organisation would have written.
+const CONFIG: &str = include_str!("demo-config.toml");
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write to a file, which is there whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<std::path::PathBuf>,
+    /// Show everything, also what costs next to nothing
+    #[arg(long)]
+    pub all: bool,
+    /// Show what was planted and whether it was found, instead of the report
+    #[arg(long)]
+    pub truth: bool,
+}
+
+pub async fn run(args: Args) -> Result<Exit, Failure> {
+    let config = Config::parse("demo-config.toml", CONFIG, Path::new(""))?;
+    let served = Served::start(ORGANISATION).await?;
+    let mut settings = Settings::new(&LookArgs { state: Some("memory:".to_owned()), ..LookArgs::default() }, &config)?;
+    settings.choice.endpoint = Some(served.url());
+    settings.state = Some(state::Place::Memory);
+    let outcome = settings.run().await?;
+    if args.truth {
+        return truth(&outcome, &settings.set, &served.planted());
+    }
+    let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None };
+    show(&outcome, &settings.set, random_id()?, &show_args)
+}
+
+/// Compares what was planted with what was found. Only detectors that something was planted for are held
+/// to it; for them, a finding that nobody planted is wrong, too.
+fn truth(outcome: &Outcome, set: &PolicySet, planted: &[Planted]) -> Result<Exit, Failure> {
+    let report = outcome.report(set, String::new(), None);
+    let planted: BTreeSet<Planted> = planted.iter().cloned().collect();
+    let detectors: BTreeSet<&str> = planted.iter().map(|each| each.detector.as_str()).collect();
+    let found: BTreeSet<Planted> = report
+        .glances()
+        .filter(|glance| detectors.contains(glance.policy.detector()))
+        .map(|glance| Planted {
+            resource: glance.resource.id(),
+            detector: glance.policy.detector().to_owned(),
+            verdict: glance.verdict.name().to_owned(),
+        })
+        .collect();
+    output::to(None, |out| {
+        for each in planted.union(&found) {
+            let mark = match (planted.contains(each), found.contains(each)) {
+                (true, true) => "ok     ",
+                (true, false) => "MISSED ",
+                _ => "WRONG  ",
+            };
+            writeln!(out, "{mark} {} {} {}", each.verdict, each.detector, inert::line(&each.resource))?;
+        }
+        let (missed, wrong) = (planted.difference(&found).count(), found.difference(&planted).count());
+        writeln!(out, "{} planted, {missed} missed, {wrong} wrong", planted.len())
+    })?;
+    Ok(if planted == found { Exit::Done } else { Exit::Bug })
+}

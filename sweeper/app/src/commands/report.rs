@@ -1,0 +1,74 @@
+//! `sweeper report`: what is wasted. Changes nothing in any cloud.
+
+use super::{LookArgs, Settings, offline, random_id, width};
+use crate::{
+    config::Config,
+    engine::Outcome,
+    exit::{Exit, Failure},
+    log, output,
+    render::{self, Format, Look},
+};
+use std::path::PathBuf;
+use sweeper_core::{detect::Severity, policy::PolicySet};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// Judge a survey taken before; reads nothing else and writes nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cloud", "account", "subscription", "project", "org", "region", "state", "all_kinds"])]
+    pub survey: Option<PathBuf>,
+    #[command(flatten)]
+    pub show: ShowArgs,
+}
+
+/// How a report is shown.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ShowArgs {
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write to a file, which is there whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Show everything, also what costs next to nothing
+    #[arg(long)]
+    pub all: bool,
+    /// Exit with 4 when something of this severity is found: info, ticket, page
+    #[arg(long, value_name = "SEVERITY", value_parser = super::severity)]
+    pub fail_on: Option<Severity>,
+}
+
+pub fn run_offline(args: &Args, survey: &std::path::Path) -> Result<Exit, Failure> {
+    let (outcome, set, digest, warnings) = offline(&args.look, survey)?;
+    for warning in &warnings {
+        log::warn(warning);
+    }
+    show(&outcome, &set, digest, &args.show)
+}
+
+pub async fn run(args: Args) -> Result<Exit, Failure> {
+    let config = Config::find(args.look.config.as_deref())?;
+    let settings = Settings::new(&args.look, &config)?;
+    let outcome = settings.run().await?;
+    show(&outcome, &settings.set, random_id()?, &args.show)
+}
+
+/// Writes the report of an outcome.
+pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs) -> Result<Exit, Failure> {
+    let report = outcome.report(set, id, args.fail_on);
+    // A screen shows them at its end; the other forms have no place for them.
+    if args.format != Format::Table || args.output.is_some() {
+        for warning in &outcome.warnings {
+            log::warn(warning);
+        }
+    }
+    let columns = if args.output.is_some() { 120 } else { width() };
+    let look = Look { all: args.all, width: columns, warnings: &outcome.warnings };
+    output::to(args.output.as_deref(), |mut out| render::write(&report, args.format, look, &mut out)).map_err(
+        |error| {
+            let place = args.output.as_ref().map_or_else(|| "the report".to_owned(), |path| path.display().to_string());
+            Failure::usage(format!("failed to write {place}: {error}"))
+        },
+    )?;
+    Ok(Exit::of(&report.run.exit))
+}

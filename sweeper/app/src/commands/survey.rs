@@ -1,0 +1,42 @@
+//! `sweeper survey`: looks once, and seals what was seen in a file.
+
+use super::{LookArgs, Settings};
+use crate::{
+    TOOL,
+    config::Config,
+    exit::{Exit, Failure},
+    log,
+    output::Whole,
+};
+use std::path::PathBuf;
+use sweeper_core::survey_file;
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// The file to write, or a directory in which it is named by its content
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+pub async fn run(args: Args) -> Result<Exit, Failure> {
+    let config = Config::find(args.look.config.as_deref())?;
+    let settings = Settings::new(&args.look, &config)?;
+    let outcome = settings.run().await?;
+    for warning in &outcome.warnings {
+        log::warn(warning);
+    }
+    let failed = |error: std::io::Error| {
+        Failure::usage(format!("failed to write the survey {}: {error}", args.output.display()))
+    };
+    let named = args.output.is_dir();
+    let path = if named { args.output.join("survey") } else { args.output.clone() };
+    let mut file = Whole::create(&path).map_err(failed)?;
+    let digest = survey_file::write(&outcome.sealed, TOOL, &mut file).map_err(failed)?;
+    let path = if named { args.output.join(format!("{digest}.json")) } else { path };
+    file.keep_as(&path).map_err(failed)?;
+    log::say(&format!("survey {digest} in {}", path.display()));
+    let report = outcome.report(&settings.set, digest, None);
+    Ok(Exit::of(&report.run.exit))
+}

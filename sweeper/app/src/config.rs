@@ -1,0 +1,619 @@
+//! `sweeper.toml`: where and when the sweeper runs, and whose house it is. What is waste, and what is to be
+//! done about it, stands in policies.
+//!
+//! Read with places: every problem is found at once, with its line and a suggestion, and an unknown key is
+//! an error.
+
+use crate::{exit::Failure, run::schedule::Schedule};
+use jiff::tz::TimeZone;
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use sweeper_core::{
+    calls::Limits,
+    house::{AccountClass, House, ScopeRule},
+    model::CloudId,
+    money::Amount,
+    policy::{Level, Place, Problem},
+    ttl,
+    waiver::Waiver,
+};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// The name looked for in the working directory.
+pub const NAME: &str = "sweeper.toml";
+
+/// The role entered in every account of an organisation, unless the config names another.
+pub const ROLE: &str = "sweeper-read";
+
+/// What stands in `sweeper.toml`, or its defaults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Names this deployment's state.
+    pub deployment: String,
+    pub state: Option<String>,
+    /// A file or directory of policies.
+    pub policies: Option<PathBuf>,
+    pub house: House,
+    pub waivers: Vec<Waiver>,
+    pub limits: Limits,
+    /// How long a run may read.
+    pub deadline: Option<Duration>,
+    pub aws: Aws,
+    pub schedules: Vec<Entry>,
+}
+
+/// `[aws]`.
+#[derive(Clone, Debug, Default)]
+pub struct Aws {
+    /// The whole organisation.
+    pub org: bool,
+    pub role: Option<String>,
+    pub external_id: Option<String>,
+    pub accounts: BTreeSet<String>,
+    pub regions: BTreeSet<String>,
+}
+
+/// `[[schedule]]`: one report, again and again.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub name: String,
+    pub when: Schedule,
+    pub format: String,
+    /// A directory; the daemon writes a file a run.
+    pub output: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            deployment: "default".to_owned(),
+            state: None,
+            policies: None,
+            house: House::default(),
+            waivers: Vec::new(),
+            limits: Limits::default(),
+            deadline: None,
+            aws: Aws::default(),
+            schedules: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file named, or the one in the working directory, or the defaults.
+    pub fn find(named: Option<&Path>) -> Result<Self, Failure> {
+        let path = match named {
+            Some(path) => path.to_owned(),
+            None if Path::new(NAME).is_file() => PathBuf::from(NAME),
+            None => return Ok(Self::default()),
+        };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Failure::usage(format!("failed to read the config {}: {error}", path.display())))?;
+        let beside = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&path.display().to_string(), &text, beside)
+    }
+
+    /// Reads a text; `path` is for messages, and relative paths are taken from `beside`.
+    pub fn parse(path: &str, text: &str, beside: &Path) -> Result<Self, Failure> {
+        let mut reader = Reader { path, text, beside, problems: Vec::new() };
+        let mut config = Self::default();
+        match DeTable::parse(text) {
+            Ok(table) => reader.top(table.get_ref(), &mut config),
+            Err(error) => {
+                let span = error.span().unwrap_or(0..0);
+                reader.problem(span, error.message().to_owned(), None);
+            }
+        }
+        let mut problems = reader.problems;
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        problems.sort_by_key(|problem| (problem.at.line, problem.at.column));
+        let count = problems.len();
+        let rendered = problems.iter().map(Problem::render).collect();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        Err(Failure::usage(format!("the config {path} has {count} {noun}")).problems(rendered))
+    }
+}
+
+type Span = Range<usize>;
+type Table<'t> = DeTable<'t>;
+
+struct Reader<'t> {
+    path: &'t str,
+    text: &'t str,
+    beside: &'t Path,
+    problems: Vec<Problem>,
+}
+
+const TOP: &[&str] = &["deployment", "state", "policies", "house", "scope", "waiver", "limits", "aws", "schedule"];
+const HOUSE: &[&str] = &[
+    "owner_keys",
+    "expiry_keys",
+    "placeholders",
+    "owners",
+    "owner_pattern",
+    "aliases",
+    "departed",
+    "fallback",
+    "protect_keys",
+    "keep_keys",
+    "max_keep_days",
+    "min_age_hours",
+];
+const SCOPE: &[&str] = &["accounts", "class", "owner", "contact"];
+const WAIVER: &[&str] = &["accounts", "regions", "kinds", "reason", "until"];
+const LIMITS: &[&str] = &["concurrency", "rate", "burst", "tries", "call_timeout", "deadline", "max_api_usd"];
+const AWS: &[&str] = &["org", "role", "external_id", "accounts", "regions"];
+const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "format", "output"];
+const FORMATS: &[&str] = &["table", "json", "csv", "markdown"];
+
+impl Reader<'_> {
+    fn top(&mut self, table: &Table<'_>, config: &mut Config) {
+        self.known(table, TOP);
+        if let Some(name) = self.string(table, "deployment") {
+            let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+            if name.chars().all(plain) && !name.starts_with('.') {
+                config.deployment = name;
+            } else if let Some(value) = table.get("deployment") {
+                self.problem(value.span(), "`deployment` names a file: letters, digits, `-`, `_` and `.`", None);
+            }
+        }
+        config.state = self.string(table, "state");
+        config.policies = self.string(table, "policies").map(|path| self.beside.join(path));
+        if let Some(house) = self.table(table, "house") {
+            self.house(house, &mut config.house);
+        }
+        for (_, scope) in self.tables(table, "scope") {
+            if let Some(rule) = self.scope(scope) {
+                config.house.scopes.push(rule);
+            }
+        }
+        for (span, waiver) in self.tables(table, "waiver") {
+            if let Some(waiver) = self.waiver(span, waiver) {
+                config.waivers.push(waiver);
+            }
+        }
+        if let Some(limits) = self.table(table, "limits") {
+            self.limits(limits, config);
+        }
+        if let Some(aws) = self.table(table, "aws") {
+            self.known(aws, AWS);
+            config.aws = Aws {
+                org: self.truth(aws, "org").unwrap_or(false),
+                role: self.string(aws, "role"),
+                external_id: self.string(aws, "external_id"),
+                accounts: self.list(aws, "accounts").into_iter().collect(),
+                regions: self.list(aws, "regions").into_iter().collect(),
+            };
+        }
+        for (span, schedule) in self.tables(table, "schedule") {
+            if let Some(entry) = self.schedule(span, schedule) {
+                config.schedules.push(entry);
+            }
+        }
+    }
+
+    fn house(&mut self, table: &Table<'_>, house: &mut House) {
+        self.known(table, HOUSE);
+        for (key, list) in [
+            ("owner_keys", &mut house.owner_keys),
+            ("expiry_keys", &mut house.expiry_keys),
+            ("placeholders", &mut house.placeholders),
+            ("owners", &mut house.owners),
+            ("departed", &mut house.departed),
+            ("protect_keys", &mut house.protect_keys),
+            ("keep_keys", &mut house.keep_keys),
+        ] {
+            if table.contains_key(key) {
+                *list = self.list(table, key);
+            }
+        }
+        if let Some(pattern) = self.string(table, "owner_pattern") {
+            house.owner_pattern = pattern;
+        }
+        if let Some(fallback) = self.string(table, "fallback") {
+            house.fallback = fallback;
+        }
+        if let Some(days) = self.number(table, "max_keep_days") {
+            house.max_keep_days = days;
+        }
+        if let Some(hours) = self.number(table, "min_age_hours") {
+            house.min_age_hours = hours;
+        }
+        if let Some(aliases) = self.table(table, "aliases") {
+            for (spelling, value) in aliases {
+                match value.get_ref().as_str() {
+                    Some(name) => {
+                        house.aliases.insert(spelling.get_ref().to_string(), name.to_owned());
+                    }
+                    None => self.wrong(value, "an alias is a string: the name it stands for"),
+                }
+            }
+        }
+    }
+
+    fn scope(&mut self, table: &Table<'_>) -> Option<ScopeRule> {
+        self.known(table, SCOPE);
+        let class = match self.word(table, "class", AccountClass::NAMES).as_deref() {
+            Some("nonprod") => AccountClass::Nonprod,
+            Some("sandbox") => AccountClass::Sandbox,
+            Some("shared") => AccountClass::Shared,
+            _ => AccountClass::Prod,
+        };
+        let rule = ScopeRule {
+            accounts: self.list(table, "accounts"),
+            class,
+            owner: self.string(table, "owner").unwrap_or_default(),
+            contact: self.string(table, "contact").unwrap_or_default(),
+        };
+        (!rule.accounts.is_empty()).then_some(rule).or_else(|| self.missing(table, "accounts", "scope"))
+    }
+
+    fn waiver(&mut self, span: Span, table: &Table<'_>) -> Option<Waiver> {
+        self.known(table, WAIVER);
+        let before = self.problems.len();
+        let accounts = self.list(table, "accounts");
+        let regions = self.list(table, "regions");
+        let kinds = self.list(table, "kinds");
+        let reason = self.string(table, "reason");
+        // A date without quotes is a date to TOML, and means the same.
+        let written = table.get("until").map(|value| match value.get_ref() {
+            DeValue::Datetime(date) => (value.span(), date.to_string()),
+            other => (value.span(), other.as_str().unwrap_or_default().to_owned()),
+        });
+        let until = written.and_then(|(span, text)| {
+            if let Some(ends) = ttl::end_of_date(&text) {
+                Some((text, ends))
+            } else {
+                self.problem(span, "`until` is a date", Some("write `until = 2027-01-31`".to_owned()));
+                None
+            }
+        });
+        if self.problems.len() > before {
+            return None;
+        }
+        for key in ["accounts", "reason", "until"].into_iter().filter(|key| !table.contains_key(*key)) {
+            self.problem(span.clone(), format!("a waiver needs `{key}`"), None);
+        }
+        let (until, ends) = until?;
+        Some(Waiver { accounts, regions, kinds, reason: reason?, until, ends }).filter(|own| !own.accounts.is_empty())
+    }
+
+    fn limits(&mut self, table: &Table<'_>, config: &mut Config) {
+        self.known(table, LIMITS);
+        let limits = &mut config.limits;
+        if let Some(count) = self.number::<usize>(table, "concurrency") {
+            limits.concurrency = count.max(1);
+        }
+        if let Some(tries) = self.number(table, "tries") {
+            limits.tries = tries;
+        }
+        for (key, limit) in [("rate", &mut limits.rate), ("burst", &mut limits.burst)] {
+            let Some(value) = table.get(key) else { continue };
+            match Self::decimal(value).and_then(|text| text.parse::<f64>().ok()) {
+                Some(number) if number.is_finite() && number >= 0.1 => *limit = number,
+                _ => self.wrong(value, format!("`{key}` is a number of calls, at least 0.1")),
+            }
+        }
+        if let Some(span) = self.length(table, "call_timeout") {
+            limits.call_timeout = span;
+        }
+        config.deadline = self.length(table, "deadline");
+        if let Some(value) = table.get("max_api_usd") {
+            match Self::decimal(value).as_deref().and_then(Amount::parse) {
+                Some(amount) if amount >= Amount::ZERO => limits.max_api_usd = amount,
+                _ => self.wrong(value, "`max_api_usd` is an amount of US dollars"),
+            }
+        }
+    }
+
+    fn schedule(&mut self, span: Span, table: &Table<'_>) -> Option<Entry> {
+        self.known(table, SCHEDULE);
+        let zone = match (self.string(table, "zone"), table.get("zone")) {
+            (Some(name), Some(value)) => {
+                if let Ok(zone) = TimeZone::get(&name) {
+                    zone
+                } else {
+                    self.wrong(value, format!("`{name}` is no time zone"));
+                    return None;
+                }
+            }
+            _ => TimeZone::UTC,
+        };
+        let Some(cron) = self.string(table, "cron") else {
+            if !table.contains_key("cron") {
+                self.problem(span, "a schedule needs `cron`", Some("write `cron = \"0 6 * * MON-FRI\"`".to_owned()));
+            }
+            return None;
+        };
+        let name = self.string(table, "name").unwrap_or_else(|| cron.clone());
+        let jitter = self.length(table, "jitter").map_or(0, |length| length.as_secs() as u32);
+        let when = match (Schedule::parse(&cron, zone), table.get("cron")) {
+            (Ok(when), _) => when.jittered(&name, jitter),
+            (Err(error), Some(value)) => {
+                self.wrong(value, error.to_string());
+                return None;
+            }
+            (Err(_), None) => return None,
+        };
+        let format = self.word(table, "format", FORMATS).unwrap_or_else(|| "json".to_owned());
+        let output = self.string(table, "output").map(|path| self.beside.join(path));
+        Some(Entry { name, when, format, output })
+    }
+
+    // What a value is.
+
+    fn string(&mut self, table: &Table<'_>, key: &str) -> Option<String> {
+        let value = table.get(key)?;
+        match value.get_ref().as_str() {
+            Some("") => self.wrong(value, format!("`{key}` is empty")),
+            Some(text) => return Some(text.to_owned()),
+            None => self.wrong(value, format!("`{key}` is a string")),
+        }
+        None
+    }
+
+    fn truth(&mut self, table: &Table<'_>, key: &str) -> Option<bool> {
+        let value = table.get(key)?;
+        let truth = value.get_ref().as_bool();
+        if truth.is_none() {
+            self.wrong(value, format!("`{key}` is true or false"));
+        }
+        truth
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, table: &Table<'_>, key: &str) -> Option<T> {
+        let value = table.get(key)?;
+        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
+        if number.is_none() {
+            self.wrong(value, format!("`{key}` is a whole number"));
+        }
+        number
+    }
+
+    /// The text of a number, or of a number in quotes.
+    fn decimal(value: &Spanned<DeValue<'_>>) -> Option<String> {
+        match value.get_ref() {
+            DeValue::Integer(number) => Some(number.as_str().to_owned()),
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            DeValue::String(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
+    fn length(&mut self, table: &Table<'_>, key: &str) -> Option<Duration> {
+        let value = table.get(key)?;
+        let text = value.get_ref().as_str().unwrap_or_default();
+        let seconds = text
+            .strip_suffix('s')
+            .map_or_else(|| ttl::span(text), |seconds| seconds.parse::<i64>().ok())
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0);
+        if seconds.is_none() {
+            self.wrong(value, format!("`{key}` is a length of time: `30s`, `20m`, `2h`"));
+        }
+        seconds.map(Duration::from_secs)
+    }
+
+    fn list(&mut self, table: &Table<'_>, key: &str) -> Vec<String> {
+        let Some(value) = table.get(key) else { return Vec::new() };
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong(value, format!("`{key}` is a list of strings"));
+            return Vec::new();
+        };
+        let mut list = Vec::new();
+        for item in items {
+            match item.get_ref().as_str() {
+                Some("") => self.wrong(item, format!("`{key}` has an empty entry")),
+                Some(text) => list.push(text.to_owned()),
+                None => self.wrong(item, format!("`{key}` is a list of strings")),
+            }
+        }
+        if items.is_empty() {
+            self.wrong(value, format!("`{key}` is empty, which selects nothing: leave it out, or name something"));
+        }
+        list
+    }
+
+    fn word(&mut self, table: &Table<'_>, key: &str, words: &[&'static str]) -> Option<String> {
+        let text = self.string(table, key)?;
+        if words.contains(&text.as_str()) {
+            return Some(text);
+        }
+        if let Some(value) = table.get(key) {
+            let help = meant(&text, words).unwrap_or_else(|| format!("one of: {}", words.join(", ")));
+            self.problem(value.span(), format!("unknown {key} `{text}`"), Some(help));
+        }
+        None
+    }
+
+    fn table<'a, 'b>(&mut self, table: &'a Table<'b>, key: &str) -> Option<&'a Table<'b>> {
+        let value = table.get(key)?;
+        let inner = value.get_ref().as_table();
+        if inner.is_none() {
+            self.wrong(value, format!("`{key}` is a table: write `[{key}]`"));
+        }
+        inner
+    }
+
+    fn tables<'a, 'b>(&mut self, table: &'a Table<'b>, key: &str) -> Vec<(Span, &'a Table<'b>)> {
+        let Some(value) = table.get(key) else { return Vec::new() };
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong(value, format!("`{key}` is a list of tables: write `[[{key}]]`"));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for item in items {
+            match item.get_ref().as_table() {
+                Some(table) => tables.push((item.span(), table)),
+                None => self.wrong(item, "this is a table"),
+            }
+        }
+        tables
+    }
+
+    // Problems.
+
+    fn known(&mut self, table: &Table<'_>, keys: &[&'static str]) {
+        for (key, _) in table {
+            let name = key.get_ref().as_ref();
+            if !keys.contains(&name) {
+                let help = meant(name, keys).unwrap_or_else(|| format!("known keys: {}", keys.join(", ")));
+                self.problem(key.span(), format!("unknown key `{name}`"), Some(help));
+            }
+        }
+    }
+
+    fn missing<T>(&mut self, table: &Table<'_>, key: &str, what: &str) -> Option<T> {
+        if !table.contains_key(key) {
+            let first = table.keys().map(Spanned::span).min_by_key(|span| span.start).unwrap_or(0..0);
+            self.problem(first, format!("`[[{what}]]` needs `{key}`"), None);
+        }
+        None
+    }
+
+    fn wrong(&mut self, value: &Spanned<DeValue<'_>>, message: impl Into<String>) {
+        self.problem(value.span(), message, None);
+    }
+
+    fn problem(&mut self, span: Span, message: impl Into<String>, help: Option<String>) {
+        let at = self.place(&span);
+        self.problems.push(Problem { level: Level::Error, at, message: message.into(), help });
+    }
+
+    fn place(&self, span: &Span) -> Place {
+        let start = floor(self.text, span.start);
+        let before = &self.text[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = self.text[line_start..].lines().next().unwrap_or_default();
+        let column = self.text[line_start..start].chars().count() + 1;
+        let end = floor(self.text, span.end.clamp(start, (line_start + line.len()).max(start)));
+        Place {
+            path: self.path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column,
+            end_column: column + self.text[start..end].chars().count().max(1),
+            text: line.to_owned(),
+        }
+    }
+}
+
+/// The last character boundary not after a byte.
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// `did you mean …?`, where one of the words is close.
+pub fn meant(word: &str, words: &[&'static str]) -> Option<String> {
+    let close = words
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&word.to_ascii_lowercase(), known), known))
+        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
+    close.min_by_key(|(distance, _)| *distance).map(|(_, known)| format!("did you mean `{known}`?"))
+}
+
+/// `aws:111122223333` or `111122223333`, as the account's id.
+pub fn account_id(text: &str) -> &str {
+    match text.split_once(':') {
+        Some((cloud, id)) if CloudId::parse(cloud).is_some() => id,
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        match Config::parse("sweeper.toml", text, Path::new("")) {
+            Ok(_) => String::new(),
+            Err(failure) => failure.problems.concat(),
+        }
+    }
+
+    #[test]
+    fn everything_can_be_written() {
+        let text = r#"
+deployment = "prod-eu"
+state = "sqlite:state.db"
+policies = "rules"
+
+[house]
+owner_keys = ["team"]
+fallback = "platform"
+aliases = { alice_example_com = "alice@example.com" }
+
+[[scope]]
+accounts = ["aws:111122223333"]
+class = "sandbox"
+owner = "team-a"
+
+[[waiver]]
+accounts = ["aws:222233334444"]
+regions = ["eu-west-1"]
+reason = "owned by the vendor, ticket 4711"
+until = 2027-01-31
+
+[limits]
+rate = 5
+call_timeout = "30s"
+deadline = "20m"
+max_api_usd = 0.5
+
+[aws]
+org = true
+role = "reader"
+
+[[schedule]]
+cron = "0 6 * * MON-FRI"
+zone = "Europe/London"
+"#;
+        let config = Config::parse("sweeper.toml", text, Path::new("/etc/sweeper")).unwrap();
+        assert_eq!(config.policies.as_deref(), Some(Path::new("/etc/sweeper/rules")));
+        assert_eq!(config.house.scopes[0].class, AccountClass::Sandbox);
+        assert_eq!(config.house.aliases["alice_example_com"], "alice@example.com");
+        assert_eq!(config.waivers[0].until, "2027-01-31");
+        assert_eq!(config.limits.max_api_usd.to_string(), "0.5");
+        assert_eq!(config.deadline, Some(Duration::from_mins(20)));
+        assert_eq!(config.schedules[0].name, "0 6 * * MON-FRI");
+        assert!(config.aws.org);
+    }
+
+    #[test]
+    fn every_problem_is_found_with_its_place() {
+        let text = "polices = \"x\"\n[limits]\nrate = \"fast\"\n[[waiver]]\naccounts = []\n";
+        let found = problems(text);
+        assert!(found.contains("sweeper.toml:1:1") && found.contains("did you mean `policies`?"), "{found}");
+        assert!(found.contains("sweeper.toml:3:8") && found.contains("`rate` is a number"), "{found}");
+        assert!(found.contains("sweeper.toml:5:12") && found.contains("`accounts` is empty"), "{found}");
+    }
+
+    #[test]
+    fn a_waiver_without_an_end_is_an_error() {
+        let found = problems("[[waiver]]\naccounts = [\"aws:1\"]\nreason = \"x\"\n");
+        assert!(found.contains("a waiver needs `until`"), "{found}");
+        let found = problems("[[waiver]]\naccounts = [\"aws:1\"]\nreason = \"x\"\nuntil = \"soon\"\n");
+        assert!(found.contains("`until` is a date"), "{found}");
+    }
+
+    #[test]
+    fn odd_texts_are_errors_and_never_panics() {
+        for text in
+            ["=", "[", "a = \u{1F9DF}", "[house]\naliases = 3", "scope = 1", "[[scope]]\n", "deployment = \"../x\""]
+        {
+            assert!(!problems(text).is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The one function behind `report`, `survey`, `explain`, `demo` and `daemon`: list, judge, ask what the
+//! judging still asks, judge again, move the clocks on, seal.
+
+use crate::exit::Exit;
+use std::{collections::BTreeSet, sync::Arc};
+use sweeper_core::{
+    answers::Ask,
+    calls::Calls,
+    costs::CostSheet,
+    detect::{Severity, View},
+    house::House,
+    kind::{Cloud, CloudError, KindSpec, Prices},
+    ledger::{self, Ledger, LedgerSlice},
+    model::Timestamp,
+    money::Cost,
+    policy::{self, Evaluation, PolicySet},
+    report::{Cause, Parts, Report, Verdict},
+    survey::{self, Progress, Survey, Wanted},
+    survey_file::{RunCost, Sealed},
+    waiver::Waiver,
+};
+
+/// How often questions are put, at most: what a judge asks may depend on an answer, seldom on more.
+const ROUNDS: usize = 4;
+
+/// What a run is told.
+pub struct Inputs<'a> {
+    pub clouds: &'a [Arc<dyn Cloud>],
+    pub calls: &'a Calls,
+    pub set: &'a PolicySet,
+    pub house: House,
+    pub waivers: Vec<Waiver>,
+    /// Ids; empty: every account of the universe.
+    pub accounts: BTreeSet<String>,
+    /// Empty: every enabled region.
+    pub regions: BTreeSet<String>,
+    /// Also kinds that no policy needs.
+    pub all_kinds: bool,
+    /// The whole organisation is asked for.
+    pub whole: bool,
+    pub prices: &'a dyn Prices,
+    pub ledger: Option<&'a dyn Ledger>,
+    pub progress: &'a dyn Progress,
+    /// Judged as if it were then; the ledger is left alone.
+    pub now: Option<Timestamp>,
+}
+
+/// A run's outcome: a survey, judged.
+pub struct Outcome {
+    pub sealed: Sealed,
+    pub evaluation: Evaluation,
+    pub now: Timestamp,
+    /// What people should know, lower-case fragments.
+    pub warnings: Vec<String>,
+    /// What was wrong beside what was not seen.
+    pub causes: Vec<Cause>,
+}
+
+/// Looks and judges. Fails when no cloud has anything to look at.
+pub async fn run(inputs: Inputs<'_>) -> Result<Outcome, CloudError> {
+    let Inputs { clouds, calls, set, ref house, progress, .. } = inputs;
+    let specs = specs_of(clouds);
+    let wanted = Wanted {
+        kinds: (!inputs.all_kinds).then(|| policy::wanted(set, &specs)),
+        accounts: inputs.accounts.clone(),
+        regions: inputs.regions.clone(),
+    };
+    let mut survey = survey::list(clouds, &wanted, calls, progress).await?;
+    let taken_at = survey.taken_at;
+    let now = inputs.now.unwrap_or(taken_at);
+    survey.inventory.waive(|kind, scope, _| {
+        let waiver = inputs.waivers.iter().find(|waiver| waiver.covers(kind, scope, taken_at))?;
+        Some((waiver.reason.clone(), waiver.until.clone()))
+    });
+    let costs = price(&survey, clouds, inputs.prices);
+    let mut asked: BTreeSet<Ask> = BTreeSet::new();
+    let mut evaluation = evaluate(&survey, set, house, now, &costs);
+    for _ in 0..ROUNDS {
+        let new: BTreeSet<Ask> = evaluation.asks.difference(&asked).copied().collect();
+        if new.is_empty() {
+            break;
+        }
+        asked.extend(&new);
+        survey::answer(&mut survey, clouds, new, calls, progress).await;
+        evaluation = evaluate(&survey, set, house, now, &costs);
+    }
+    let mut warnings = expired(&inputs.waivers, taken_at);
+    let mut causes = Vec::new();
+    let ledger = if inputs.now.is_some() { None } else { inputs.ledger };
+    let slice = clocks(ledger, &survey, set, house, now, &evaluation, &mut warnings, &mut causes);
+    let cost = RunCost::of(&survey.journal);
+    let sealed = Sealed {
+        survey,
+        finished: calls.clock().wall(),
+        whole: inputs.whole,
+        house: inputs.house,
+        waivers: inputs.waivers,
+        costs,
+        ledger: slice,
+        cost,
+    };
+    warn_unmatched(set, &evaluation, now, &mut warnings);
+    Ok(Outcome { sealed, evaluation, now, warnings, causes })
+}
+
+/// Judges a survey that was taken before. Reads and writes nothing.
+pub fn judge(sealed: Sealed, set: &PolicySet, now: Option<Timestamp>) -> Outcome {
+    let now = now.unwrap_or(sealed.survey.taken_at);
+    let evaluation = evaluate(&sealed.survey, set, &sealed.house, now, &sealed.costs);
+    let mut warnings = Vec::new();
+    let specs = sealed.survey.inventory.kinds();
+    let missing: Vec<&str> = policy::wanted(set, &crate::clouds::specs())
+        .into_iter()
+        .filter(|id| !specs.iter().any(|spec| spec.id == *id))
+        .collect();
+    if !missing.is_empty() {
+        warnings.push(format!("the survey did not list {}, which the policies need", missing.join(", ")));
+    }
+    warn_unmatched(set, &evaluation, now, &mut warnings);
+    Outcome { sealed, evaluation, now, warnings, causes: Vec::new() }
+}
+
+impl Outcome {
+    /// The report, with every cause of its exit code.
+    pub fn report<'a>(&'a self, set: &'a PolicySet, id: String, fail_on: Option<Severity>) -> Report<'a> {
+        let parts =
+            Parts { sealed: &self.sealed, now: self.now, house: &self.sealed.house, set, evaluation: &self.evaluation };
+        let mut report = Report::new(parts, id, crate::TOOL);
+        let mut causes = self.causes.clone();
+        if let Some(least) = fail_on {
+            // What somebody excepted, with a reason and an end, fails nobody's build.
+            let count = report
+                .glances()
+                .filter(|glance| {
+                    glance.verdict == Verdict::Found && glance.policy.severity >= least && glance.reason != "excepted"
+                })
+                .count();
+            if count > 0 {
+                causes.push(Exit::FailOn.cause(format!("{count} findings of severity {} or above", least.name())));
+            }
+        }
+        for (why, (listings, questions)) in report.blind() {
+            causes.push(Exit::Blind.cause(format!("{why}: {listings} listings, {questions} questions")));
+        }
+        report.run.exit = causes;
+        report
+    }
+}
+
+/// The passports of every kind of some clouds.
+pub fn specs_of(clouds: &[Arc<dyn Cloud>]) -> Vec<&'static KindSpec> {
+    clouds.iter().flat_map(|cloud| cloud.kinds().iter().map(|kind| kind.spec())).collect()
+}
+
+fn price(survey: &Survey, clouds: &[Arc<dyn Cloud>], prices: &dyn Prices) -> CostSheet {
+    let kinds: std::collections::BTreeMap<&str, _> =
+        clouds.iter().flat_map(|cloud| cloud.kinds()).map(|kind| (kind.spec().id, kind)).collect();
+    CostSheet::of(&survey.inventory, |resource| {
+        kinds.get(resource.kind().id).map_or_else(Cost::unknown, |kind| kind.price(resource, prices))
+    })
+}
+
+fn evaluate(survey: &Survey, set: &PolicySet, house: &House, now: Timestamp, costs: &CostSheet) -> Evaluation {
+    let view = View::new(&survey.inventory, &survey.answers, house, now);
+    policy::evaluate(set, &view, costs)
+}
+
+/// Moves the ledger's clocks on. State that cannot be used costs only the knowledge since when.
+#[expect(clippy::too_many_arguments, reason = "one step of `run`, which has all of it at hand")]
+fn clocks(
+    ledger: Option<&dyn Ledger>,
+    survey: &Survey,
+    set: &PolicySet,
+    house: &House,
+    now: Timestamp,
+    evaluation: &Evaluation,
+    warnings: &mut Vec<String>,
+    causes: &mut Vec<Cause>,
+) -> LedgerSlice {
+    let mut failed = |error: String| {
+        if error.starts_with("state is damaged") {
+            causes.push(Exit::Damaged.cause(error.clone()));
+        }
+        warnings.push(format!("the state cannot be used, so everything counts as first seen in this run: {error}"));
+    };
+    let before = ledger.map(Ledger::load);
+    let (before, usable) = match before {
+        Some(Ok(before)) => (before, true),
+        Some(Err(error)) => {
+            failed(error);
+            (LedgerSlice::default(), false)
+        }
+        None => (LedgerSlice::default(), false),
+    };
+    let view = View::new(&survey.inventory, &survey.answers, house, now);
+    let advanced = ledger::advance(&before, set, &view, evaluation, ledger::MAX_GAP);
+    if usable
+        && let Some(ledger) = ledger
+        && let Err(error) = ledger.merge(&advanced)
+    {
+        failed(error);
+    }
+    advanced.slice
+}
+
+fn expired(waivers: &[Waiver], now: Timestamp) -> Vec<String> {
+    waivers
+        .iter()
+        .filter(|waiver| waiver.ends <= now)
+        .map(|waiver| format!("the waiver of {} ended {}", waiver.accounts.join(", "), waiver.until))
+        .collect()
+}
+
+fn warn_unmatched(set: &PolicySet, evaluation: &Evaluation, now: Timestamp, warnings: &mut Vec<String>) {
+    for problem in policy::unmatched(set, evaluation, now) {
+        warnings.push(format!("{}:{}: {}", problem.at.path, problem.at.line, problem.message));
+    }
+}

@@ -1,0 +1,48 @@
+//! What people and their tools see of a report. Machines read `sweeper.report/1`; everything here is
+//! rendered from the same parts, and is the only place beside `main` that writes to the terminal.
+
+pub mod csv;
+pub mod explain;
+pub mod inert;
+pub mod json;
+pub mod markdown;
+pub mod progress;
+pub mod summary;
+pub mod table;
+
+use std::io::{self, Write};
+use sweeper_core::report::Report;
+
+/// The forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people, fitted to the terminal
+    Table,
+    /// `sweeper.report/1`
+    Json,
+    /// A row a finding, all columns
+    Csv,
+    /// For pull requests and wikis
+    Markdown,
+}
+
+/// What a rendering is told beside the report.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// Everything, also what costs next to nothing.
+    pub all: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+    /// What people should know of the run.
+    pub warnings: &'a [String],
+}
+
+/// Writes a report in a form.
+pub fn write(report: &Report<'_>, format: Format, look: Look<'_>, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        Format::Table => table::write(report, look, out),
+        Format::Json => json::write(report, out),
+        Format::Csv => csv::write(report, out),
+        Format::Markdown => markdown::write(report, look, out),
+    }
+}

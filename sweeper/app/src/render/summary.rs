@@ -1,0 +1,251 @@
+//! What a screen or a page shows of a report: sums, the dearest findings, what is not known, and why.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+use sweeper_core::{
+    model::{Class, CloudId},
+    money::Amount,
+    report::{Glance, Report, Saving, Seen, Sum, Verdict},
+};
+
+/// Findings under this much a month are folded into one line.
+const PENNIES: Amount = Amount::whole(1);
+
+/// Sums, and how many findings.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    pub findings: u64,
+    pub sum: Sum,
+}
+
+impl Group {
+    fn add(&mut self, glance: &Glance<'_>) {
+        self.findings += 1;
+        if glance.counted {
+            self.sum.add(glance.saving);
+        }
+    }
+}
+
+/// What could not be judged for one cause.
+#[derive(Clone, Debug, Default)]
+pub struct Unjudged {
+    pub classes: BTreeMap<Class, u64>,
+    pub accounts: BTreeSet<(CloudId, String)>,
+    pub sum: Sum,
+}
+
+/// One place that was not seen.
+#[derive(Clone, Debug, Default)]
+pub struct NotSeen {
+    pub listings: u64,
+    pub questions: u64,
+    /// The first of the listings.
+    pub first: Vec<String>,
+}
+
+#[derive(Default)]
+pub struct Summary {
+    /// By detector (or policy, where it has none), dearest first.
+    pub detectors: Vec<(String, Group)>,
+    /// By account and region, dearest first.
+    pub scopes: Vec<(CloudId, String, String, Group)>,
+    /// Rows to show, dearest first; see [`Report::glance`].
+    pub rows: Vec<u32>,
+    /// Rows of rules about order rather than waste, by policy and account.
+    pub hygiene: BTreeMap<(String, CloudId, String), u64>,
+    /// Rows that cost next to nothing.
+    pub pennies: u64,
+    pub unjudged: BTreeMap<String, Unjudged>,
+    /// Listings by status.
+    pub coverage: BTreeMap<Seen, u64>,
+    pub not_seen: BTreeMap<String, NotSeen>,
+    pub accounts: BTreeSet<(CloudId, String)>,
+    pub regions: BTreeSet<(CloudId, String)>,
+}
+
+impl Summary {
+    /// `all` folds nothing away.
+    pub fn of(report: &Report<'_>, all: bool) -> Self {
+        let mut summary = Self::default();
+        let mut detectors: BTreeMap<String, Group> = BTreeMap::new();
+        let mut scopes: BTreeMap<(CloudId, String, String), Group> = BTreeMap::new();
+        let mut rows: Vec<(Reverse<Saving>, u32)> = Vec::new();
+        for glance in report.glances() {
+            let account = (glance.resource.cloud(), glance.resource.account().to_owned());
+            if glance.verdict == Verdict::Unknown {
+                let unjudged = summary.unjudged.entry(glance.cause.unwrap_or("not seen").to_owned()).or_default();
+                *unjudged.classes.entry(glance.resource.kind().class).or_default() += 1;
+                unjudged.accounts.insert(account);
+                if glance.counted {
+                    unjudged.sum.add(glance.saving);
+                }
+                continue;
+            }
+            let name = glance.policy.sweep.map_or(glance.policy.name.as_str(), |detector| detector.spec.id);
+            detectors.entry(name.to_owned()).or_default().add(&glance);
+            let scope = (account.0, account.1.clone(), glance.resource.region().to_owned());
+            scopes.entry(scope).or_default().add(&glance);
+            if !all && glance.saving == Saving::Nothing {
+                *summary.hygiene.entry((glance.policy.name.clone(), account.0, account.1)).or_default() += 1;
+            } else if !all && glance.saving.amount().is_some_and(|amount| amount < PENNIES) {
+                summary.pennies += 1;
+            } else {
+                rows.push((Reverse(glance.saving), glance.row));
+            }
+        }
+        // Firm before upper bound before unpriced; rows of the same saving keep the report's order.
+        rows.sort_by_key(|(Reverse(saving), _)| Reverse((saving.amount(), *saving)));
+        summary.rows = rows.into_iter().map(|(_, row)| row).collect();
+        summary.detectors = detectors.into_iter().collect();
+        summary.detectors.sort_by_key(|(_, group)| Reverse((group.sum.most(), group.findings)));
+        summary.scopes =
+            scopes.into_iter().map(|((cloud, account, region), group)| (cloud, account, region, group)).collect();
+        summary.scopes.sort_by_key(|(.., group)| Reverse((group.sum.most(), group.findings)));
+        summary.see(report);
+        summary
+    }
+
+    fn see(&mut self, report: &Report<'_>) {
+        for covered in report.coverage() {
+            *self.coverage.entry(covered.status).or_default() += 1;
+            if covered.account != "*" {
+                self.accounts.insert((covered.cloud, covered.account.clone()));
+                if covered.region != sweeper_core::model::Scope::GLOBAL {
+                    self.regions.insert((covered.cloud, covered.region.clone()));
+                }
+            }
+            if covered.status == Seen::Blind {
+                let not_seen = self.not_seen.entry(covered.why.unwrap_or_default()).or_default();
+                if not_seen.first.len() < 3 {
+                    not_seen.first.push(format!("{} in {}/{}", covered.kind, covered.account, covered.region));
+                }
+            }
+        }
+        for (cause, (listings, questions)) in report.blind() {
+            let not_seen = self.not_seen.entry(cause).or_default();
+            not_seen.listings = listings;
+            not_seen.questions = questions;
+        }
+    }
+}
+
+impl Unjudged {
+    /// `1,240 snapshots in 14 accounts`.
+    pub fn subject(&self) -> String {
+        let classes: Vec<String> =
+            self.classes.iter().map(|(class, count)| counted(*count, &class.name().replace('-', " "))).collect();
+        format!("{} in {}", classes.join(", "), counted(self.accounts.len() as u64, "account"))
+    }
+
+    /// `; up to $3,100.00 a month`.
+    pub fn stake(&self) -> String {
+        match self.sum.most() {
+            Amount::ZERO => String::new(),
+            most => format!("; up to {} a month", dollars(most)),
+        }
+    }
+}
+
+/// What would let a cause go away; empty when nobody knows.
+pub fn fix(cause: &str) -> String {
+    let after = |word: &str| cause.strip_prefix(word).map(str::trim);
+    if let Some(op) = after("denied ") {
+        return format!("grant {op} to the identity that surveys");
+    }
+    if let Some(kind) = after("not listed: ") {
+        return format!("list {kind} too: --all-kinds, or a policy about it");
+    }
+    let fixes = [
+        ("throttled", "run again, or lower `rate` under [limits]"),
+        ("not authenticated", "renew the credentials"),
+        ("out of time", "raise `deadline` under [limits]"),
+        ("api budget", "raise `max_api_usd` under [limits]"),
+        ("not selected for this run", "survey the other accounts and regions too"),
+        ("only what this identity sees", "survey the whole organisation: --org"),
+        ("shared with an account", "survey the account it is shared with"),
+        ("unreachable", "check the network and the endpoint"),
+    ];
+    fixes.into_iter().find(|(word, _)| cause.starts_with(word)).map_or_else(String::new, |(_, fix)| fix.to_owned())
+}
+
+/// `1,240 snapshots`, `1 snapshot`.
+pub fn counted(count: u64, noun: &str) -> String {
+    let plural = match (count, noun) {
+        (1, _) => noun.to_owned(),
+        (_, noun) if noun.ends_with('s') || noun.ends_with('x') => format!("{noun}es"),
+        (_, noun) if noun.ends_with('y') && !noun.ends_with("ay") => format!("{}ies", &noun[..noun.len() - 1]),
+        _ => format!("{noun}s"),
+    };
+    format!("{} {plural}", grouped(count))
+}
+
+/// `1,240`.
+pub fn grouped(count: u64) -> String {
+    group(&count.to_string())
+}
+
+fn group(digits: &str) -> String {
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `$1,234.50`.
+pub fn dollars(amount: Amount) -> String {
+    let cents = amount.cents();
+    let (sign, digits) = cents.strip_prefix('-').map_or(("", cents.as_str()), |digits| ("-", digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "00"));
+    format!("{sign}${}.{fraction}", group(whole))
+}
+
+/// `$8.00`, `≤ $8.00`, `unpriced`.
+pub fn saving(saving: Saving) -> String {
+    match saving {
+        Saving::Firm(amount) => dollars(amount),
+        Saving::UpTo(amount) => format!("≤ {}", dollars(amount)),
+        Saving::Unpriced => "unpriced".to_owned(),
+        Saving::Nothing => "-".to_owned(),
+    }
+}
+
+/// A decision in few words: its sort, and from when for what only waits.
+pub fn decision(act: &str, reason: &str, sort: &str) -> String {
+    if act != "hold" {
+        return act.to_owned();
+    }
+    match reason.rsplit_once("eligible ") {
+        Some((_, date)) => format!("from {date}"),
+        None => sort.to_owned(),
+    }
+}
+
+/// The day of an instant, `2026-11-20`.
+pub fn day(at: Option<&str>) -> String {
+    at.map_or_else(String::new, |at| at.chars().take(10).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(dollars(Amount::parse("1234567.5").unwrap()), "$1,234,567.50");
+        assert_eq!(dollars(Amount::parse("-12.345").unwrap()), "-$12.35");
+        assert_eq!(dollars(Amount::ZERO), "$0.00");
+        assert_eq!(counted(1240, "snapshot"), "1,240 snapshots");
+        assert_eq!(counted(1, "address"), "1 address");
+        assert_eq!(counted(2, "address"), "2 addresses");
+        assert_eq!(counted(3, "registry"), "3 registries");
+        assert_eq!(counted(2, "gateway"), "2 gateways");
+        assert_eq!(decision("hold", "3 of 14 days, eligible 2026-12-04", "waiting"), "from 2026-12-04");
+    }
+}

@@ -1,0 +1,298 @@
+//! The screen: three figures first, then where they come from, then what was not seen.
+
+use super::{
+    Look, inert,
+    summary::{self, Summary, counted, dollars, grouped},
+};
+use std::io::{self, Write};
+use sweeper_core::{
+    model::CloudId,
+    report::{Report, Seen},
+};
+use tabled::{
+    builder::Builder,
+    settings::{Alignment, Padding, Style, object::Columns},
+};
+use unicode_width::UnicodeWidthStr as _;
+
+/// Rows of the smaller tables.
+const TOP: usize = 8;
+/// Findings shown without `--all`.
+const SHOWN: usize = 40;
+/// Findings laid out at once with `--all`.
+const CHUNK: usize = 500;
+/// A terminal narrower than this is taken to be this wide.
+const NARROWEST: usize = 40;
+const GAP: usize = 2;
+
+pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::Result<()> {
+    let width = look.width.max(NARROWEST);
+    let summary = Summary::of(report, look.all);
+    let mut page = Page { out, width };
+    head(report, &summary, &mut page)?;
+    detectors(&summary, &mut page)?;
+    scopes(report, &summary, &mut page)?;
+    findings(report, &summary, look.all, &mut page)?;
+    unknowns(&summary, &mut page)?;
+    coverage(&summary, &mut page)?;
+    warnings(look.warnings, &mut page)
+}
+
+struct Page<'w, W> {
+    out: &'w mut W,
+    width: usize,
+}
+
+impl<W: Write> Page<'_, W> {
+    /// A paragraph, wrapped; lines after the first are indented.
+    fn say(&mut self, indent: usize, text: &str) -> io::Result<()> {
+        let text = inert::line(text);
+        let mut line = " ".repeat(indent);
+        let mut begun = false;
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            if begun && line.width() + 1 + word.width() > self.width {
+                writeln!(self.out, "{}", line.trim_end())?;
+                line = " ".repeat(indent + 2);
+                begun = false;
+            }
+            if begun {
+                line.push(' ');
+            }
+            let room = self.width.saturating_sub(line.width());
+            line.push_str(&inert::cut(word, room));
+            begun = true;
+        }
+        writeln!(self.out, "{}", line.trim_end())
+    }
+
+    /// A table of cells that are text of any sort. `right` columns hold figures.
+    fn table(&mut self, header: &[&str], rows: &[Vec<String>], right: &[usize], widths: &[usize]) -> io::Result<()> {
+        let mut builder = Builder::default();
+        let cells = |row: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+            row.zip(widths).map(|(cell, width)| inert::cut(cell, *width)).collect()
+        };
+        if !header.is_empty() {
+            builder.push_record(cells(&mut header.iter().copied()));
+        }
+        for row in rows {
+            builder.push_record(cells(&mut row.iter().map(String::as_str)));
+        }
+        let mut table = builder.build();
+        table.with(Style::empty()).with(Alignment::left()).with(Padding::new(0, GAP, 0, 0));
+        for column in right {
+            table.modify(Columns::one(*column), Alignment::right());
+        }
+        for line in table.to_string().lines() {
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn blank(&mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+}
+
+/// The widths of columns whose cells want so much, together within `total`: the widest give way.
+fn fit(header: &[&str], rows: &[Vec<String>], total: usize) -> Vec<usize> {
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.width()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(inert::line(cell).width());
+        }
+    }
+    let gaps = GAP * widths.len();
+    let room = (total + GAP).saturating_sub(gaps).max(widths.len());
+    // A name of a megabyte must not take a million steps.
+    for width in &mut widths {
+        *width = (*width).min(room);
+    }
+    while widths.iter().sum::<usize>() > room {
+        let Some(widest) = widths.iter_mut().max() else { break };
+        *widest = widest.saturating_sub(1);
+    }
+    widths
+}
+
+fn head<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
+    let totals = report.totals();
+    page.say(
+        0,
+        &format!(
+            "{}: {}, {}, {}",
+            report.run.tool,
+            counted(summary.accounts.len() as u64, "account"),
+            counted(summary.regions.len() as u64, "region"),
+            report.survey().taken_at
+        ),
+    )?;
+    page.blank()?;
+    let rows = [
+        ("firm", dollars(totals.firm), "a month would be gone from the bill"),
+        ("up to", dollars(totals.up_to), "a month more: upper bounds, as of snapshots"),
+        ("unpriced", grouped(totals.unpriced), "resources without a known price"),
+    ];
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|(name, figure, what)| vec![format!("  {name}"), figure, what.to_owned()]).collect();
+    let widths = fit(&["", "", ""], &rows, page.width);
+    page.table(&[], &rows, &[1], &widths)
+}
+
+fn sums(sum: &sweeper_core::report::Sum) -> [String; 3] {
+    [dollars(sum.firm), dollars(sum.up_to), grouped(sum.unpriced)]
+}
+
+fn detectors<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
+    if summary.detectors.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    let header = ["DETECTOR", "FINDINGS", "FIRM/MONTH", "UP TO/MONTH", "UNPRICED"];
+    let rows: Vec<Vec<String>> = summary
+        .detectors
+        .iter()
+        .take(TOP)
+        .map(|(name, group)| {
+            let [firm, up_to, unpriced] = sums(&group.sum);
+            vec![name.clone(), grouped(group.findings), firm, up_to, unpriced]
+        })
+        .collect();
+    let widths = fit(&header, &rows, page.width);
+    page.table(&header, &rows, &[1, 2, 3, 4], &widths)?;
+    more(summary.detectors.len(), "detector", page)
+}
+
+fn more<W: Write>(all: usize, noun: &str, page: &mut Page<'_, W>) -> io::Result<()> {
+    if all > TOP {
+        page.say(0, &format!("… and {}", counted((all - TOP) as u64, &format!("more {noun}"))))?;
+    }
+    Ok(())
+}
+
+/// `main (111111111111)`.
+fn account(report: &Report<'_>, cloud: CloudId, id: &str) -> String {
+    report.account_name(cloud, id).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+}
+
+fn scopes<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
+    if summary.scopes.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    let header = ["ACCOUNT", "REGION", "FINDINGS", "FIRM/MONTH", "UP TO/MONTH", "UNPRICED"];
+    let rows: Vec<Vec<String>> = summary
+        .scopes
+        .iter()
+        .take(TOP)
+        .map(|(cloud, id, region, group)| {
+            let [firm, up_to, unpriced] = sums(&group.sum);
+            vec![account(report, *cloud, id), region.clone(), grouped(group.findings), firm, up_to, unpriced]
+        })
+        .collect();
+    let widths = fit(&header, &rows, page.width);
+    page.table(&header, &rows, &[2, 3, 4, 5], &widths)?;
+    more(summary.scopes.len(), "scope", page)
+}
+
+fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &mut Page<'_, W>) -> io::Result<()> {
+    page.blank()?;
+    if report.is_empty() {
+        return page.say(0, "Nothing found.");
+    }
+    let header = ["COST/MONTH", "DETECTOR", "RESOURCE", "ACCOUNT", "REGION", "OWNER", "SINCE", "DECISION"];
+    let shown = if all { summary.rows.len() } else { summary.rows.len().min(SHOWN) };
+    let mut widths = Vec::new();
+    for (chunk, rows) in summary.rows[..shown].chunks(CHUNK).enumerate() {
+        let mut cells: Vec<Vec<String>> = rows.iter().filter_map(|row| cells(report, *row)).collect();
+        let first = chunk == 0;
+        if first {
+            widths = fit(&header, &cells, page.width);
+        } else if let Some(row) = cells.first_mut() {
+            // Later chunks keep the widths of the first: one row is filled up with blanks.
+            for (cell, width) in row.iter_mut().zip(&widths) {
+                let blanks = width.saturating_sub(inert::line(cell).width());
+                cell.push_str(&" ".repeat(blanks));
+            }
+        }
+        page.table(if first { &header } else { &[] }, &cells, &[0], &widths)?;
+    }
+    let rest = summary.rows.len() - shown;
+    if rest > 0 {
+        page.say(0, &format!("… and {}: --all", counted(rest as u64, "more finding")))?;
+    }
+    for ((policy, cloud, id), count) in &summary.hygiene {
+        let account = account(report, *cloud, id);
+        page.say(0, &format!("{policy}: {} in {account}", counted(*count, "resource")))?;
+    }
+    if summary.pennies > 0 {
+        page.say(0, &format!("free hygiene: {}, under $1 a month each: --all", grouped(summary.pennies)))?;
+    }
+    Ok(())
+}
+
+fn cells(report: &Report<'_>, row: u32) -> Option<Vec<String>> {
+    let glance = report.glance(row)?;
+    let finding = report.finding(&glance)?;
+    let resource = finding.resource;
+    let name = resource.name.filter(|name| *name != resource.native_id);
+    let what = name.map_or_else(|| resource.native_id.clone(), |name| format!("{} {name}", resource.native_id));
+    let detector = if finding.detector == "condition" { finding.policy } else { finding.detector };
+    let owner = finding.owner.name.unwrap_or_else(|| match finding.owner.from.as_str() {
+        "unknown" => "unknown".to_owned(),
+        _ => "nobody".to_owned(),
+    });
+    Some(vec![
+        summary::saving(glance.saving),
+        detector,
+        what,
+        report.account_name(resource.cloud, &resource.account).map_or(resource.account, str::to_owned),
+        resource.region,
+        owner,
+        summary::day(finding.since.as_deref()),
+        summary::decision(&finding.decision.act, &finding.decision.reason, glance.reason),
+    ])
+}
+
+fn unknowns<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
+    if summary.unjudged.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    for (cause, unjudged) in &summary.unjudged {
+        let fix = summary::fix(cause);
+        let fix = if fix.is_empty() { String::new() } else { format!("; fix: {fix}") };
+        page.say(0, &format!("{} not judged: {cause}{}{fix}", unjudged.subject(), unjudged.stake()))?;
+    }
+    Ok(())
+}
+
+fn coverage<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
+    page.blank()?;
+    let words = [Seen::Complete, Seen::None, Seen::Waived, Seen::Blind]
+        .map(|seen| format!("{} {}", grouped(summary.coverage.get(&seen).copied().unwrap_or(0)), seen.name()));
+    page.say(0, &format!("coverage: {}", words.join(", ")))?;
+    for (cause, not_seen) in &summary.not_seen {
+        let mut parts = Vec::new();
+        if not_seen.listings > 0 {
+            let rest = not_seen.listings.saturating_sub(not_seen.first.len() as u64);
+            let rest = if rest > 0 { format!(" and {} more", grouped(rest)) } else { String::new() };
+            parts.push(format!("{}{rest}", not_seen.first.join(", ")));
+        }
+        if not_seen.questions > 0 {
+            parts.push(counted(not_seen.questions, "unanswered question"));
+        }
+        page.say(2, &format!("blind: {cause}: {}", parts.join("; ")))?;
+    }
+    Ok(())
+}
+
+fn warnings<W: Write>(warnings: &[String], page: &mut Page<'_, W>) -> io::Result<()> {
+    if warnings.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    for warning in warnings {
+        page.say(0, &format!("warning: {warning}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Where the memory between runs is kept: `--state`, `SWEEPER_STATE`, the config, or the user's own place.
+
+use crate::{config::Config, exit::Failure};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use sweeper_core::{
+    ledger::Ledger,
+    store::{MemoryStore, Store, StoreError},
+};
+use sweeper_store::{SqliteStore, StoreLedger};
+
+/// What a state is opened as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    File(PathBuf),
+    /// Ends with the process.
+    Memory,
+}
+
+/// The place that was named, or the default.
+pub fn place(named: Option<&str>, config: &Config) -> Result<Option<Place>, Failure> {
+    if let Some(url) = named.or(config.state.as_deref()) {
+        return parse(url).map(Some);
+    }
+    let home = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = home("XDG_STATE_HOME").or_else(|| home("HOME").map(|home| home.join(".local/state")));
+    Ok(base.map(|base| Place::File(base.join("sweeper").join(&config.deployment))))
+}
+
+fn parse(url: &str) -> Result<Place, Failure> {
+    if url == "memory:" {
+        return Ok(Place::Memory);
+    }
+    for scheme in ["sqlite://", "sqlite:", "file://"] {
+        if let Some(path) = url.strip_prefix(scheme) {
+            return file(path);
+        }
+    }
+    if let Some((scheme, _)) = url.split_once("://") {
+        return Err(Failure::usage(format!("this build keeps no state in `{scheme}://`"))
+            .help("a path, `sqlite:PATH`, or `memory:`"));
+    }
+    file(url)
+}
+
+fn file(path: &str) -> Result<Place, Failure> {
+    if path.is_empty() {
+        return Err(Failure::usage("the state has no path").help("a path, `sqlite:PATH`, or `memory:`"));
+    }
+    Ok(Place::File(PathBuf::from(path)))
+}
+
+/// The ledger kept at a place.
+pub fn ledger(place: &Place) -> Result<Box<dyn Ledger>, StoreError> {
+    let store: Arc<dyn Store> = match place {
+        Place::File(path) => Arc::new(SqliteStore::open(&database(path))?),
+        Place::Memory => Arc::new(MemoryStore::new()),
+    };
+    Ok(Box::new(StoreLedger::new(store)))
+}
+
+/// A directory holds its state as `state.db`.
+fn database(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("state.db") } else { path.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read() {
+        assert_eq!(parse("memory:").unwrap(), Place::Memory);
+        assert_eq!(parse("sqlite:///var/lib/x").unwrap(), Place::File("/var/lib/x".into()));
+        assert_eq!(parse("state.db").unwrap(), Place::File("state.db".into()));
+        assert!(parse("s3://bucket/key").unwrap_err().message.contains("`s3://`"));
+        assert!(parse("sqlite:").is_err());
+    }
+}

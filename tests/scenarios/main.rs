@@ -1,0 +1,340 @@
+//! The scenarios: what each detector says of small organisations, from the cloud's wire to the report.
+//!
+//! Each `<detector>.md` here tells stories. A story is a `##` section: prose, one `toml` block with an
+//! organisation of the emulator, and perhaps others beside it:
+//!
+//! | block | what it is |
+//! |---|---|
+//! | `toml` | the organisation; without an `[[account]]` it is one account with one region |
+//! | `toml faults` | what goes wrong, all of it in one run |
+//! | `toml faults each` | as many runs as there are faults, each with one of them, all with the same outcome |
+//! | `toml policy` | the policies, in place of those that are shipped |
+//! | `toml config` | the `sweeper.toml` |
+//!
+//! `expect = { "<detector>" = "found" }` on a resource (or "unknown") says that the report has this row.
+//! Of the detector that the file is about, there must be no other row. `{date-2d}` is the date of two days
+//! ago, `{date+1d}` that of tomorrow.
+
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+};
+use sweeper_core::{detect::DETECTORS, report::Document};
+use sweeper_emulator::{Emulator, Fault, Options, Org, parse_faults};
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            check(&stringify!($name).replace('_', "-"));
+        })*
+
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+scenarios! {
+    unattached_disk,
+    previous_generation_disk,
+    stopped_vm,
+    idle_vm,
+    orphaned_snapshot,
+    unused_image,
+    untagged_artifact,
+    stale_artifact,
+    incomplete_upload,
+    empty_bucket,
+    unbounded_versions,
+    idle_function,
+    old_function_version,
+    unassociated_address,
+    unattached_interface,
+    idle_gateway,
+    idle_endpoint,
+    targetless_load_balancer,
+    idle_load_balancer,
+    unbound_target_group,
+    idle_database,
+    sourceless_db_snapshot,
+    stale_log_group,
+    unbounded_log_group,
+    missing_owner,
+    expired,
+}
+
+/// Detectors whose questions only add evidence, so that nothing in AWS makes them unknown.
+const NEVER_UNKNOWN: &[&str] = &["incomplete-upload"];
+
+/// The account of an organisation that names none.
+const ACCOUNT: &str = "\n[[account]]\nid = \"111111111111\"\nname = \"shop\"\nregions = [\"us-east-1\"]\n";
+
+/// One `##` section.
+#[derive(Default)]
+struct Story {
+    title: String,
+    /// The line of its heading, from 1.
+    line: usize,
+    prose: bool,
+    org: Option<(usize, String)>,
+    faults: Option<String>,
+    each: Option<String>,
+    policy: Option<String>,
+    config: Option<String>,
+}
+
+/// One row of the report, or the planted truth of one: kind, account, region, id, verdict.
+type Row = (String, String, String, String, String);
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios")
+}
+
+/// The file's first line and its stories.
+fn read(detector: &str) -> (String, Vec<Story>) {
+    let path = folder().join(format!("{detector}.md"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut stories: Vec<Story> = Vec::new();
+    let mut block: Option<(String, usize, String)> = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        if let Some((info, start, mut body)) = block.take() {
+            if line == "```" {
+                let story = stories.last_mut().unwrap_or_else(|| panic!("{detector}.md:{start}: no story yet"));
+                let slot = match info.as_str() {
+                    "toml" => {
+                        assert!(story.org.is_none(), "{detector}.md:{start}: a second organisation");
+                        story.org = Some((start, body));
+                        continue;
+                    }
+                    "toml faults" => &mut story.faults,
+                    "toml faults each" => &mut story.each,
+                    "toml policy" => &mut story.policy,
+                    "toml config" => &mut story.config,
+                    other => panic!("{detector}.md:{start}: a block of {other:?}"),
+                };
+                assert!(slot.replace(body).is_none(), "{detector}.md:{start}: a second block of {info}");
+            } else {
+                body.push_str(line);
+                body.push('\n');
+                block = Some((info, start, body));
+            }
+        } else if let Some(info) = line.strip_prefix("```") {
+            block = Some((info.to_owned(), number, String::new()));
+        } else if let Some(title) = line.strip_prefix("## ") {
+            stories.push(Story { title: title.to_owned(), line: number, ..Story::default() });
+        } else if let Some(story) = stories.last_mut() {
+            story.prose |= !line.trim().is_empty();
+        }
+    }
+    assert!(block.is_none(), "{detector}.md: a block does not end");
+    (text.lines().next().unwrap_or_default().to_owned(), stories)
+}
+
+impl Story {
+    fn organisation(&self, detector: &str) -> Org {
+        let (line, text) = self.org.as_ref().unwrap_or_else(|| panic!("{detector}.md:{}: no organisation", self.line));
+        let mut text = dated(text);
+        if !text.contains("[[account]]") {
+            text.push_str(ACCOUNT);
+        }
+        Org::parse(&text).unwrap_or_else(|error| panic!("{detector}.md:{}: {}", line + error.line, error.message))
+    }
+
+    /// The runs of the story: each with its faults.
+    fn runs(&self, detector: &str) -> Vec<Vec<Fault>> {
+        let parse = |text: &String| {
+            parse_faults(text).unwrap_or_else(|error| panic!("{detector}.md:{}: faults: {error}", self.line))
+        };
+        let all = self.faults.as_ref().map(parse).unwrap_or_default();
+        match &self.each {
+            None => vec![all],
+            Some(each) => parse(each).into_iter().map(|one| all.iter().cloned().chain([one]).collect()).collect(),
+        }
+    }
+
+    fn truth(&self, detector: &str) -> BTreeSet<Row> {
+        let truth = self.organisation(detector).truth();
+        truth
+            .into_iter()
+            .filter(|one| one.detector == detector)
+            .map(|one| (one.kind, one.account, one.region, one.id, one.verdict))
+            .collect()
+    }
+}
+
+/// `{date-2d}` and the like, as dates.
+fn dated(text: &str) -> String {
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let mut parts = text.split("{date");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (span, rest) = part.split_once("d}").expect("{date±Nd} ends");
+        let days: i64 = span.parse().expect("a number of days");
+        let date = today.checked_add(days.days()).expect("a date");
+        write!(out, "{date}{rest}").expect("a string takes all");
+    }
+    out
+}
+
+/// Runs every story of a detector.
+fn check(detector: &str) {
+    let (_, stories) = read(detector);
+    let mut report = String::new();
+    for story in &stories {
+        for faults in story.runs(detector) {
+            let said = story.each.is_some().then(|| faults.last().map(permission)).flatten();
+            let expected = story.truth(detector);
+            match run(detector, story, faults) {
+                Err(trouble) => differ(&mut report, detector, story, said.as_deref(), &trouble),
+                Ok((rows, aside)) if rows != expected => {
+                    let mut lines = String::new();
+                    for row in expected.difference(&rows) {
+                        writeln!(lines, "  - {}", shown(row)).expect("a string takes all");
+                    }
+                    for row in rows.difference(&expected) {
+                        writeln!(lines, "  + {}", shown(row)).expect("a string takes all");
+                    }
+                    lines.push_str(&aside);
+                    differ(&mut report, detector, story, said.as_deref(), &lines);
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    assert!(report.is_empty(), "\n(-) expected, (+) reported\n{report}");
+}
+
+fn permission(fault: &Fault) -> String {
+    format!("{} {}", fault.kind, fault.permission.as_deref().or(fault.action.as_deref()).unwrap_or("every call"))
+}
+
+fn differ(report: &mut String, detector: &str, story: &Story, said: Option<&str>, lines: &str) {
+    let said = said.map(|said| format!(", with {said}")).unwrap_or_default();
+    writeln!(report, "tests/scenarios/{detector}.md:{}: {}{said}\n{lines}", story.line, story.title)
+        .expect("a string takes all");
+}
+
+fn shown((kind, account, region, id, verdict): &Row) -> String {
+    format!("{verdict} {kind}:{account}/{region}/{id}")
+}
+
+/// Runs the binary over a story. Its rows of the detector, and what else helps to understand a difference.
+fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<(BTreeSet<Row>, String), String> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let org = story.organisation(detector);
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "{detector}-{}-{}",
+        std::process::id(),
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    ));
+    fs::create_dir_all(&home).map_err(|error| error.to_string())?;
+    let account = org.organization.as_ref().map_or(&org.accounts[0].id, |own| &own.management).clone();
+    let organisation = org.organization.is_some();
+    let role = org.accounts.iter().find_map(|account| account.role.clone());
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let options = Options { faults, ..Options::default() };
+    let emulator = runtime.block_on(Emulator::start(org, options)).map_err(|error| error.to_string())?;
+
+    let mut config = story.config.as_deref().map(dated).unwrap_or_default();
+    if let Some(role) = role {
+        config = format!("[aws]\nrole = \"{role}\"\n\n{config}");
+    }
+    let config_file = home.join("sweeper.toml");
+    fs::write(&config_file, config).map_err(|error| error.to_string())?;
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sweeper"));
+    command
+        .env_clear()
+        .env("AWS_ENDPOINT_URL", emulator.url())
+        .env("AWS_ACCESS_KEY_ID", format!("AKIA{account}X"))
+        .env("AWS_SECRET_ACCESS_KEY", "x")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("HOME", &home)
+        .args(["report", "--format", "json", "--config"])
+        .arg(&config_file);
+    if organisation {
+        command.arg("--org");
+    }
+    if let Some(policy) = &story.policy {
+        let file = home.join("policies.toml");
+        fs::write(&file, policy).map_err(|error| error.to_string())?;
+        command.arg("--policies").arg(file);
+    }
+    let output = command.output().map_err(|error| error.to_string())?;
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    drop(emulator);
+    let _ = fs::remove_dir_all(&home);
+    // 3: something could not be seen, which is what some stories are about.
+    if !matches!(output.status.code(), Some(0 | 3)) {
+        return Err(format!("{}: {complaints}", output.status));
+    }
+    let document: Document = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("no report: {error}\n{complaints}{}", String::from_utf8_lossy(&output.stdout)))?;
+    let mut aside = String::new();
+    let mut rows = BTreeSet::new();
+    for finding in document.findings.iter().filter(|finding| finding.detector == detector) {
+        let it = &finding.resource;
+        let verdict = finding.verdict.name().to_owned();
+        for evidence in &finding.evidence {
+            writeln!(aside, "    {}: {} = {}", it.native_id, evidence.fact, evidence.value)
+                .expect("a string takes all");
+        }
+        rows.insert((it.kind.clone(), it.account.clone(), it.region.clone(), it.native_id.clone(), verdict));
+    }
+    for seen in document.coverage.iter().filter(|seen| seen.status.name() == "blind") {
+        let why = seen.why.as_deref().unwrap_or_default();
+        writeln!(aside, "    blind: {} in {}/{}: {why}", seen.kind, seen.account, seen.region)
+            .expect("a string takes all");
+    }
+    Ok((rows, aside))
+}
+
+#[test]
+fn every_detector_has_its_stories() {
+    let ids: Vec<&str> = DETECTORS.iter().map(|detector| detector.spec.id).collect();
+    let names: Vec<String> = NAMES.iter().map(|name| name.replace('_', "-")).collect();
+    assert_eq!(names, ids, "the list in this file is that of the detectors");
+    let files: BTreeSet<String> = fs::read_dir(folder())
+        .expect("the folder")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".md").map(str::to_owned))
+        .collect();
+    assert_eq!(files, names.into_iter().collect(), "one file a detector");
+
+    for detector in DETECTORS {
+        let (spec, id) = (detector.spec, detector.spec.id);
+        let (head, stories) = read(id);
+        assert_eq!(head, format!("# {id}: {}", spec.title), "{id}.md:1");
+        let mut verdicts = BTreeSet::new();
+        for story in &stories {
+            assert!(story.prose, "{id}.md:{}: a story without words", story.line);
+            let org = story.organisation(id);
+            assert!(!story.runs(id).is_empty(), "{id}.md:{}: no fault", story.line);
+            let truth = story.truth(id);
+            if truth.is_empty() && !org.resources.is_empty() {
+                verdicts.insert("clean".to_owned());
+            }
+            for (.., verdict) in truth {
+                assert!(matches!(verdict.as_str(), "found" | "unknown"), "{id}.md:{}: {verdict}", story.line);
+                verdicts.insert(verdict);
+            }
+            for resource in &org.resources {
+                for known in resource.expect.keys() {
+                    assert!(ids.contains(&known.as_str()), "{id}.md:{}: no detector {known}", story.line);
+                }
+            }
+        }
+        assert!(verdicts.contains("found"), "{id}.md: nothing is found");
+        assert!(verdicts.contains("clean"), "{id}.md: no story in which nothing is found");
+        let looks = !(spec.relations.is_empty() && spec.sources.is_empty() && spec.questions.is_empty());
+        if looks && !NEVER_UNKNOWN.contains(&id) {
+            assert!(verdicts.contains("unknown"), "{id}.md: nothing is unknown");
+        }
+    }
+}

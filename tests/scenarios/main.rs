@@ -257,7 +257,7 @@ fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<(BTreeSet<Ro
         .env("AWS_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("HOME", &home)
-        .args(["report", "--format", "json", "--config"])
+        .args(["report", "--format", "json", "--state", "memory:", "--config"])
         .arg(&config_file);
     if organisation {
         command.arg("--org");

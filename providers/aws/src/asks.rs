@@ -1,11 +1,15 @@
 //! Questions that take a call each, put a few at a time.
 
 use futures_util::stream::{self, StreamExt as _};
-use std::{collections::BTreeMap, future::Future};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Mutex, PoisonError},
+};
 use sweeper_core::{
     answers::{Answer, Ask},
     inventory::Inventory,
-    kind::CloudError,
+    kind::{CloudError, Fault},
 };
 
 /// Calls under way for one batch of questions, or one listing that calls once a thing. The door limits
@@ -19,6 +23,32 @@ where
 {
     let work: Vec<_> = work.into_iter().map(|(ask, answer)| async move { (ask, or_unseen(answer.await)) }).collect();
     stream::iter(work).buffered(AT_ONCE).collect().await
+}
+
+/// As [`each`], for calls that no policy tells apart by resource: after a denial none is made again.
+pub(crate) async fn alike<F>(work: Vec<(Ask, F)>) -> Vec<(Ask, Answer)>
+where
+    F: Future<Output = Result<Answer, CloudError>> + Send,
+{
+    let denied: Mutex<Option<CloudError>> = Mutex::new(None);
+    let known = || denied.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = &known;
+    let work = work.into_iter().map(|(ask, answer)| {
+        let answer = async move {
+            if let Some(error) = known().clone() {
+                return Err(error);
+            }
+            let answer = answer.await;
+            if let Err(error) = &answer
+                && matches!(error.fault, Fault::Denied | Fault::Unauthenticated)
+            {
+                *known() = Some(error.clone());
+            }
+            answer
+        };
+        (ask, answer)
+    });
+    each(work.collect()).await
 }
 
 /// Runs the futures a few at a time; their results in order, or the first error.

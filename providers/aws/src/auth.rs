@@ -43,7 +43,7 @@ pub struct OrgConfig {
 }
 
 /// Where credentials are looked for, in the SDK's order, for the message when there are none.
-pub const SOURCES: &str = "environment (AWS_ACCESS_KEY_ID), shared config and credentials files (AWS_PROFILE, SSO), \
+pub(crate) const SOURCES: &str = "environment (AWS_ACCESS_KEY_ID), shared config and credentials files (AWS_PROFILE, SSO), \
     web identity token, container credentials (ECS, EKS), instance metadata";
 
 /// Session policy of every assumed role: whatever the role may do, a survey only reads.
@@ -313,7 +313,7 @@ impl Provider {
     async fn enter(&self, id: &str, org: &OrgConfig) -> Result<(), CloudError> {
         let mut role = AssumeRoleProvider::builder(format!("arn:aws:iam::{id}:role/{}", org.role))
             .session_name("sweeper-survey")
-            .session_length(Duration::from_secs(3600))
+            .session_length(Duration::from_hours(1))
             .policy(READ_ONLY)
             .region(Region::new(self.aws.home_region.clone()));
         if let Some(external_id) = &org.external_id {

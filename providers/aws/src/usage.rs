@@ -34,11 +34,13 @@ pub(crate) enum Combine {
     LatestSum,
 }
 
+/// One series: `(namespace, metric, dimensions, statistic)`.
+pub(crate) type Line = (&'static str, &'static str, Vec<(&'static str, String)>, &'static str);
+
 /// The series that answer one ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Measure {
-    /// `(namespace, metric, dimensions, statistic)` of each series.
-    pub(crate) series: Vec<(&'static str, &'static str, Vec<(&'static str, String)>, &'static str)>,
+    pub(crate) series: Vec<Line>,
     pub(crate) combine: Combine,
     /// The service publishes nothing on days without use (Lambda Invocations, ALB RequestCount), so a
     /// complete answer without a point is a zero, for the days on which the resource existed.
@@ -138,15 +140,12 @@ async fn ask(aws: &Aws, site: &Site, batch: &[&Wanted], answers: &mut Vec<(Ask, 
         .await?;
         for result in page.metric_data_results() {
             let Some(id) = result.id() else { continue };
-            match result.status_code() {
-                Some(StatusCode::InternalError | StatusCode::Forbidden) => {
-                    failed.insert(id.to_owned(), format!("failing: {OP}"));
-                }
-                _ => {
-                    let days = points.entry(id.to_owned()).or_default();
-                    for (at, value) in result.timestamps().iter().zip(result.values()) {
-                        days.insert(at.secs().div_euclid(DAY) * DAY, *value);
-                    }
+            if let Some(StatusCode::InternalError | StatusCode::Forbidden) = result.status_code() {
+                failed.insert(id.to_owned(), format!("failing: {OP}"));
+            } else {
+                let days = points.entry(id.to_owned()).or_default();
+                for (at, value) in result.timestamps().iter().zip(result.values()) {
+                    days.insert(at.secs().div_euclid(DAY) * DAY, *value);
                 }
             }
         }

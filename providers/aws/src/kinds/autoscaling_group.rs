@@ -1,12 +1,13 @@
 //! Auto Scaling groups: what starts machines from templates and configurations.
 
-use crate::{auth::Aws, fault};
+use crate::{auth::Aws, fault, kinds::at, marks};
 use async_trait::async_trait;
-use std::sync::Arc;
+use aws_sdk_autoscaling::types::AutoScalingGroup;
+use std::{collections::BTreeSet, sync::Arc};
 use sweeper_core::{
     calls::{Pages, Site},
     facts::Referrer,
-    inventory::{Draft, Listing},
+    inventory::{Draft, Listing, Tags},
     kind::{CloudError, Kind, KindSpec, Places},
     model::{Class, CloudId, Reach, Relation},
 };
@@ -20,8 +21,9 @@ pub(super) static SPEC: KindSpec = KindSpec {
     reads: &[LIST],
     asks: &[],
     // Its template or configuration names the image, and counts as a referrer by itself, used or not; a group
-    // that cannot be seen may still hold one that was deleted beside it.
-    refers: &[(Relation::UsedByTemplate, Reach::Region)],
+    // that cannot be seen may still hold one that was deleted beside it, or override the image. What it scales
+    // into is bound to it: no targets today may be a group that is scaled to zero.
+    refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Bound, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     report_only: "a group makes its machines again",
@@ -46,17 +48,80 @@ impl Kind for AutoscalingGroup {
             })
             .await?;
             for group in page.auto_scaling_groups() {
-                let mixed = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
-                let templates = [group.launch_template(), mixed.and_then(|mixed| mixed.launch_template_specification())];
-                let mut uses: Vec<(Relation, &str)> = Vec::new();
-                for template in templates.into_iter().flatten() {
-                    uses.extend(template.launch_template_id().map(|id| (Relation::UsedByTemplate, id)));
-                }
-                uses.extend(group.launch_configuration_name().map(|name| (Relation::UsedByTemplate, name)));
-                out.push(Draft { uses, ..Draft::new(group.auto_scaling_group_arn().unwrap_or_default(), Referrer {}) });
+                push(group, out);
             }
             pages.seen(page.next_token())?;
         }
         Ok(())
+    }
+}
+
+fn push(group: &AutoScalingGroup, out: &mut Listing) {
+    let tags: Vec<(&str, &str)> =
+        group.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect();
+    let managed_by = marks::managed_by(&tags);
+    out.push(Draft {
+        created: at(group.created_time()),
+        name: group.auto_scaling_group_name().unwrap_or_default(),
+        managed_by: &managed_by,
+        tags: Tags::Read(tags),
+        uses: uses(group),
+        ..Draft::new(group.auto_scaling_group_arn().unwrap_or_default(), Referrer {})
+    });
+}
+
+/// Templates and configurations, images that overrides name, and the target groups (by ARN) and classic load
+/// balancers (by name) it registers its machines with.
+fn uses(group: &AutoScalingGroup) -> Vec<(Relation, &str)> {
+    let mixed = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
+    let overrides = mixed.map(aws_sdk_autoscaling::types::LaunchTemplate::overrides).unwrap_or_default();
+    let templates = group
+        .launch_template()
+        .into_iter()
+        .chain(mixed.and_then(|mixed| mixed.launch_template_specification()))
+        .chain(overrides.iter().filter_map(|launch| launch.launch_template_specification()))
+        .filter_map(|template| template.launch_template_id());
+    let images = overrides.iter().filter_map(|launch| launch.image_id());
+    let starts = templates.chain(group.launch_configuration_name()).chain(images);
+    let sources = group.traffic_sources().iter().filter_map(|source| source.identifier());
+    let balancers = group.target_group_arns().iter().chain(group.load_balancer_names()).map(String::as_str);
+    // The same target group comes as an ARN and as a traffic source.
+    let bound: BTreeSet<&str> = balancers.chain(sources).collect();
+    let starts = starts.map(|id| (Relation::UsedByTemplate, id));
+    starts.chain(bound.into_iter().map(|id| (Relation::Bound, id))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_autoscaling::types::{
+        LaunchTemplate, LaunchTemplateOverrides, LaunchTemplateSpecification, MixedInstancesPolicy,
+        TrafficSourceIdentifier,
+    };
+
+    #[test]
+    fn overrides_name_templates_and_images_and_target_groups_come_once() {
+        let template = |id: &str| LaunchTemplateSpecification::builder().launch_template_id(id).build();
+        let mixed = LaunchTemplate::builder()
+            .launch_template_specification(template("lt-1"))
+            .overrides(LaunchTemplateOverrides::builder().launch_template_specification(template("lt-2")).build())
+            .overrides(LaunchTemplateOverrides::builder().image_id("ami-1").build())
+            .build();
+        let group = AutoScalingGroup::builder()
+            .mixed_instances_policy(MixedInstancesPolicy::builder().launch_template(mixed).build())
+            .target_group_arns("arn:tg")
+            .traffic_sources(TrafficSourceIdentifier::builder().identifier("arn:tg").build())
+            .load_balancer_names("old")
+            .build();
+        assert_eq!(
+            uses(&group),
+            [
+                (Relation::UsedByTemplate, "lt-1"),
+                (Relation::UsedByTemplate, "lt-2"),
+                (Relation::UsedByTemplate, "ami-1"),
+                (Relation::Bound, "arn:tg"),
+                (Relation::Bound, "old"),
+            ]
+        );
     }
 }

@@ -47,16 +47,18 @@ impl Kind for BatchJobDefinition {
                 // Environments and commands stay behind here: only image names leave this loop.
                 let mut images: Vec<&str> = Vec::new();
                 images.extend(definition.container_properties().and_then(|container| container.image()));
-                for range in definition.node_properties().map(|nodes| nodes.node_range_properties()).unwrap_or_default() {
+                let ranges = definition.node_properties().map(aws_sdk_batch::types::NodeProperties::node_range_properties).unwrap_or_default();
+                for range in ranges {
                     images.extend(range.container().and_then(|container| container.image()));
-                    for task in range.ecs_properties().map(|ecs| ecs.task_properties()).unwrap_or_default() {
+                    for task in range.ecs_properties().map(aws_sdk_batch::types::EcsProperties::task_properties).unwrap_or_default() {
                         images.extend(task.containers().iter().filter_map(|container| container.image()));
                     }
                 }
-                for task in definition.ecs_properties().map(|ecs| ecs.task_properties()).unwrap_or_default() {
+                for task in definition.ecs_properties().map(aws_sdk_batch::types::EcsProperties::task_properties).unwrap_or_default() {
                     images.extend(task.containers().iter().filter_map(|container| container.image()));
                 }
-                if let Some(pod) = definition.eks_properties().and_then(|eks| eks.pod_properties()) {
+                let pods = ranges.iter().filter_map(|range| range.eks_properties()).chain(definition.eks_properties());
+                for pod in pods.filter_map(|eks| eks.pod_properties()) {
                     let containers = pod.containers().iter().chain(pod.init_containers());
                     images.extend(containers.filter_map(|container| container.image()));
                 }

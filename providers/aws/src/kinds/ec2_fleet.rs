@@ -48,15 +48,17 @@ impl Kind for Ec2Fleet {
                 if fleet.fleet_state().is_some_and(|state| state.as_str().starts_with("deleted")) {
                     continue;
                 }
-                // Its templates count as referrers by themselves; only an override can name another image.
-                let images = fleet
-                    .launch_template_configs()
-                    .iter()
-                    .flat_map(|config| config.overrides())
-                    .filter_map(|launch| launch.image_id())
-                    .map(|image| (Relation::UsedByTemplate, image))
-                    .collect();
-                out.push(Draft { uses: images, ..Draft::new(fleet.fleet_id().unwrap_or_default(), Referrer {}) });
+                // Its templates count as referrers by themselves; only an override can name other images and
+                // snapshots.
+                let mut uses = Vec::new();
+                for launch in fleet.launch_template_configs().iter().flat_map(aws_sdk_ec2::types::FleetLaunchTemplateConfig::overrides) {
+                    uses.extend(launch.image_id().map(|image| (Relation::UsedByTemplate, image)));
+                    for device in launch.block_device_mappings() {
+                        let snapshot = device.ebs().and_then(|disk| disk.snapshot_id());
+                        uses.extend(snapshot.map(|snapshot| (Relation::UsedByTemplate, snapshot)));
+                    }
+                }
+                out.push(Draft { uses, ..Draft::new(fleet.fleet_id().unwrap_or_default(), Referrer {}) });
             }
             pages.seen(page.next_token())?;
         }

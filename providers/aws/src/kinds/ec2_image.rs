@@ -1,9 +1,10 @@
 //! AMIs.
 
 use crate::{
+    asks,
     auth::Aws,
     fault,
-    kinds::{each, ec2_tags},
+    kinds::ec2_tags,
     marks,
 };
 use async_trait::async_trait;
@@ -71,8 +72,8 @@ impl Kind for Ec2Image {
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
-        let asks: Vec<Ask> = asks.iter().copied().filter(|ask| attribute(ask.question).is_some()).collect();
-        Ok(each(&asks, |ask| self.attribute(site, inventory, ask)).await)
+        let work = asks.iter().filter(|ask| attribute(ask.question).is_some());
+        Ok(asks::alike(work.map(|ask| (*ask, self.attribute(site, inventory, *ask))).collect()).await)
     }
 
     /// What its snapshots cost at most: an image costs nothing of its own. Images kept in S3 have none, and
@@ -149,7 +150,9 @@ fn push(image: &types::Image, now: Timestamp, out: &mut Listing) {
         deprecated: image.deprecation_time().and_then(Timestamp::parse).is_some_and(|at| at <= now),
         public: image.public() == Some(true),
     };
+    let built = tags.iter().find(|(key, _)| *key == BUILT).map_or_else(Vec::new, |(_, arn)| builds(arn));
     out.push(Draft {
+        also: built.iter().map(String::as_str).collect(),
         created: image.creation_date().and_then(Timestamp::parse),
         name: image.name().unwrap_or_default(),
         managed_by: &managed_by,
@@ -158,6 +161,25 @@ fn push(image: &types::Image, now: Timestamp, out: &mut Listing) {
         uses: kept().filter_map(|device| device.snapshot_id()).map(|id| (Relation::UsedByImage, id)).collect(),
         ..Draft::new(image.image_id().unwrap_or_default(), facts)
     });
+}
+
+/// The tag in which Image Builder writes the ARN of the build an image came from.
+const BUILT: &str = "Ec2ImageBuilderArn";
+
+/// The ways a recipe may name a build as its parent: the build itself (`…:image/base/1.2.3/4`), its version,
+/// or the newest of a range of versions (`1.2.x`, `1.x.x`, `x.x.x`).
+fn builds(arn: &str) -> Vec<String> {
+    let Some((version, _)) = arn.rsplit_once('/') else { return Vec::new() };
+    let Some((name, numbers)) = version.rsplit_once('/') else { return Vec::new() };
+    let parts: Vec<&str> = numbers.split('.').collect();
+    let [major, minor, _] = parts[..] else { return vec![arn.to_owned(), version.to_owned()] };
+    vec![
+        arn.to_owned(),
+        version.to_owned(),
+        format!("{name}/{major}.{minor}.x"),
+        format!("{name}/{major}.x.x"),
+        format!("{name}/x.x.x"),
+    ]
 }
 
 /// `disabled`, `enabled-with-cooldown`, `enabled-without-cooldown`; during a cool-down it still holds, and
@@ -178,6 +200,21 @@ mod tests {
             LaunchPermission::builder().organization_arn("arn:aws:organizations::1:organization/o-1").build(),
         ];
         assert_eq!(accounts(&permissions), ["222222222222", "all", "arn:aws:organizations::1:organization/o-1"]);
+    }
+
+    #[test]
+    fn a_recipe_may_name_the_build_by_any_of_its_versions() {
+        assert_eq!(
+            builds("arn:aws:imagebuilder:us-east-1:1:image/base/1.2.3/4"),
+            [
+                "arn:aws:imagebuilder:us-east-1:1:image/base/1.2.3/4",
+                "arn:aws:imagebuilder:us-east-1:1:image/base/1.2.3",
+                "arn:aws:imagebuilder:us-east-1:1:image/base/1.2.x",
+                "arn:aws:imagebuilder:us-east-1:1:image/base/1.x.x",
+                "arn:aws:imagebuilder:us-east-1:1:image/base/x.x.x",
+            ]
+        );
+        assert!(builds("odd").is_empty());
     }
 
     #[test]

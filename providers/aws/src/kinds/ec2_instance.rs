@@ -57,7 +57,7 @@ impl Kind for Ec2Instance {
                     .send()
             })
             .await?;
-            for instance in page.reservations().iter().flat_map(|reservation| reservation.instances()) {
+            for instance in page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances) {
                 push(instance, out);
             }
             pages.seen(page.next_token())?;

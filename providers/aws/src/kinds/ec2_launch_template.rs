@@ -1,14 +1,14 @@
 //! Launch templates, all versions: each may be launched again.
 
 use crate::{
+    asks,
     auth::Aws,
     fault,
-    kinds::{AT_ONCE, at, ec2_tags},
+    kinds::{at, ec2_tags},
     marks,
 };
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{LaunchTemplate, LaunchTemplateVersion};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -53,7 +53,7 @@ struct Versions {
 
 impl Versions {
     fn take(&mut self, version: &LaunchTemplateVersion) {
-        self.name = version.launch_template_name().unwrap_or_default().to_owned();
+        version.launch_template_name().unwrap_or_default().clone_into(&mut self.name);
         self.seen.extend(version.version_number());
         self.uses.extend(uses(version).map(str::to_owned));
     }
@@ -111,11 +111,10 @@ impl Kind for Ec2LaunchTemplate {
             .map(|id| async move {
                 let mut versions = BTreeMap::new();
                 self.versions(site, Some(id), &mut versions).await?;
-                Ok::<_, CloudError>(versions)
+                Ok(versions)
             })
             .collect();
-        let read: Vec<BTreeMap<String, Versions>> = stream::iter(work).buffered(AT_ONCE).try_collect().await?;
-        for (id, more) in read.into_iter().flatten() {
+        for (id, more) in asks::all(work).await?.into_iter().flatten() {
             let known = versions.entry(id).or_default();
             known.uses.extend(more.uses);
         }

@@ -3,12 +3,12 @@
 use crate::{
     auth::Aws,
     fault,
-    kinds::at,
+    kinds::{at, ec2_tags, hourly},
     marks,
     usage::{self, Combine, Measure},
 };
 use async_trait::async_trait;
-use aws_sdk_ec2::types::NatGateway;
+use aws_sdk_ec2::types::{AvailabilityMode, NatGateway};
 use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
@@ -17,7 +17,7 @@ use sweeper_core::{
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
-    money::{Amount, Cost, HOURS_A_MONTH},
+    money::{Amount, Cost},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -68,9 +68,10 @@ impl Kind for Ec2NatGateway {
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         match resource.facts() {
             FactsRef::Gateway(gateway) if !gateway.active => Cost::list(Amount::ZERO),
-            _ => prices
-                .unit(CloudId::Aws, resource.region(), "nat.hour")
-                .map_or_else(Cost::unknown, |hour| Cost::list(hour.times(HOURS_A_MONTH))),
+            FactsRef::Gateway(gateway) if gateway.kind == GatewayKind::Nat => {
+                hourly(prices, resource.region(), "nat.hour")
+            }
+            _ => Cost::unknown(),
         }
     }
 }
@@ -91,15 +92,19 @@ fn measure(gateway: Resource<'_>, question: Question) -> Option<Measure> {
 }
 
 fn push(gateway: &NatGateway, out: &mut Listing) {
-    let tags: Vec<(&str, &str)> =
-        gateway.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect();
+    let tags = ec2_tags(gateway.tags());
     let managed_by = marks::managed_by(&tags);
     let state = gateway.state().map_or("", |state| state.as_str());
     // A deleted one stays listed for about an hour and is not there any more.
     if state == "deleted" {
         return;
     }
-    let facts = Gateway { kind: GatewayKind::Nat, state: out.sym(state), active: state == "available" };
+    let kind = match gateway.availability_mode() {
+        // Billed by the hour in each zone it spreads to, and how many those are is not told.
+        Some(AvailabilityMode::Regional) => GatewayKind::Other,
+        _ => GatewayKind::Nat,
+    };
+    let facts = Gateway { kind, state: out.sym(state), active: state == "available" };
     let held = gateway.nat_gateway_addresses().iter().filter_map(|address| address.allocation_id());
     out.push(Draft {
         created: at(gateway.create_time()),

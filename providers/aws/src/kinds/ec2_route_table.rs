@@ -2,6 +2,7 @@
 
 use crate::{auth::Aws, fault};
 use async_trait::async_trait;
+use aws_sdk_ec2::types::RouteState;
 use std::sync::Arc;
 use sweeper_core::{
     calls::{Pages, Site},
@@ -44,10 +45,11 @@ impl Kind for Ec2RouteTable {
             })
             .await?;
             for table in page.route_tables() {
-                // A blackhole's target is gone: it routes nothing, and names nothing that exists.
+                // A blackhole routes nothing: its target is gone, or will not take traffic.
                 let targets = table
                     .routes()
                     .iter()
+                    .filter(|route| route.state() != Some(&RouteState::Blackhole))
                     .flat_map(|route| [route.nat_gateway_id(), route.gateway_id()])
                     .flatten()
                     .map(|target| (Relation::Routed, target))

@@ -1,9 +1,10 @@
 //! EBS snapshots.
 
 use crate::{
+    asks,
     auth::Aws,
     fault,
-    kinds::{at, each, ec2_tags},
+    kinds::{at, ec2_tags},
     marks,
 };
 use async_trait::async_trait;
@@ -73,7 +74,7 @@ impl Kind for Ec2Snapshot {
         let (locks, shares): (Vec<Ask>, Vec<Ask>) =
             asks.iter().partition(|ask| matches!(ask.question, Question::Locked));
         let shares: Vec<Ask> = shares.into_iter().filter(|ask| matches!(ask.question, Question::Shares)).collect();
-        let mut answers = each(&shares, |ask| self.shares(site, inventory, ask)).await;
+        let mut answers = asks::alike(shares.iter().map(|ask| (*ask, self.shares(site, inventory, *ask))).collect()).await;
         if !locks.is_empty() {
             let locked = self.locked(site).await;
             answers.extend(locks.into_iter().map(|ask| {

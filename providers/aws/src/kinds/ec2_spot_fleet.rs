@@ -49,7 +49,7 @@ impl Kind for Ec2SpotFleet {
                     continue;
                 }
                 let mut uses = Vec::new();
-                for launch in fleet.spot_fleet_request_config().map(|config| config.launch_specifications()).unwrap_or_default() {
+                for launch in fleet.spot_fleet_request_config().map(aws_sdk_ec2::types::SpotFleetRequestConfigData::launch_specifications).unwrap_or_default() {
                     uses.extend(launch.image_id().map(|image| (Relation::UsedByTemplate, image)));
                     for device in launch.block_device_mappings() {
                         let snapshot = device.ebs().and_then(|disk| disk.snapshot_id());

@@ -3,7 +3,7 @@
 use crate::{
     auth::Aws,
     fault,
-    kinds::at,
+    kinds::{at, ec2_tags},
     marks,
     usage::{self, Combine, Measure},
 };
@@ -36,7 +36,8 @@ pub(super) static SPEC: KindSpec = KindSpec {
 
 const LIST: &str = "ec2:DescribeVpcEndpoints";
 
-/// The network an endpoint is in: a use kept only because its metrics are published under it.
+/// The network an endpoint is in: a use kept only because its metrics are published under it, and only of
+/// endpoints that have any.
 const IN: Relation = Relation::Holds;
 
 pub(super) struct Ec2VpcEndpoint(pub(super) Arc<Aws>);
@@ -56,7 +57,7 @@ impl Kind for Ec2VpcEndpoint {
             })
             .await?;
             for endpoint in page.vpc_endpoints() {
-                push(endpoint, out);
+                push(endpoint, &site.scope().region, out);
             }
             pages.seen(page.next_token())?;
         }
@@ -81,7 +82,8 @@ impl Kind for Ec2VpcEndpoint {
     }
 }
 
-/// PrivateLink publishes bytes under all four dimensions together ("CloudWatch metrics for AWS PrivateLink").
+/// PrivateLink publishes bytes under all four dimensions together, for minutes in which the endpoint received
+/// traffic ("CloudWatch metrics for AWS PrivateLink"). An endpoint without metrics stays unanswered.
 fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
     let Question::Usage { metric: Metric::EndpointBytes, .. } = question else { return None };
     let FactsRef::Endpoint(endpoint) = resource.facts() else { return None };
@@ -100,13 +102,23 @@ fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
     Some(Measure {
         series: vec![("AWS/PrivateLinkEndpoints", "BytesProcessed", dimensions, "Sum")],
         combine: Combine::Sum,
-        sparse: false,
+        sparse: true,
     })
 }
 
-fn push(endpoint: &VpcEndpoint, out: &mut Listing) {
-    let tags: Vec<(&str, &str)> =
-        endpoint.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect();
+/// The network whose metrics tell of the endpoint. There are none for gateway endpoints, for endpoints of
+/// resources and service networks, and across regions.
+fn network<'a>(endpoint: &'a VpcEndpoint, region: &str) -> Option<&'a str> {
+    let measured = matches!(
+        endpoint.vpc_endpoint_type(),
+        Some(VpcEndpointType::Interface | VpcEndpointType::GatewayLoadBalancer)
+    );
+    let abroad = endpoint.service_region().is_some_and(|other| !other.is_empty() && other != region);
+    if measured && !abroad { endpoint.vpc_id() } else { None }
+}
+
+fn push(endpoint: &VpcEndpoint, region: &str, out: &mut Listing) {
+    let tags = ec2_tags(endpoint.tags());
     let managed_by = if endpoint.requester_managed() == Some(true) {
         "the service that made it".to_owned()
     } else {
@@ -133,7 +145,24 @@ fn push(endpoint: &VpcEndpoint, out: &mut Listing) {
         name: marks::name(&tags),
         managed_by: &managed_by,
         tags: Tags::Read(tags),
-        uses: endpoint.vpc_id().map(|network| (IN, network)).into_iter().collect(),
+        uses: network(endpoint, region).map(|network| (IN, network)).into_iter().collect(),
         ..Draft::new(endpoint.vpc_endpoint_id().unwrap_or_default(), facts)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_endpoints_with_metrics_are_measured() {
+        let endpoint = |sort: VpcEndpointType| VpcEndpoint::builder().vpc_id("vpc-1").vpc_endpoint_type(sort);
+        let told = |endpoint: VpcEndpoint| network(&endpoint, "us-east-1").is_some();
+        assert!(told(endpoint(VpcEndpointType::Interface).build()));
+        assert!(told(endpoint(VpcEndpointType::Interface).service_region("us-east-1").build()));
+        assert!(!told(endpoint(VpcEndpointType::Interface).service_region("eu-west-1").build()));
+        assert!(told(endpoint(VpcEndpointType::GatewayLoadBalancer).build()));
+        assert!(!told(endpoint(VpcEndpointType::Gateway).build()));
+        assert!(!told(endpoint(VpcEndpointType::Resource).build()));
+    }
 }

@@ -1,11 +1,9 @@
 //! The kinds of AWS, one file each. A line here declares the module and registers the kind.
 
 use crate::auth::Aws;
-use futures_util::{StreamExt as _, stream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use sweeper_core::{
-    answers::{Answer, Ask},
-    kind::{CloudError, Fault, Kind, KindSpec, Prices},
+    kind::{Kind, KindSpec, Prices},
     model::CloudId,
     money::{Cost, HOURS_A_MONTH},
 };
@@ -48,6 +46,8 @@ kinds! {
     ecr_repository::EcrRepository,
     eks_cluster::EksCluster,
     eks_nodegroup::EksNodegroup,
+    elb_load_balancer::ElbLoadBalancer,
+    elb_target_group::ElbTargetGroup,
     imagebuilder_recipe::ImagebuilderRecipe,
     lambda_alias::LambdaAlias,
     lambda_event_source::LambdaEventSource,
@@ -61,50 +61,6 @@ kinds! {
 fn ec2_tags(tags: &[aws_sdk_ec2::types::Tag]) -> Vec<(&str, &str)> {
     tags.iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect()
 }
-
-/// Tags that came as a map, by key, so that order never comes from hashing.
-fn map_tags(tags: Option<&std::collections::HashMap<String, String>>) -> Vec<(&str, &str)> {
-    let mut tags: Vec<(&str, &str)> =
-        tags.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    tags.sort_unstable();
-    tags
-}
-
-/// Asks one call a question, some at once, in the order of the questions. Every question gets an answer: a
-/// resource that is gone is *unseen*, as is one whose call failed, and after a denial none is asked again.
-async fn each<One, Reply>(asks: &[Ask], one: One) -> Vec<(Ask, Answer)>
-where
-    One: Fn(Ask) -> Reply,
-    Reply: Future<Output = Result<Answer, CloudError>> + Send,
-{
-    let denied: Mutex<Option<String>> = Mutex::new(None);
-    let work: Vec<_> = asks
-        .iter()
-        .map(|ask| {
-            let (ask, reply, denied) = (*ask, one(*ask), &denied);
-            async move {
-                let known = denied.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if let Some(cause) = known {
-                    return (ask, Answer::Unseen(cause));
-                }
-                match reply.await {
-                    Ok(answer) => (ask, answer),
-                    Err(error) => {
-                        let cause = error.cause();
-                        if matches!(error.fault, Fault::Denied | Fault::Unauthenticated) {
-                            *denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.clone());
-                        }
-                        (ask, Answer::Unseen(cause))
-                    }
-                }
-            }
-        })
-        .collect();
-    stream::iter(work).buffered(AT_ONCE).collect().await
-}
-
-/// Questions of one kind and scope under way at once; the door limits them further.
-const AT_ONCE: usize = 8;
 
 /// What an hourly list price is a month; unknown where there is none.
 fn hourly(prices: &dyn Prices, region: &str, key: &str) -> Cost {

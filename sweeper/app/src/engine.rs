@@ -1,7 +1,7 @@
 //! The one function behind `report`, `survey`, `explain`, `demo` and `daemon`: list, judge, ask what the
 //! judging still asks, judge again, move the clocks on, seal.
 
-use crate::exit::Exit;
+use crate::{exit::Exit, render::summary::blind};
 use std::{collections::BTreeSet, sync::Arc};
 use sweeper_core::{
     answers::Ask,
@@ -140,7 +140,7 @@ impl Outcome {
             }
         }
         for (why, (listings, questions)) in report.blind() {
-            causes.push(Exit::Blind.cause(format!("{why}: {listings} listings, {questions} questions")));
+            causes.push(Exit::Blind.cause(format!("{why}: {}", blind(listings, questions))));
         }
         report.run.exit = causes;
         report

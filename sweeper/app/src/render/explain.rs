@@ -24,7 +24,7 @@ pub fn detector(spec: &Spec, kinds: &[&'static KindSpec], out: &mut impl Write) 
         writeln!(out, "may ask for: {}", questions.join(", "))?;
     }
     for relation in spec.relations {
-        writeln!(out, "\nfinds it unused only if nothing {}:", relation.phrase())?;
+        writeln!(out, "\nmust find nothing that {}:", relation.phrase())?;
         for kind in kinds {
             for (_, reach) in kind.refers.iter().filter(|(declared, _)| declared == relation) {
                 writeln!(out, "  {} ({})", kind.id, reach.name())?;
@@ -206,6 +206,6 @@ fn found(finding: &Finding, saving: &str, out: &mut impl Write) -> io::Result<()
     if let (Some(since), Some(basis)) = (&finding.since, &finding.since_basis) {
         writeln!(out, "  since: {since} ({})", inert::line(basis))?;
     }
-    writeln!(out, "  saving: {saving} a month")?;
+    writeln!(out, "  saving a month: {saving}")?;
     writeln!(out, "  decision: {}: {}", finding.decision.act, inert::line(&finding.decision.reason))
 }

@@ -27,6 +27,9 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     writeln!(out, "| firm | {} |", dollars(totals.firm))?;
     writeln!(out, "| up to | {} |", dollars(totals.up_to))?;
     writeln!(out, "| unpriced | {} |", counted(totals.unpriced, "resource"))?;
+    for line in summary::held(report) {
+        writeln!(out, "\n{}", text(&line))?;
+    }
     if !summary.detectors.is_empty() {
         writeln!(
             out,
@@ -64,11 +67,7 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
         .map(|seen| format!("{} {}", grouped(summary.coverage.get(&seen).copied().unwrap_or(0)), seen.name()));
     writeln!(out, "{}", words.join(", "))?;
     for (cause, not_seen) in &summary.not_seen {
-        let line = format!(
-            "blind: {cause}: {}, {}",
-            counted(not_seen.listings, "listing"),
-            counted(not_seen.questions, "unanswered question")
-        );
+        let line = format!("blind: {cause}: {}", summary::blind(not_seen.listings, not_seen.questions));
         writeln!(out, "\n- {}", text(&line))?;
     }
     if !look.warnings.is_empty() {

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 use sweeper_core::{
-    model::{Class, CloudId},
+    model::{Class, CloudId, DAY, Timestamp},
     money::Amount,
     report::{Glance, Report, Saving, Seen, Sum, Verdict},
 };
@@ -119,7 +119,9 @@ impl Summary {
             }
             if covered.status == Seen::Blind {
                 let not_seen = self.not_seen.entry(covered.why.unwrap_or_default()).or_default();
-                if not_seen.first.len() < 3 {
+                if covered.account == "*" {
+                    not_seen.first.push("the rest of the organisation".to_owned());
+                } else if not_seen.first.len() < 3 {
                     not_seen.first.push(format!("{} in {}/{}", covered.kind, covered.account, covered.region));
                 }
             }
@@ -169,6 +171,14 @@ pub fn fix(cause: &str) -> String {
         ("unreachable", "check the network and the endpoint"),
     ];
     fixes.into_iter().find(|(word, _)| cause.starts_with(word)).map_or_else(String::new, |(_, fix)| fix.to_owned())
+}
+
+/// `2 listings, 3 unanswered questions`.
+pub fn blind(listings: u64, questions: u64) -> String {
+    let parts = [(listings, "listing"), (questions, "unanswered question")];
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(count, noun)).collect();
+    parts.join(", ")
 }
 
 /// `1,240 snapshots`, `1 snapshot`.
@@ -225,6 +235,24 @@ pub fn decision(act: &str, reason: &str, sort: &str) -> String {
         Some((_, date)) => format!("from {date}"),
         None => sort.to_owned(),
     }
+}
+
+/// What of the totals somebody or something holds, and why: a line a reason.
+pub fn held(report: &Report<'_>) -> Vec<String> {
+    let reasons = report.totals().by_reason.iter();
+    let held = reasons.filter(|(reason, sum)| !matches!(reason.as_str(), "report" | "unknown") && sum.resources > 0);
+    held.map(|(reason, sum)| {
+        let most =
+            if sum.most() == Amount::ZERO { String::new() } else { format!(", {} a month", dollars(sum.most())) };
+        format!("of this {reason}: {}{most}", counted(sum.resources, "resource"))
+    })
+    .collect()
+}
+
+/// How long something has held, in days: `12d`.
+pub fn age(since: Option<&str>, now: Timestamp) -> String {
+    let since = since.and_then(Timestamp::parse);
+    since.map_or_else(String::new, |since| format!("{}d", grouped((now.since(since).max(0) / DAY).unsigned_abs())))
 }
 
 /// The day of an instant, `2026-11-20`.

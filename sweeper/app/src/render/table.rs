@@ -135,7 +135,11 @@ fn head<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, W>
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, figure, what)| vec![format!("  {name}"), figure, what.to_owned()]).collect();
     let widths = fit(&["", "", ""], &rows, page.width);
-    page.table(&[], &rows, &[1], &widths)
+    page.table(&[], &rows, &[1], &widths)?;
+    for line in summary::held(report) {
+        page.say(2, &line)?;
+    }
+    Ok(())
 }
 
 fn sums(sum: &sweeper_core::report::Sum) -> [String; 3] {
@@ -199,11 +203,19 @@ fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &
     if report.is_empty() {
         return page.say(0, "Nothing found.");
     }
-    let header = ["COST/MONTH", "DETECTOR", "RESOURCE", "ACCOUNT", "REGION", "OWNER", "SINCE", "DECISION"];
+    let header = ["COST/MONTH", "DETECTOR", "RESOURCE", "ACCOUNT", "REGION", "OWNER", "AGE", "DECISION"];
+    // Where all is of one account, the column says nothing.
+    let columns: Vec<usize> =
+        (0..header.len()).filter(|column| *column != ACCOUNT || summary.accounts.len() > 1).collect();
+    let header: Vec<&str> = columns.iter().map(|column| header[*column]).collect();
     let shown = if all { summary.rows.len() } else { summary.rows.len().min(SHOWN) };
     let mut widths = Vec::new();
     for (chunk, rows) in summary.rows[..shown].chunks(CHUNK).enumerate() {
-        let mut cells: Vec<Vec<String>> = rows.iter().filter_map(|row| cells(report, *row)).collect();
+        let mut cells: Vec<Vec<String>> = rows
+            .iter()
+            .filter_map(|row| cells(report, *row))
+            .map(|mut cells| columns.iter().map(|column| std::mem::take(&mut cells[*column])).collect())
+            .collect();
         let first = chunk == 0;
         if first {
             widths = fit(&header, &cells, page.width);
@@ -214,7 +226,7 @@ fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &
                 cell.push_str(&" ".repeat(blanks));
             }
         }
-        page.table(if first { &header } else { &[] }, &cells, &[0], &widths)?;
+        page.table(if first { &header } else { &[] }, &cells, &[0, columns.len() - 2], &widths)?;
     }
     let rest = summary.rows.len() - shown;
     if rest > 0 {
@@ -230,7 +242,10 @@ fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &
     Ok(())
 }
 
-fn cells(report: &Report<'_>, row: u32) -> Option<Vec<String>> {
+/// The place of the account in [`cells`].
+const ACCOUNT: usize = 3;
+
+fn cells(report: &Report<'_>, row: u32) -> Option<[String; 8]> {
     let glance = report.glance(row)?;
     let finding = report.finding(&glance)?;
     let resource = finding.resource;
@@ -241,14 +256,14 @@ fn cells(report: &Report<'_>, row: u32) -> Option<Vec<String>> {
         "unknown" => "unknown".to_owned(),
         _ => "nobody".to_owned(),
     });
-    Some(vec![
+    Some([
         summary::saving(glance.saving),
         detector,
         what,
         report.account_name(resource.cloud, &resource.account).map_or(resource.account, str::to_owned),
         resource.region,
         owner,
-        summary::day(finding.since.as_deref()),
+        summary::age(finding.since.as_deref(), report.parts().now),
         summary::decision(&finding.decision.act, &finding.decision.reason, glance.reason),
     ])
 }

@@ -1,0 +1,68 @@
+//! Config and policies: read, checked, and written to start from.
+
+use super::{Place, text};
+use std::fs;
+
+#[test]
+fn every_problem_of_the_policies_is_shown_at_its_place() {
+    let place = Place::new();
+    let path = place.write(
+        "rules.toml",
+        "[[policy]]\nname = \"a\"\nsweep = \"unatached-disk\"\n\n[[policy]]\nnmae = \"b\"\nsweep = \"idle-vm\"\n",
+    );
+    let ran = place.run(&["policy", "check", text(&path)]);
+    ran.failed(
+        2,
+        &[
+            "rules.toml:3:9",
+            "did you mean `unattached-disk`?",
+            "rules.toml:6:1",
+            "did you mean `name`?",
+            "^^^^",
+            "error: the policies have",
+        ],
+    );
+}
+
+#[test]
+fn the_shipped_policies_are_sound_and_listed() {
+    let place = Place::new();
+    assert!(place.run(&["policy", "check"]).ended(0).contains("no errors"));
+    let ran = place.run(&["policy", "list"]);
+    assert!(ran.ended(0).contains("unattached-disks"), "{ran:?}");
+}
+
+#[test]
+fn every_problem_of_the_config_is_shown_at_its_place() {
+    let place = Place::new();
+    place.write("sweeper.toml", "polcies = \"x\"\n\n[limits]\nrate = \"fast\"\n");
+    let ran = place.run(&["report"]);
+    ran.failed(2, &["sweeper.toml:1:1", "did you mean `policies`?", "sweeper.toml:4:8", "has 2 problems"]);
+}
+
+#[test]
+fn init_writes_a_start_and_never_overwrites() {
+    let place = Place::new();
+    place.write("sweeper.toml", "deployment = \"mine\"\n");
+    let ran = place.run(&["init"]);
+    assert!(ran.ended(0).contains("kept ./sweeper.toml"), "{ran:?}");
+    assert!(ran.out.contains("wrote ./policies/disks.toml"), "{ran:?}");
+    assert_eq!(fs::read_to_string(place.path("sweeper.toml")).unwrap(), "deployment = \"mine\"\n");
+    assert!(place.run(&["policy", "check", "policies"]).ended(0).contains("no errors"));
+    fs::remove_file(place.path("sweeper.toml")).unwrap();
+    assert!(place.run(&["init"]).ended(0).contains("wrote ./sweeper.toml"));
+    assert!(place.run(&["policy", "check"]).ended(0).contains("no errors"), "the starter's policies are found");
+}
+
+#[test]
+fn a_daemon_needs_a_schedule() {
+    let place = Place::new();
+    place.run(&["daemon"]).failed(2, &["no schedule", "[[schedule]]"]);
+}
+
+#[test]
+fn a_bill_that_is_none_is_refused() {
+    let place = Place::new();
+    let path = place.write("bill.csv", "a,b\n1,2\n");
+    place.run(&["bill", "--focus", text(&path)]).failed(2, &["failed to read the bill", "bill.csv"]);
+}

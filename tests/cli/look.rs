@@ -1,0 +1,73 @@
+//! Arguments and what is said of them.
+
+use super::Place;
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let place = Place::new();
+    assert!(place.run(&["--version"]).ended(0).starts_with("sweeper "));
+    let help = place.run(&["--help"]);
+    for word in ["report", "survey", "explain", "policy", "init", "daemon", "Exit codes", "130 by Ctrl-C"] {
+        assert!(help.ended(0).contains(word), "{word}");
+    }
+    let report = place.run(&["report", "--help"]);
+    for flag in [
+        "--cloud",
+        "--account",
+        "--subscription",
+        "--project",
+        "--org",
+        "--region",
+        "--policies",
+        "--config",
+        "--state",
+        "--survey",
+        "--now",
+        "--format",
+        "--output",
+        "--all",
+        "--all-kinds",
+        "--fail-on",
+    ] {
+        assert!(report.ended(0).contains(flag), "{flag}");
+    }
+    assert!(place.names().is_empty(), "looking around leaves nothing behind");
+}
+
+#[test]
+fn wrong_arguments_end_with_2_and_a_hint() {
+    let place = Place::new();
+    place.run(&["report", "--now", "yesterday"]).failed(2, &["--now", "2026-11-20T13:00:00Z"]);
+    place.run(&["report", "--cloud", "awz"]).failed(2, &["did you mean `aws`?"]);
+    place.run(&["report", "--fail-on", "bad"]).failed(2, &["info, ticket, page"]);
+    place.run(&["report", "--survey", "x", "--org"]).failed(2, &["--org"]);
+    place.run(&["reprot"]).failed(2, &["reprot"]);
+    place.run(&["report", "--state", "s3://bucket/x"]).failed(2, &["`s3://`", "help:"]);
+    place.run(&["report", "--config", "none.toml"]).failed(2, &["failed to read the config none.toml"]);
+    place.run(&["report", "--policies", "none"]).failed(2, &["failed to read policies from none"]);
+    place.run(&["report", "--cloud", "gcp"]).failed(2, &["this build cannot look at gcp"]);
+}
+
+#[test]
+fn a_detector_is_explained_without_any_cloud() {
+    let place = Place::new();
+    let ran = place.run(&["explain", "unattached-disk"]);
+    for word in ["unattached-disk: disk that no machine mounts", "why it matters:", "when it is wrong:"] {
+        assert!(ran.ended(0).contains(word), "{word}");
+    }
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn without_credentials_it_says_where_it_looked() {
+    let place = Place::new();
+    let ran = place.run(&["report"]);
+    ran.failed(2, &["no usable credentials", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "help:"]);
+}
+
+#[cfg(not(feature = "aws"))]
+#[test]
+fn a_build_without_clouds_says_so() {
+    let place = Place::new();
+    place.run(&["report"]).failed(2, &["this build has no clouds", "--survey FILE"]);
+}

@@ -43,7 +43,7 @@ pub struct OrgConfig {
 }
 
 /// Where credentials are looked for, in the SDK's order, for the message when there are none.
-pub(crate) const SOURCES: &str = "environment (AWS_ACCESS_KEY_ID), shared config and credentials files (AWS_PROFILE, SSO), \
+pub const SOURCES: &str = "environment (AWS_ACCESS_KEY_ID), shared config and credentials files (AWS_PROFILE, SSO), \
     web identity token, container credentials (ECS, EKS), instance metadata";
 
 /// Session policy of every assumed role: whatever the role may do, a survey only reads.

@@ -216,3 +216,6 @@ fn warn_unmatched(set: &PolicySet, evaluation: &Evaluation, now: Timestamp, warn
         warnings.push(format!("{}:{}: {}", problem.at.path, problem.at.line, problem.message));
     }
 }
+
+#[cfg(test)]
+mod tests;

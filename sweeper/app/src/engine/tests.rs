@@ -1,0 +1,318 @@
+//! The engine over clouds made up here: rounds of questions, waivers, state that fails.
+
+use super::{Inputs, Outcome, judge, run};
+use crate::exit::Exit;
+use async_trait::async_trait;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+use sweeper_core::{
+    answers::{Answer, Ask, Question},
+    calls::{Calls, Limits, Site},
+    clock::VirtualClock,
+    detect::Severity,
+    facts::{Disk, DiskState},
+    house::House,
+    inventory::{Draft, Inventory, Listing, Resource, Tags},
+    kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places, Prices, Universe},
+    ledger::{Advanced, InMemory, Ledger, LedgerSlice},
+    model::{Class, CloudId, Timestamp},
+    money::{Amount, Cost},
+    policy::{Known, PolicySet, Source, load},
+    report::{Document, Verdict},
+    survey::Quiet,
+    survey_file,
+    waiver::Waiver,
+};
+
+static VOLUME: KindSpec = KindSpec {
+    id: "aws.ec2-volume",
+    cloud: CloudId::Aws,
+    class: Class::Disk,
+    title: "EBS volume",
+    places: Places::Regions,
+    reads: &["ec2:DescribeVolumes"],
+    asks: &["ec2:DescribeTags"],
+    refers: &[],
+    needs: &[],
+    out_of_sight: &[],
+    report_only: "",
+};
+
+const NOW: Timestamp = Timestamp(1_763_600_000);
+
+#[derive(Default)]
+struct Volumes {
+    /// Accounts that may not be listed.
+    denied: BTreeSet<&'static str>,
+    /// Whether tags, which the listing does not carry, may be read.
+    tags_denied: bool,
+    asked: AtomicU32,
+}
+
+#[async_trait]
+impl Kind for Volumes {
+    fn spec(&self) -> &'static KindSpec {
+        &VOLUME
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let denied = self.denied.contains(site.scope().account.as_str());
+        site.read("ec2:DescribeVolumes", || async move {
+            if denied { Err(CloudError::new(Fault::Denied, "ec2:DescribeVolumes", "")) } else { Ok(()) }
+        })
+        .await?;
+        for (n, state) in [DiskState::Available, DiskState::Available, DiskState::Attached].into_iter().enumerate() {
+            let disk = Disk {
+                state,
+                size_gib: 100,
+                tier: out.sym("gp3"),
+                iops: None,
+                throughput: None,
+                source_snapshot: out.sym(""),
+                attachments: 0,
+                last_attached: None,
+            };
+            out.push(Draft {
+                tags: Tags::Unread,
+                created: Some(Timestamp(0)),
+                ..Draft::new(&format!("vol-{n}"), disk)
+            });
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, site: &Site, _: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        self.asked.fetch_add(asks.len() as u32, Ordering::Relaxed);
+        let denied = self.tags_denied;
+        site.read("ec2:DescribeTags", || async move {
+            if denied { Err(CloudError::new(Fault::Denied, "ec2:DescribeTags", "")) } else { Ok(()) }
+        })
+        .await?;
+        assert!(asks.iter().all(|ask| ask.question == Question::Tags));
+        Ok(asks.iter().map(|ask| (*ask, Answer::Tags(vec![("owner".to_owned(), "alice".to_owned())]))).collect())
+    }
+
+    fn price(&self, _: Resource<'_>, prices: &dyn Prices) -> Cost {
+        prices.unit(CloudId::Aws, "us-east-1", "x").map_or_else(Cost::unknown, Cost::list)
+    }
+}
+
+struct Made(Vec<Arc<dyn Kind>>);
+
+#[async_trait]
+impl Cloud for Made {
+    fn id(&self) -> CloudId {
+        CloudId::Aws
+    }
+
+    fn kinds(&self) -> &[Arc<dyn Kind>] {
+        &self.0
+    }
+
+    async fn universe(&self) -> Result<Universe, CloudError> {
+        let account = |id: &str| Account {
+            id: id.to_owned(),
+            name: String::new(),
+            path: String::new(),
+            regions: vec!["us-east-1".to_owned()],
+            blind: None,
+            none: None,
+        };
+        Ok(Universe { accounts: vec![account("1"), account("2")], only_what_this_identity_sees: false })
+    }
+}
+
+struct Eight;
+
+impl Prices for Eight {
+    fn unit(&self, _: CloudId, _: &str, _: &str) -> Option<Amount> {
+        Some(Amount::whole(8))
+    }
+}
+
+struct Broken(&'static str);
+
+impl Ledger for Broken {
+    fn load(&self) -> Result<LedgerSlice, String> {
+        Err(self.0.to_owned())
+    }
+
+    fn merge(&self, _: &Advanced) -> Result<(), String> {
+        panic!("what could not be read must not be written")
+    }
+}
+
+fn policies(text: &str) -> PolicySet {
+    let source = Source { path: "rules.toml".to_owned(), text: text.to_owned() };
+    let loaded = load(&[source], &Known { kinds: &[&VOLUME] });
+    loaded
+        .set
+        .unwrap_or_else(|| panic!("{}", loaded.problems.iter().map(|problem| problem.render()).collect::<String>()))
+}
+
+const UNATTACHED: &str =
+    "[[policy]]\nname = \"unattached-disks\"\nsweep = \"unattached-disk\"\nseverity = \"ticket\"\n";
+
+fn waiver(account: &str, ends: Timestamp) -> Waiver {
+    Waiver {
+        accounts: vec![account.to_owned()],
+        regions: Vec::new(),
+        kinds: Vec::new(),
+        reason: "the vendor's".to_owned(),
+        until: "2030-01-01".to_owned(),
+        ends,
+    }
+}
+
+fn looked(volumes: Volumes, set: &PolicySet, waivers: Vec<Waiver>, ledger: &dyn Ledger) -> (Outcome, Arc<Volumes>) {
+    let volumes = Arc::new(volumes);
+    let clouds: Vec<Arc<dyn Cloud>> = vec![Arc::new(Made(vec![Arc::clone(&volumes) as Arc<dyn Kind>]))];
+    let calls = Calls::new(Arc::new(VirtualClock::new(NOW)), Limits::default());
+    let inputs = Inputs {
+        clouds: &clouds,
+        calls: &calls,
+        set,
+        house: House::default(),
+        waivers,
+        accounts: BTreeSet::new(),
+        regions: BTreeSet::new(),
+        all_kinds: false,
+        whole: true,
+        prices: &Eight,
+        ledger: Some(ledger),
+        progress: &Quiet,
+        now: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    (runtime.block_on(run(inputs)).unwrap(), volumes)
+}
+
+fn document(outcome: &Outcome, set: &PolicySet, fail_on: Option<Severity>) -> (Document, Exit) {
+    let report = outcome.report(set, "run".to_owned(), fail_on);
+    let mut bytes = Vec::new();
+    report.write_json(&mut bytes).unwrap();
+    (serde_json::from_slice(&bytes).unwrap(), Exit::of(&report.run.exit))
+}
+
+#[test]
+fn only_what_is_found_is_asked_about_and_once() {
+    let set = policies(UNATTACHED);
+    let (outcome, volumes) = looked(Volumes::default(), &set, Vec::new(), &InMemory::default());
+    let (document, exit) = document(&outcome, &set, None);
+    assert_eq!(exit, Exit::Done);
+    assert_eq!(document.findings.len(), 4);
+    assert!(document.findings.iter().all(|finding| finding.owner.name.as_deref() == Some("alice")));
+    assert_eq!(volumes.asked.load(Ordering::Relaxed), 4, "the attached ones are not asked about");
+    assert_eq!(document.totals.firm, Amount::whole(32));
+    assert_eq!(document.run.cost.calls, 4, "{:?}", document.run.cost);
+}
+
+#[test]
+fn what_is_not_seen_is_3_unless_waived() {
+    let set = policies(UNATTACHED);
+    let denied = || Volumes { denied: BTreeSet::from(["2"]), ..Volumes::default() };
+    let (outcome, _) = looked(denied(), &set, Vec::new(), &InMemory::default());
+    let (blind, exit) = document(&outcome, &set, None);
+    assert_eq!(exit, Exit::Blind);
+    assert_eq!(blind.run.exit[0].cause, "denied ec2:DescribeVolumes: 1 listing");
+    let not_seen = blind.coverage.iter().find(|covered| covered.account == "2").unwrap();
+    assert_eq!((not_seen.status.name(), not_seen.resources), ("blind", None), "not zero");
+
+    let (outcome, _) = looked(denied(), &set, vec![waiver("aws:2", NOW.plus(1_000_000))], &InMemory::default());
+    let (waived, exit) = document(&outcome, &set, None);
+    assert_eq!(exit, Exit::Done);
+    let not_seen = waived.coverage.iter().find(|covered| covered.account == "2").unwrap();
+    assert_eq!(not_seen.status.name(), "waived");
+    assert!(not_seen.why.as_deref().unwrap().contains("the vendor's"), "{not_seen:?}");
+
+    let (outcome, _) = looked(denied(), &set, vec![waiver("aws:2", NOW)], &InMemory::default());
+    assert_eq!(document(&outcome, &set, None).1, Exit::Blind, "a waiver that ended waives nothing");
+    assert!(outcome.warnings.iter().any(|warning| warning.contains("the waiver of aws:2 ended")));
+}
+
+#[test]
+fn a_question_without_an_answer_is_3_and_its_owner_unknown() {
+    let set = policies(UNATTACHED);
+    let volumes = Volumes { tags_denied: true, ..Volumes::default() };
+    let (outcome, _) = looked(volumes, &set, Vec::new(), &InMemory::default());
+    let (document, exit) = document(&outcome, &set, None);
+    assert_eq!(exit, Exit::Blind);
+    assert_eq!(document.run.exit[0].cause, "denied ec2:DescribeTags: 4 unanswered questions");
+    let first = &document.findings[0];
+    assert_eq!((first.verdict, first.resource.tags.is_none()), (Verdict::Found, true));
+    assert_eq!((first.owner.name.as_deref(), first.owner.from.as_str()), (None, "unknown"));
+}
+
+#[test]
+fn a_condition_on_what_cannot_be_read_is_unknown() {
+    let set =
+        policies("[[policy]]\nname = \"prod\"\nclass = \"disk\"\nwhen = 'tag(\"env\") == \"prod\" && size_gib > 1'\n");
+    let volumes = Volumes { tags_denied: true, ..Volumes::default() };
+    let (outcome, _) = looked(volumes, &set, Vec::new(), &InMemory::default());
+    let (document, exit) = document(&outcome, &set, None);
+    assert_eq!(exit, Exit::Blind);
+    assert_eq!(document.findings.len(), 6);
+    assert!(document.findings.iter().all(|finding| finding.verdict == Verdict::Unknown));
+    assert_eq!(document.totals.firm, Amount::ZERO, "nothing unknown is promised");
+    assert_eq!(document.totals.by_reason["unknown"].resources, 6);
+    assert!(document.findings.iter().all(|finding| finding.since.is_none()));
+}
+
+#[test]
+fn state_that_fails_costs_only_since_when() {
+    let set = policies(UNATTACHED);
+    let (outcome, _) = looked(Volumes::default(), &set, Vec::new(), &Broken("state cannot be opened"));
+    let (written, exit) = document(&outcome, &set, None);
+    assert_eq!(exit, Exit::Done);
+    assert_eq!(written.findings[0].since_basis.as_deref(), Some("this-run"));
+    assert!(outcome.warnings.iter().any(|warning| warning.contains("state cannot be opened")));
+    let (outcome, _) = looked(Volumes::default(), &set, Vec::new(), &Broken("state is damaged: x"));
+    assert_eq!(document(&outcome, &set, None).1, Exit::Damaged);
+}
+
+#[test]
+fn a_second_run_knows_since_when() {
+    let set = policies(UNATTACHED);
+    let ledger = InMemory::default();
+    let (first, _) = looked(Volumes::default(), &set, Vec::new(), &ledger);
+    let mut earlier = ledger.load().unwrap();
+    assert_eq!(earlier.entries.len(), 4);
+    for sighting in earlier.entries.values_mut() {
+        sighting.first_found = NOW.plus(-86_400);
+        sighting.last_seen = NOW.plus(-86_400);
+    }
+    let older = InMemory::default();
+    older.merge(&Advanced { at: Some(NOW.plus(-86_400)), slice: earlier, cleared: BTreeSet::new() }).unwrap();
+    let (second, _) = looked(Volumes::default(), &set, Vec::new(), &older);
+    let basis = |outcome: &Outcome| document(outcome, &set, None).0.findings[0].since_basis.clone().unwrap();
+    assert_eq!((basis(&first).as_str(), basis(&second).as_str()), ("this-run", "first-seen"));
+}
+
+#[test]
+fn fail_on_spares_what_was_excepted() {
+    let except = "[[except]]\nresource = \"aws.ec2-volume:*/*\"\nreason = \"x\"\nuntil = 2030-01-01\n";
+    let set = policies(UNATTACHED);
+    let (outcome, _) = looked(Volumes::default(), &set, Vec::new(), &InMemory::default());
+    assert_eq!(document(&outcome, &set, Some(Severity::Ticket)).1, Exit::FailOn);
+    assert_eq!(document(&outcome, &set, Some(Severity::Page)).1, Exit::Done);
+    let set = policies(&format!("{UNATTACHED}{except}"));
+    let (outcome, _) = looked(Volumes::default(), &set, Vec::new(), &InMemory::default());
+    assert_eq!(document(&outcome, &set, Some(Severity::Ticket)).1, Exit::Done);
+}
+
+#[test]
+fn a_sealed_survey_is_judged_the_same() {
+    let set = policies(UNATTACHED);
+    let (outcome, _) = looked(Volumes::default(), &set, Vec::new(), &InMemory::default());
+    let live = document(&outcome, &set, None).0;
+    let mut bytes = Vec::new();
+    survey_file::write(&outcome.sealed, crate::TOOL, &mut bytes).unwrap();
+    let (sealed, _) = survey_file::read(bytes.as_slice(), &[&VOLUME]).unwrap();
+    let again = judge(sealed, &set, None);
+    assert_eq!(document(&again, &set, None).0, live);
+}

@@ -6,6 +6,7 @@
 //! see [`Fault`]. Signatures are read for the account, the region and the service, never verified.
 
 mod cloud;
+mod demo;
 mod fault;
 mod http;
 mod org;
@@ -17,6 +18,7 @@ mod server;
 mod services;
 mod truth;
 
+pub use demo::{Demo, demo};
 pub use fault::{Fault, FaultError, FaultKind, parse_faults};
 pub use org::{Account, Org, OrgError, Organization, Resource};
 pub use server::{Call, Emulator, Options};

@@ -94,7 +94,7 @@ async fn aws(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
 #[cfg(feature = "demo")]
 pub mod emulated {
     use crate::exit::{Exit, Failure};
-    use sweeper_emulator::{Emulator, Options, Org};
+    use sweeper_emulator::{Emulator, Options, Org, demo, parse_faults};
 
     /// What a sweep must say of a resource.
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,12 +111,20 @@ pub mod emulated {
         emulator: Emulator,
     }
 
+    /// The config a deployer of the demo's organisation would have written.
+    pub fn config() -> &'static str {
+        demo().config
+    }
+
     impl Served {
-        /// Serves an organisation on a free port of this machine.
-        pub async fn start(organisation: &str) -> Result<Self, Failure> {
-            let org = Org::parse(organisation)
-                .map_err(|error| Failure::new(Exit::Bug, format!("the organisation of the demo is wrong: {error}")))?;
-            let emulator = Emulator::start(org, Options::default())
+        /// Serves the organisation of the demo on a free port of this machine.
+        pub async fn start() -> Result<Self, Failure> {
+            let demo = demo();
+            let wrong =
+                |error: String| Failure::new(Exit::Bug, format!("the organisation of the demo is wrong: {error}"));
+            let org = Org::parse(demo.organisation).map_err(|error| wrong(error.to_string()))?;
+            let faults = parse_faults(demo.faults).map_err(|error| wrong(error.to_string()))?;
+            let emulator = Emulator::start(org, Options { faults, ..Options::default() })
                 .await
                 .map_err(|error| Failure::usage(format!("failed to serve the demo on 127.0.0.1: {error}")))?;
             Ok(Self { emulator })

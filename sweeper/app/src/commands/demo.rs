@@ -2,7 +2,7 @@
 
 use super::{LookArgs, Settings, random_id, report::ShowArgs};
 use crate::{
-    clouds::emulated::{Planted, Served},
+    clouds::emulated::{self, Planted, Served},
     commands::report::show,
     config::Config,
     engine::Outcome,
@@ -13,11 +13,6 @@ use crate::{
 };
 use std::{collections::BTreeSet, path::Path};
 use sweeper_core::policy::PolicySet;
-
-/// The organisation that is served, with what is planted in it.
-const ORGANISATION: &str = include_str!("demo.toml");
-/// The config a deployer of that organisation would have written.
-const CONFIG: &str = include_str!("demo-config.toml");
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -35,8 +30,8 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
-    let config = Config::parse("demo-config.toml", CONFIG, Path::new(""))?;
-    let served = Served::start(ORGANISATION).await?;
+    let config = Config::parse("demo-config.toml", emulated::config(), Path::new(""))?;
+    let served = Served::start().await?;
     let mut settings = Settings::new(&LookArgs { state: Some("memory:".to_owned()), ..LookArgs::default() }, &config)?;
     settings.choice.endpoint = Some(served.url());
     settings.state = Some(state::Place::Memory);

@@ -4,7 +4,8 @@ use aws_sdk_ec2::types::OperatorResponse;
 
 /// Tag keys (a trailing `*` is any rest) and what they say. The value is appended where it names something.
 /// Sources: the tagging pages of CloudFormation, EC2 Auto Scaling, EKS, AWS Backup, Data Lifecycle Manager,
-/// Elastic Beanstalk and Service Catalog, the AWS Load Balancer Controller and the EBS CSI driver.
+/// Elastic Beanstalk, Service Catalog, ECS, EMR, Cloud9, Elastic Disaster Recovery and Application Migration
+/// Service, AWS ParallelCluster, the AWS Load Balancer Controller, the VPC CNI plugin and the EBS CSI driver.
 const MARKS: &[(&str, &str)] = &[
     ("aws:cloudformation:stack-name", "CloudFormation stack"),
     ("aws:autoscaling:groupName", "Auto Scaling group"),
@@ -18,6 +19,11 @@ const MARKS: &[(&str, &str)] = &[
     ("kubernetes.io/service-name", "Kubernetes service"),
     ("kubernetes.io/cluster/*", "Kubernetes cluster"),
     ("KubernetesCluster", "Kubernetes cluster"),
+    ("eks:eks-cluster-name", "EKS cluster"),
+    ("cluster.k8s.amazonaws.com/name", "Kubernetes cluster"),
+    ("node.k8s.amazonaws.com/instance_id", "Kubernetes node"),
+    ("ebs.csi.aws.com/cluster", "Kubernetes storage driver"),
+    ("CSIVolumeName", "Kubernetes volume"),
     ("karpenter.sh/nodepool", "Karpenter node pool"),
     ("aws:backup:source-resource", "AWS Backup"),
     ("aws:dlm:lifecycle-policy-id", "Data Lifecycle Manager policy"),
@@ -26,6 +32,13 @@ const MARKS: &[(&str, &str)] = &[
     ("aws:servicecatalog:provisionedProductArn", "Service Catalog product"),
     ("CreatedByEC2ImageBuilder", "EC2 Image Builder"),
     ("Ec2ImageBuilderArn", "EC2 Image Builder pipeline"),
+    ("aws:ecs:serviceName", "ECS service"),
+    ("aws:ecs:clusterName", "ECS cluster"),
+    ("aws:elasticmapreduce:job-flow-id", "EMR cluster"),
+    ("aws:cloud9:environment", "Cloud9 environment"),
+    ("parallelcluster:cluster-name", "ParallelCluster"),
+    ("AWSElasticDisasterRecoveryManaged", "Elastic Disaster Recovery"),
+    ("AWSApplicationMigrationServiceManaged", "Application Migration Service"),
     ("TerraformWorkspace", "Terraform workspace"),
     ("terraform", "Terraform"),
 ];

@@ -69,29 +69,32 @@ impl Kind for Ec2Instance {
         usage::answer(&self.0, site, inventory, asks, measure).await
     }
 
-    /// A stopped instance costs what its volumes and addresses cost. For a running one no sourced price
-    /// is at hand.
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
-        let FactsRef::Vm(vm) = resource.facts() else { return Cost::unknown() };
-        if vm.state != VmState::Stopped {
-            return Cost::unknown();
-        }
-        let mut month = Amount::ZERO;
-        for (_, used) in resource.uses() {
-            let cost = if used.starts_with("vol-") {
-                named(resource, used).map(|volume| ec2_volume::month(volume, prices))
-            } else if is_address(used) {
-                ec2_address::by_ip(resource, used).map(|address| ec2_address::month(address, prices))
-            } else {
-                continue;
-            };
-            match cost.and_then(|cost| cost.amount) {
-                Some(amount) => month += amount,
-                None => return Cost::unknown(),
-            }
-        }
-        Cost::list(month)
+        month(resource, prices)
     }
+}
+
+/// A stopped instance costs what its volumes and addresses cost. For a running one no sourced price is at hand.
+fn month(resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+    let FactsRef::Vm(vm) = resource.facts() else { return Cost::unknown() };
+    if vm.state != VmState::Stopped {
+        return Cost::unknown();
+    }
+    let mut month = Amount::ZERO;
+    for (_, used) in resource.uses() {
+        let cost = if used.starts_with("vol-") {
+            named(resource, used).map(|volume| ec2_volume::month(volume, prices))
+        } else if is_address(used) {
+            ec2_address::by_ip(resource, used).map(|address| ec2_address::month(address, prices))
+        } else {
+            continue;
+        };
+        match cost.and_then(|cost| cost.amount) {
+            Some(amount) => month += amount,
+            None => return Cost::unknown(),
+        }
+    }
+    Cost::list(month)
 }
 
 /// A volume by its id, if it was listed.
@@ -235,5 +238,52 @@ mod tests {
         assert_eq!(used, ["ami-1", "eni-1", "eni-1", "203.0.113.2"]);
         assert_eq!(created(&instance), Some(Timestamp(50)));
         assert!(is_address("203.0.113.2") && !is_address("ami-1"));
+    }
+
+    #[test]
+    fn a_stopped_instance_costs_its_volumes_and_addresses() {
+        use crate::kinds::tests::Book;
+        use sweeper_core::{
+            facts::{Address, Disk, DiskState},
+            intern::Sym,
+            inventory::InventoryBuilder,
+            model::Scope,
+        };
+        let scope = Scope::new(CloudId::Aws, "111111111111", "us-east-1");
+        let vm = |state| Vm { state, vm_type: Sym::NONE, image: Sym::NONE, in_state_since: None, spot: false };
+        let priced = |state, with_volume: bool| {
+            let mut builder = InventoryBuilder::new(&[&SPEC, &ec2_volume::SPEC, &ec2_address::SPEC]);
+            let mut volumes = builder.listing(&ec2_volume::SPEC, &scope);
+            let disk = Disk {
+                state: DiskState::Attached,
+                size_gib: 100,
+                tier: volumes.sym("gp3"),
+                iops: Some(3000),
+                throughput: Some(125),
+                source_snapshot: Sym::NONE,
+                attachments: 1,
+                last_attached: None,
+            };
+            if with_volume {
+                volumes.push(Draft::new("vol-1", disk));
+            }
+            builder.complete(volumes, 1);
+            let mut addresses = builder.listing(&ec2_address::SPEC, &scope);
+            let ip = addresses.sym("203.0.113.2");
+            let address = Address { associated: true, ip, service_managed: false, own_pool: false };
+            addresses.push(Draft::new("eipalloc-1", address));
+            builder.complete(addresses, 1);
+            let mut instances = builder.listing(&SPEC, &scope);
+            let uses = ["ami-1", "vol-1", "eni-1", "203.0.113.2"].map(|id| (Relation::UsedByVm, id)).to_vec();
+            instances.push(Draft { uses, ..Draft::new("i-1", vm(state)) });
+            builder.complete(instances, 1);
+            let inventory = builder.build();
+            let instance = inventory.of_class(Class::Vm).next().unwrap();
+            month(instance, &Book(&[("ebs.gp3.gb-month", "0.08"), ("ipv4.hour", "0.005")]))
+        };
+        // 100 GB at 0.08, and 730 hours at 0.005.
+        assert_eq!(priced(VmState::Stopped, true), Cost::list(Amount::parse("11.65").unwrap()));
+        assert_eq!(priced(VmState::Stopped, false), Cost::unknown(), "what was not seen has no price");
+        assert_eq!(priced(VmState::Running, true), Cost::unknown());
     }
 }

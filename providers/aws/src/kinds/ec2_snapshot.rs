@@ -89,18 +89,20 @@ impl Kind for Ec2Snapshot {
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
-        let FactsRef::Snapshot(snapshot) = resource.facts() else { return Cost::unknown() };
-        let (key, archived) = match snapshot.tier {
-            // Billed are the blocks that no earlier snapshot has: no more than the whole disk.
-            Tier::Standard => ("ebs.snapshot.gb-month", false),
-            // A full copy; of what was ever written, of which the disk's size is the most.
-            Tier::Archive => ("ebs.snapshot-archive.gb-month", true),
-        };
-        match prices.unit(CloudId::Aws, resource.region(), key) {
-            Some(gb) if archived => Cost::list(gb.times(i64::from(snapshot.size_gib))),
-            Some(gb) => Cost::upper_bound(gb.times(i64::from(snapshot.size_gib))),
-            None => Cost::unknown(),
+        match resource.facts() {
+            FactsRef::Snapshot(snapshot) => month(snapshot, resource.region(), prices),
+            _ => Cost::unknown(),
         }
+    }
+}
+
+fn month(snapshot: &Snapshot, region: &str, prices: &dyn Prices) -> Cost {
+    let of = |key| prices.unit(CloudId::Aws, region, key).map(|gb| gb.times(i64::from(snapshot.size_gib)));
+    match snapshot.tier {
+        // Billed are the blocks that no earlier snapshot has: no more than the whole disk.
+        Tier::Standard => of("ebs.snapshot.gb-month").map_or_else(Cost::unknown, Cost::upper_bound),
+        // Archived is a full copy.
+        Tier::Archive => of("ebs.snapshot-archive.gb-month").map_or_else(Cost::unknown, Cost::list),
     }
 }
 
@@ -185,5 +187,22 @@ mod tests {
         ];
         assert_eq!(accounts(&permissions), ["222222222222", "all"]);
         assert_eq!(accounts(&[]), [""; 0]);
+    }
+
+    #[test]
+    fn increments_are_bounded_and_archives_are_not() {
+        use crate::kinds::tests::Book;
+        use sweeper_core::{intern::Sym, money::Amount};
+        let of = |tier| Snapshot {
+            size_gib: 100,
+            tier,
+            source: Sym::NONE,
+            source_is_dummy: false,
+            complete: true,
+            locked: false,
+        };
+        let book = Book(&[("ebs.snapshot.gb-month", "0.05")]);
+        assert_eq!(month(&of(Tier::Standard), "us-east-1", &book), Cost::upper_bound(Amount::whole(5)));
+        assert_eq!(month(&of(Tier::Archive), "us-east-1", &book), Cost::unknown());
     }
 }

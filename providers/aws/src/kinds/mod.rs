@@ -75,6 +75,16 @@ pub(crate) fn at(time: Option<&aws_smithy_types::DateTime>) -> Option<sweeper_co
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sweeper_core::money::Amount;
+
+    /// A price list of one region, for tests of prices.
+    pub(super) struct Book(pub(super) &'static [(&'static str, &'static str)]);
+
+    impl Prices for Book {
+        fn unit(&self, _: CloudId, _: &str, key: &str) -> Option<Amount> {
+            self.0.iter().find(|(known, _)| *known == key).and_then(|(_, usd)| Amount::parse(usd))
+        }
+    }
 
     #[test]
     fn every_kind_is_named_as_its_file_and_declares_its_reads() {

@@ -4,6 +4,24 @@
 /// both. The registry's host is dropped, whichever it is: a proxy or an alias may stand before a registry
 /// that is listed, and a name that matches by chance only keeps an image.
 pub(crate) fn names(uri: &str) -> Vec<String> {
+    let (repository, tag, digest) = parts(uri);
+    if repository.is_empty() {
+        return Vec::new();
+    }
+    // What neither a tag nor a digest names is the tag `latest`.
+    let tag = tag.or(if digest.is_none() { Some("latest") } else { None });
+    let by_digest = digest.map(|digest| format!("{repository}@{digest}"));
+    by_digest.into_iter().chain(tag.map(|tag| format!("{repository}:{tag}"))).collect()
+}
+
+/// The name of the image that a URI was resolved to.
+pub(crate) fn at_digest(uri: &str, digest: &str) -> Option<String> {
+    let (repository, _, _) = parts(uri);
+    (!repository.is_empty() && !digest.is_empty()).then(|| format!("{repository}@{digest}"))
+}
+
+/// Repository, tag and digest.
+fn parts(uri: &str) -> (&str, Option<&str>, Option<&str>) {
     let uri = uri.trim();
     let path = match uri.split_once('/') {
         Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
@@ -13,24 +31,10 @@ pub(crate) fn names(uri: &str) -> Vec<String> {
         Some((named, digest)) => (named, Some(digest)),
         None => (path, None),
     };
-    let (repository, tag) = match named.rsplit_once(':') {
-        Some((repository, tag)) => (repository, Some(tag)),
-        None => (named, None),
-    };
-    if repository.is_empty() {
-        return Vec::new();
+    match named.rsplit_once(':') {
+        Some((repository, tag)) => (repository, Some(tag), digest),
+        None => (named, None, digest),
     }
-    let mut names = Vec::with_capacity(2);
-    if let Some(digest) = digest {
-        names.push(format!("{repository}@{digest}"));
-    }
-    match (tag, digest) {
-        (Some(tag), _) => names.push(format!("{repository}:{tag}")),
-        // What neither names is the tag `latest`.
-        (None, None) => names.push(format!("{repository}:latest")),
-        (None, Some(_)) => {}
-    }
-    names
 }
 
 #[cfg(test)]
@@ -48,5 +52,7 @@ mod tests {
         assert_eq!(names("team/web:1"), ["team/web:1"]);
         assert!(names("").is_empty());
         assert!(names("host.example/").is_empty());
+        assert_eq!(at_digest(&format!("{host}/web:1"), "sha256:ab").as_deref(), Some("web@sha256:ab"));
+        assert_eq!(at_digest("", "sha256:ab"), None);
     }
 }

@@ -51,7 +51,10 @@ pub(super) static SPEC: KindSpec = KindSpec {
     asks: &[LIST, MANIFEST, SHARES, REPOSITORIES, TAGS],
     refers: &[],
     needs: &[],
-    out_of_sight: &[(Relation::Referenced, "Kubernetes pods, other accounts and machines that pull by digest")],
+    out_of_sight: &[
+        (Relation::Referenced, "Kubernetes pods, other accounts and machines that pull by digest"),
+        (Relation::Referenced, "schedules and pipelines that name an older task definition"),
+    ],
     report_only: "",
 };
 

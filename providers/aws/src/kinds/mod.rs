@@ -28,6 +28,7 @@ macro_rules! kinds {
 kinds! {
     autoscaling_group::AutoscalingGroup,
     autoscaling_launch_configuration::AutoscalingLaunchConfiguration,
+    backup_recovery_point::BackupRecoveryPoint,
     batch_compute_environment::BatchComputeEnvironment,
     batch_job_definition::BatchJobDefinition,
     ec2_address::Ec2Address,
@@ -44,6 +45,8 @@ kinds! {
     ec2_vpc_endpoint::Ec2VpcEndpoint,
     ecr_image::EcrImage,
     ecr_repository::EcrRepository,
+    ecs_task::EcsTask,
+    ecs_task_definition::EcsTaskDefinition,
     eks_cluster::EksCluster,
     eks_nodegroup::EksNodegroup,
     elb_load_balancer::ElbLoadBalancer,
@@ -54,6 +57,12 @@ kinds! {
     lambda_function::LambdaFunction,
     lambda_layer_version::LambdaLayerVersion,
     lambda_version::LambdaVersion,
+    logs_group::LogsGroup,
+    rds_cluster::RdsCluster,
+    rds_cluster_snapshot::RdsClusterSnapshot,
+    rds_instance::RdsInstance,
+    rds_retained_backup::RdsRetainedBackup,
+    rds_snapshot::RdsSnapshot,
     ssm_image_parameter::SsmImageParameter,
 }
 

@@ -1,0 +1,161 @@
+//! CloudWatch log groups.
+
+use crate::{
+    asks,
+    auth::Aws,
+    fault,
+};
+use async_trait::async_trait;
+use aws_sdk_cloudwatchlogs::{
+    Client,
+    types::{LogGroup as Group, LogGroupClass, LogStream, OrderBy},
+};
+use std::{collections::BTreeMap, sync::Arc};
+use sweeper_core::{
+    answers::{Answer, Ask, Question},
+    calls::{Pages, Site},
+    facts::LogGroup,
+    inventory::{Draft, Inventory, Listing},
+    kind::{CloudError, Kind, KindSpec, Places},
+    model::{Class, CloudId, Timestamp},
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "aws.logs-group",
+    cloud: CloudId::Aws,
+    class: Class::LogGroup,
+    title: "log group",
+    places: Places::Regions,
+    reads: &[LIST],
+    asks: &[STREAMS, TAGS],
+    refers: &[],
+    needs: &[],
+    out_of_sight: &[],
+    report_only: "",
+};
+
+const LIST: &str = "logs:DescribeLogGroups";
+const STREAMS: &str = "logs:DescribeLogStreams";
+const TAGS: &str = "logs:ListTagsForResource";
+
+pub(super) struct LogsGroup(pub(super) Arc<Aws>);
+
+#[async_trait]
+impl Kind for LogsGroup {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let logs = self.0.logs(site.scope());
+        let mut pages = Pages::new(LIST);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, LIST, || {
+                logs.describe_log_groups().limit(50).set_next_token(token.clone()).send()
+            })
+            .await?;
+            for group in page.log_groups() {
+                push(group, out);
+            }
+            pages.seen(page.next_token())?;
+        }
+        Ok(())
+    }
+
+    async fn answer(
+        &self,
+        site: &Site,
+        inventory: &Inventory,
+        asks: &[Ask],
+    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        let logs = self.0.logs(site.scope());
+        let mut events = Vec::new();
+        let mut tags = Vec::new();
+        for ask in asks {
+            let group = inventory.at(ask.resource);
+            match ask.question {
+                Question::LastEvent => events.push((*ask, last_event(site, &logs, group.native_id()))),
+                Question::Tags => tags.push((*ask, tags_of(site, &logs, group.uid()))),
+                _ => {}
+            }
+        }
+        let mut answers = asks::each(events).await;
+        answers.extend(asks::each(tags).await);
+        Ok(answers)
+    }
+}
+
+/// When the stream that was written to last was written to.
+async fn last_event(site: &Site, logs: &Client, group: &str) -> Result<Answer, CloudError> {
+    let page = fault::call(site, STREAMS, || {
+        logs.describe_log_streams()
+            .log_group_name(group)
+            .order_by(OrderBy::LastEventTime)
+            .descending(true)
+            .limit(1)
+            .send()
+    })
+    .await?;
+    Ok(Answer::When(page.log_streams().iter().filter_map(written).max()))
+}
+
+/// When a stream was last written to: the time of its last event lags, and may be any time its writer says.
+fn written(stream: &LogStream) -> Option<Timestamp> {
+    instant(stream.last_ingestion_time().max(stream.last_event_timestamp()))
+}
+
+/// CloudWatch Logs counts milliseconds.
+fn instant(millis: Option<i64>) -> Option<Timestamp> {
+    millis.map(|millis| Timestamp(millis.div_euclid(1000)))
+}
+
+async fn tags_of(site: &Site, logs: &Client, arn: &str) -> Result<Answer, CloudError> {
+    let answer = fault::call(site, TAGS, || logs.list_tags_for_resource().resource_arn(arn).send()).await?;
+    let tags: BTreeMap<String, String> = answer.tags.unwrap_or_default().into_iter().collect();
+    Ok(Answer::Tags(tags.into_iter().collect()))
+}
+
+/// The days events are kept; `None` is for ever. Groups that only deliver keep them for one.
+fn retention(group: &Group) -> Option<u32> {
+    match group.retention_in_days() {
+        Some(days) => Some(days.unsigned_abs()),
+        None => (group.log_group_class() == Some(&LogGroupClass::Delivery)).then_some(1),
+    }
+}
+
+fn push(group: &Group, out: &mut Listing) {
+    let facts = LogGroup {
+        retention_days: retention(group),
+        bytes: group.stored_bytes().and_then(|bytes| u64::try_from(bytes).ok()),
+    };
+    // The older field ends in `:*`, which tags are not listed by.
+    let arn = group.log_group_arn().or_else(|| group.arn().map(|arn| arn.trim_end_matches(":*")));
+    out.push(Draft {
+        uid: arn.unwrap_or_default(),
+        created: instant(group.creation_time()),
+        protected: if group.deletion_protection_enabled() == Some(true) { "deletion protection" } else { "" },
+        ..Draft::new(group.log_group_name().unwrap_or_default(), facts)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_none_is_for_ever_except_for_delivery() {
+        let group = || Group::builder().log_group_name("g");
+        assert_eq!(retention(&group().build()), None);
+        assert_eq!(retention(&group().retention_in_days(7).build()), Some(7));
+        assert_eq!(retention(&group().log_group_class(LogGroupClass::Delivery).build()), Some(1));
+        assert_eq!(retention(&group().log_group_class(LogGroupClass::from("NEW")).build()), None);
+    }
+
+    #[test]
+    fn the_later_of_event_and_ingestion_counts() {
+        let stream = LogStream::builder().last_event_timestamp(1_000).last_ingestion_time(5_999).build();
+        assert_eq!(written(&stream), Some(Timestamp(5)));
+        assert_eq!(written(&LogStream::builder().last_event_timestamp(7_000).build()), Some(Timestamp(7)));
+        assert_eq!(written(&LogStream::builder().build()), None);
+    }
+}

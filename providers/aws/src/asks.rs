@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 use sweeper_core::{
-    answers::{Answer, Ask},
+    answers::{Answer, Ask, Question},
     inventory::Inventory,
     kind::{CloudError, Fault},
 };
@@ -16,7 +16,8 @@ use sweeper_core::{
 /// further, per service.
 pub(crate) const AT_ONCE: usize = 8;
 
-/// Answers each ask by its own future. A failed one is the answer to its own ask and to no other.
+/// Answers each ask by its own future. A failed one is the answer to its own ask and to no other: for
+/// resources with policies of their own, of which one that denies says nothing about the next.
 pub(crate) async fn each<F>(work: Vec<(Ask, F)>) -> Vec<(Ask, Answer)>
 where
     F: Future<Output = Result<Answer, CloudError>> + Send,
@@ -49,6 +50,11 @@ where
         (ask, answer)
     });
     each(work.collect()).await
+}
+
+/// The asks with such a question.
+pub(crate) fn of(asks: &[Ask], wanted: impl Fn(Question) -> bool) -> Vec<Ask> {
+    asks.iter().copied().filter(|ask| wanted(ask.question)).collect()
 }
 
 /// Runs the futures a few at a time; their results in order, or the first error.

@@ -178,6 +178,7 @@ pub struct Listing {
     table: Table,
     wrong_class: bool,
     notes: Vec<String>,
+    blind: BTreeMap<String, String>,
 }
 
 impl Listing {
@@ -230,6 +231,12 @@ impl Listing {
         self.notes.push(note.into());
     }
 
+    /// Part of a region could not be seen, though the rest was: a bucket that may not be listed. The kind is
+    /// then blind in that region, and keeps what was pushed.
+    pub fn blind_in(&mut self, region: &str, why: impl Into<String>) {
+        self.blind.insert(region.to_owned(), why.into());
+    }
+
     /// How many were pushed so far.
     pub fn len(&self) -> usize {
         self.table.rows.len()
@@ -249,6 +256,9 @@ pub struct InventoryBuilder {
     coverage: BTreeMap<(u16, u32), Covered>,
     beyond: BTreeSet<Scope>,
     partial_universe: BTreeSet<CloudId>,
+    /// Parts of complete listings that could not be seen. Kept apart until the end: scopes are numbered in
+    /// the order they are met, which must not depend on which listing ended first.
+    blind: BTreeMap<(u16, Scope), String>,
 }
 
 impl InventoryBuilder {
@@ -265,6 +275,7 @@ impl InventoryBuilder {
             coverage: BTreeMap::new(),
             beyond: BTreeSet::new(),
             partial_universe: BTreeSet::new(),
+            blind: BTreeMap::new(),
         }
     }
 
@@ -302,6 +313,7 @@ impl InventoryBuilder {
             },
             wrong_class: false,
             notes: Vec::new(),
+            blind: BTreeMap::new(),
         }
     }
 
@@ -319,6 +331,10 @@ impl InventoryBuilder {
         listing.table.uses.shrink_to_fit();
         listing.table.also.shrink_to_fit();
         let resources = listing.table.rows.len() as u32;
+        for (region, why) in listing.blind {
+            let scope = Scope { region, ..self.scopes[listing.table.scope as usize].clone() };
+            self.blind.insert((key.0, scope), why);
+        }
         self.tables.insert(key, listing.table);
         self.coverage.insert(key, Covered { status: Status::Complete, resources, calls });
     }
@@ -342,7 +358,13 @@ impl InventoryBuilder {
     }
 
     /// Everything that was completed. Listings still under way are lost, as they must be.
-    pub fn build(self) -> Inventory {
+    pub fn build(mut self) -> Inventory {
+        for ((kind, scope), why) in std::mem::take(&mut self.blind) {
+            let key = (kind, self.scope(&scope));
+            let known = self.coverage.get(&key);
+            let (resources, calls) = known.map_or((0, 0), |known| (known.resources, known.calls));
+            self.coverage.insert(key, Covered { status: Status::Blind { why }, resources, calls });
+        }
         let strings = match Arc::try_unwrap(self.strings) {
             Ok(strings) => strings.into_inner().unwrap_or_else(PoisonError::into_inner),
             Err(shared) => lock(&shared).clone(),

@@ -79,17 +79,13 @@ impl Kind for BackupRecoveryPoint {
         asks: &[Ask],
     ) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let backup = self.0.backup(site.scope());
-        let mut tags = Vec::new();
-        let mut answers = Vec::new();
-        for ask in asks {
-            let point = inventory.at(ask.resource);
-            match ask.question {
-                Question::Tags => tags.push((*ask, tags_of(site, &backup, point.native_id()))),
-                Question::Locked => answers.push((*ask, Answer::Truth(!point.protected().is_empty()))),
-                _ => {}
-            }
-        }
-        answers.extend(asks::each(tags).await);
+        let tags = asks::of(asks, |question| question == Question::Tags);
+        let mut answers =
+            asks::alike(tags.into_iter().map(|ask| (ask, tags_of(site, &backup, inventory.at(ask.resource).native_id()))).collect()).await;
+        let locked = asks::of(asks, |question| question == Question::Locked).into_iter();
+        answers.extend(
+            locked.map(|ask| (ask, Answer::Truth(!inventory.at(ask.resource).protected().is_empty()))),
+        );
         Ok(answers)
     }
 }

@@ -66,9 +66,8 @@ impl Kind for EcrRepository {
         asks: &[Ask],
     ) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let ecr = self.0.ecr(site.scope());
-        let tags = asks.iter().filter(|ask| ask.question == Question::Tags);
-        let work = tags.map(|ask| (*ask, tags_answer(site, &ecr, inventory.at(ask.resource).uid()))).collect();
-        Ok(asks::each(work).await)
+        let asks = asks::of(asks, |question| question == Question::Tags);
+        Ok(asks::alike(asks.into_iter().map(|ask| (ask, tags_answer(site, &ecr, inventory.at(ask.resource).uid()))).collect()).await)
     }
 
     /// A repository itself costs nothing: its images do.

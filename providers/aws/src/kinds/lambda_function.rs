@@ -3,7 +3,8 @@
 use crate::{
     asks,
     auth::Aws,
-    fault, image_uri, policy,
+    fault, image_uri,
+    policy,
     usage::{self, Combine, Measure},
 };
 use async_trait::async_trait;
@@ -85,20 +86,13 @@ impl Kind for LambdaFunction {
         asks: &[Ask],
     ) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let lambda = self.0.lambda(site.scope());
-        let mut tags = Vec::new();
-        let mut provisioned = Vec::new();
-        for ask in asks {
-            let function = inventory.at(ask.resource);
-            match ask.question {
-                Question::Tags => tags.push((*ask, tags_of(site, &lambda, function.uid()))),
-                Question::Usage { metric: Metric::FunctionProvisioned, days } => {
-                    provisioned.push((*ask, warm(site, &lambda, function.native_id(), days)));
-                }
-                _ => {}
-            }
-        }
-        let mut answers = asks::each(tags).await;
-        answers.extend(asks::each(provisioned).await);
+        let tags = asks::of(asks, |question| question == Question::Tags);
+        let provisioned = asks::of(asks, |question| {
+            matches!(question, Question::Usage { metric: Metric::FunctionProvisioned, .. })
+        });
+        let mut answers = asks::alike(tags.into_iter().map(|ask| (ask, tags_of(site, &lambda, inventory.at(ask.resource).uid()))).collect()).await;
+        let name = |ask: Ask| inventory.at(ask.resource).native_id();
+        answers.extend(asks::alike(provisioned.into_iter().map(|ask| (ask, warm(site, &lambda, name(ask), ask.question))).collect()).await);
         answers.extend(usage::answer(&self.0, site, inventory, asks, measure).await?);
         Ok(answers)
     }
@@ -305,7 +299,7 @@ async fn tags_of(site: &Site, lambda: &Client, arn: &str) -> Result<Answer, Clou
 
 /// The capacity kept warm now, over all aliases and versions. It is not measured by day: without any,
 /// nothing is covered.
-async fn warm(site: &Site, lambda: &Client, function: &str, days: u16) -> Result<Answer, CloudError> {
+async fn warm(site: &Site, lambda: &Client, function: &str, question: Question) -> Result<Answer, CloudError> {
     let mut allocated = 0_u32;
     let mut pages = Pages::new(PROVISIONED);
     while let Some(token) = pages.next() {
@@ -324,6 +318,7 @@ async fn warm(site: &Site, lambda: &Client, function: &str, days: u16) -> Result
         }
         pages.seen(page.next_marker())?;
     }
+    let days = if let Question::Usage { days, .. } = question { days } else { 0 };
     let kept = f64::from(allocated);
     let covered = if allocated > 0 { days } else { 0 };
     Ok(Answer::Usage(Usage { max: kept, sum: kept, covered, days, last_above_zero: None }))

@@ -69,18 +69,11 @@ impl Kind for LogsGroup {
         asks: &[Ask],
     ) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let logs = self.0.logs(site.scope());
-        let mut events = Vec::new();
-        let mut tags = Vec::new();
-        for ask in asks {
-            let group = inventory.at(ask.resource);
-            match ask.question {
-                Question::LastEvent => events.push((*ask, last_event(site, &logs, group.native_id()))),
-                Question::Tags => tags.push((*ask, tags_of(site, &logs, group.uid()))),
-                _ => {}
-            }
-        }
-        let mut answers = asks::each(events).await;
-        answers.extend(asks::each(tags).await);
+        let events = asks::of(asks, |question| question == Question::LastEvent);
+        let tags = asks::of(asks, |question| question == Question::Tags);
+        let mut answers =
+            asks::alike(events.into_iter().map(|ask| (ask, last_event(site, &logs, inventory.at(ask.resource).native_id()))).collect()).await;
+        answers.extend(asks::alike(tags.into_iter().map(|ask| (ask, tags_of(site, &logs, inventory.at(ask.resource).uid()))).collect()).await);
         Ok(answers)
     }
 }

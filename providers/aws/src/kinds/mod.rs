@@ -63,6 +63,8 @@ kinds! {
     rds_instance::RdsInstance,
     rds_retained_backup::RdsRetainedBackup,
     rds_snapshot::RdsSnapshot,
+    s3_bucket::S3Bucket,
+    s3_upload::S3Upload,
     ssm_image_parameter::SsmImageParameter,
 }
 

@@ -90,9 +90,8 @@ impl Kind for RdsSnapshot {
         asks: &[Ask],
     ) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let rds = self.0.rds(site.scope());
-        let shares = asks.iter().filter(|ask| ask.question == Question::Shares);
-        let work = shares.map(|ask| (*ask, shares_of(site, &rds, inventory.at(ask.resource).native_id()))).collect();
-        Ok(asks::each(work).await)
+        let asks = asks::of(asks, |question| question == Question::Shares);
+        Ok(asks::alike(asks.into_iter().map(|ask| (ask, shares_of(site, &rds, inventory.at(ask.resource).native_id()))).collect()).await)
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {

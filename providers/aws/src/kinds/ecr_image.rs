@@ -52,7 +52,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[
-        (Relation::Referenced, "Kubernetes pods, other accounts and machines that pull by digest"),
+        (Relation::Referenced, "Kubernetes pods, other accounts and machines that pull an image by digest"),
         (Relation::Referenced, "schedules and pipelines that name an older task definition"),
     ],
     report_only: "",

@@ -31,7 +31,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     asks: &[],
     refers: &[],
     needs: &[],
-    out_of_sight: &[(Relation::Referenced, "templates that name the layer version, functions of other accounts")],
+    out_of_sight: &[(Relation::Referenced, "templates, and functions of other accounts, that name a layer version")],
     report_only: "",
 };
 

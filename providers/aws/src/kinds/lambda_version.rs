@@ -31,7 +31,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     // Layer versions, which are regional, and container images.
     refers: &[(Relation::Referenced, Reach::Account)],
     needs: &[],
-    out_of_sight: &[(Relation::Referenced, "CloudFront, API Gateway, policies and people that name the version")],
+    out_of_sight: &[(Relation::Aliased, "CloudFront, API Gateway, policies and people that name a function version")],
     report_only: "",
 };
 

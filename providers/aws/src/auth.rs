@@ -274,7 +274,8 @@ impl Provider {
             accounts.extend(account);
         }
         accounts.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(Universe { accounts, only_what_this_identity_sees: false })
+        // Accounts left out are not looked at: what they hold is unknown, not absent.
+        Ok(Universe { accounts, only_what_this_identity_sees: !org.accounts.is_empty() })
     }
 
     async fn member(

@@ -194,6 +194,8 @@ fn clocks(
     };
     let view = View::new(&survey.inventory, &survey.answers, house, now);
     let advanced = ledger::advance(&before, set, &view, evaluation, ledger::MAX_GAP);
+    // There may be a million clocks, and merging reads them again part by part.
+    drop(before);
     if usable
         && let Some(ledger) = ledger
         && let Err(error) = ledger.merge(&advanced)

@@ -181,7 +181,9 @@ fn plan(
             Places::Account => vec![Scope::GLOBAL],
             Places::Regions => account.regions.iter().filter(|region| selected(region)).map(String::as_str).collect(),
         };
-        let regions = if regions.is_empty() { vec![Scope::GLOBAL] } else { regions };
+        // An account of which nothing can be read has no regions that anybody knows; its kinds still count.
+        let unreadable = account.none.is_some() || account.blind.is_some();
+        let regions = if regions.is_empty() && unreadable { vec![Scope::GLOBAL] } else { regions };
         for region in regions {
             let scope = Scope::new(cloud.id(), &account.id, region);
             if let Some(why) = &account.none {

@@ -191,7 +191,7 @@ impl Settings {
             accounts: self.choice.accounts.clone(),
             regions: self.choice.regions.clone(),
             all_kinds: self.all_kinds,
-            whole: self.choice.org.is_some(),
+            whole: self.choice.org.is_some() && self.choice.accounts.is_empty(),
             prices: &prices,
             ledger: ledger.as_deref().map(|ledger: &dyn Ledger| ledger),
             progress: &board,
@@ -200,10 +200,24 @@ impl Settings {
         .await;
         board.clear();
         let mut outcome = outcome.map_err(|error| unable(&error))?;
-        if outcome.sealed.survey.accounts.is_empty() {
+        let survey = &outcome.sealed.survey;
+        if survey.accounts.is_empty() {
             return Err(Failure::usage("none of the accounts asked for can be seen with these credentials")
                 .help("use credentials of one of them, or --org for every account of the organisation"));
         }
+        for id in self.choice.accounts.iter().filter(|id| !survey.accounts.iter().any(|account| account.id == **id)) {
+            causes.push(Exit::Blind.cause(format!("the account {id} cannot be seen with these credentials")));
+            notes.push(format!("the account {id} cannot be seen with these credentials"));
+        }
+        let regions: BTreeSet<&str> =
+            survey.inventory.coverage().into_iter().map(|(_, scope, _)| scope.region.as_str()).collect();
+        let missing: Vec<&str> =
+            self.choice.regions.iter().map(String::as_str).filter(|region| !regions.contains(region)).collect();
+        if !missing.is_empty() && missing.len() == self.choice.regions.len() {
+            return Err(Failure::usage(format!("no account has the region {} enabled", missing.join(", ")))
+                .help("leave --region out to look at every enabled region"));
+        }
+        notes.extend(missing.iter().map(|region| format!("no account has the region {region} enabled")));
         outcome.warnings.splice(0..0, notes);
         outcome.causes.splice(0..0, causes);
         Ok(outcome)

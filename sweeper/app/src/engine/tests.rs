@@ -22,7 +22,7 @@ use sweeper_core::{
     ledger::{Advanced, InMemory, Ledger, LedgerSlice},
     model::{Class, CloudId, Timestamp},
     money::{Amount, Cost},
-    policy::{Known, PolicySet, Source, load},
+    policy::{Known, PolicySet, Problem, Source, load},
     report::{Document, Verdict},
     survey::Quiet,
     survey_file,
@@ -150,9 +150,7 @@ impl Ledger for Broken {
 fn policies(text: &str) -> PolicySet {
     let source = Source { path: "rules.toml".to_owned(), text: text.to_owned() };
     let loaded = load(&[source], &Known { kinds: &[&VOLUME] });
-    loaded
-        .set
-        .unwrap_or_else(|| panic!("{}", loaded.problems.iter().map(|problem| problem.render()).collect::<String>()))
+    loaded.set.unwrap_or_else(|| panic!("{}", loaded.problems.iter().map(Problem::render).collect::<String>()))
 }
 
 const UNATTACHED: &str =

@@ -2,8 +2,11 @@
 
 use crate::{auth::Aws, fault, kinds::at, marks};
 use async_trait::async_trait;
-use aws_sdk_autoscaling::types::AutoScalingGroup;
-use std::{collections::BTreeSet, sync::Arc};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchConfiguration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use sweeper_core::{
     calls::{Pages, Site},
     facts::Referrer,
@@ -18,11 +21,11 @@ pub(super) static SPEC: KindSpec = KindSpec {
     class: Class::Referrer,
     title: "Auto Scaling group",
     places: Places::Regions,
-    reads: &[LIST],
+    reads: &[LIST, CONFIGURATIONS],
     asks: &[],
-    // Its template or configuration names the image, and counts as a referrer by itself, used or not; a group
-    // that cannot be seen may still hold one that was deleted beside it, or override the image. What it scales
-    // into is bound to it: no targets today may be a group that is scaled to zero.
+    // A launch template counts as a referrer by itself, since people and fleets start from it too. A launch
+    // configuration can only be used by a group, so one that no group has starts nothing: its image and snapshots
+    // are uses of the group. What a group scales into is bound to it: no targets today may be a group at zero.
     refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Bound, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
@@ -30,6 +33,10 @@ pub(super) static SPEC: KindSpec = KindSpec {
 };
 
 const LIST: &str = "autoscaling:DescribeAutoScalingGroups";
+const CONFIGURATIONS: &str = "autoscaling:DescribeLaunchConfigurations";
+
+/// What each launch configuration starts from, by its name.
+type Configurations = BTreeMap<String, Vec<String>>;
 
 pub(super) struct AutoscalingGroup(pub(super) Arc<Aws>);
 
@@ -41,6 +48,19 @@ impl Kind for AutoscalingGroup {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let autoscaling = self.0.autoscaling(site.scope());
+        let mut configurations = Configurations::new();
+        let mut pages = Pages::new(CONFIGURATIONS);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, CONFIGURATIONS, || {
+                autoscaling.describe_launch_configurations().max_records(100).set_next_token(token.clone()).send()
+            })
+            .await?;
+            for configuration in page.launch_configurations() {
+                let name = configuration.launch_configuration_name().unwrap_or_default().to_owned();
+                configurations.insert(name, starts_from(configuration));
+            }
+            pages.seen(page.next_token())?;
+        }
         let mut pages = Pages::new(LIST);
         while let Some(token) = pages.next() {
             let page = fault::call(site, LIST, || {
@@ -48,7 +68,7 @@ impl Kind for AutoscalingGroup {
             })
             .await?;
             for group in page.auto_scaling_groups() {
-                push(group, out);
+                push(group, &configurations, out);
             }
             pages.seen(page.next_token())?;
         }
@@ -56,7 +76,7 @@ impl Kind for AutoscalingGroup {
     }
 }
 
-fn push(group: &AutoScalingGroup, out: &mut Listing) {
+fn push(group: &AutoScalingGroup, configurations: &Configurations, out: &mut Listing) {
     let tags: Vec<(&str, &str)> =
         group.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect();
     let managed_by = marks::managed_by(&tags);
@@ -65,14 +85,20 @@ fn push(group: &AutoScalingGroup, out: &mut Listing) {
         name: group.auto_scaling_group_name().unwrap_or_default(),
         managed_by: &managed_by,
         tags: Tags::Read(tags),
-        uses: uses(group),
+        uses: uses(group, configurations),
         ..Draft::new(group.auto_scaling_group_arn().unwrap_or_default(), Referrer {})
     });
 }
 
-/// Templates and configurations, images that overrides name, and the target groups (by ARN) and classic load
-/// balancers (by name) it registers its machines with.
-fn uses(group: &AutoScalingGroup) -> Vec<(Relation, &str)> {
+/// The image and the snapshots a configuration names. Its user data is dropped here.
+fn starts_from(configuration: &LaunchConfiguration) -> Vec<String> {
+    let snapshots = configuration.block_device_mappings().iter().filter_map(|device| device.ebs()?.snapshot_id());
+    configuration.image_id().into_iter().chain(snapshots).map(ToOwned::to_owned).collect()
+}
+
+/// Templates, what the configuration starts from, images that overrides name, and the target groups (by ARN) and
+/// classic load balancers (by name) it registers its machines with.
+fn uses<'a>(group: &'a AutoScalingGroup, configurations: &'a Configurations) -> Vec<(Relation, &'a str)> {
     let mixed = group.mixed_instances_policy().and_then(|policy| policy.launch_template());
     let overrides = mixed.map(aws_sdk_autoscaling::types::LaunchTemplate::overrides).unwrap_or_default();
     let templates = group
@@ -82,7 +108,9 @@ fn uses(group: &AutoScalingGroup) -> Vec<(Relation, &str)> {
         .chain(overrides.iter().filter_map(|launch| launch.launch_template_specification()))
         .filter_map(|template| template.launch_template_id());
     let images = overrides.iter().filter_map(|launch| launch.image_id());
-    let starts = templates.chain(group.launch_configuration_name()).chain(images);
+    let configuration = group.launch_configuration_name().and_then(|name| configurations.get(name));
+    let configured = configuration.into_iter().flatten().map(String::as_str);
+    let starts = templates.chain(configured).chain(images);
     let sources = group.traffic_sources().iter().filter_map(|source| source.identifier());
     let balancers = group.target_group_arns().iter().chain(group.load_balancer_names()).map(String::as_str);
     // The same target group comes as an ARN and as a traffic source.
@@ -95,9 +123,21 @@ fn uses(group: &AutoScalingGroup) -> Vec<(Relation, &str)> {
 mod tests {
     use super::*;
     use aws_sdk_autoscaling::types::{
-        LaunchTemplate, LaunchTemplateOverrides, LaunchTemplateSpecification, MixedInstancesPolicy,
+        BlockDeviceMapping, Ebs, LaunchTemplate, LaunchTemplateOverrides, LaunchTemplateSpecification, MixedInstancesPolicy,
         TrafficSourceIdentifier,
     };
+
+    #[test]
+    fn a_configuration_counts_through_the_group_that_has_it() {
+        let device = BlockDeviceMapping::builder().ebs(Ebs::builder().snapshot_id("snap-1").build()).build();
+        let configuration = LaunchConfiguration::builder().image_id("ami-1").block_device_mappings(device).build();
+        let configurations = Configurations::from([("web".to_owned(), starts_from(&configuration))]);
+        let group = AutoScalingGroup::builder().launch_configuration_name("web").build();
+        assert_eq!(
+            uses(&group, &configurations),
+            [(Relation::UsedByTemplate, "ami-1"), (Relation::UsedByTemplate, "snap-1")]
+        );
+    }
 
     #[test]
     fn overrides_name_templates_and_images_and_target_groups_come_once() {
@@ -114,7 +154,7 @@ mod tests {
             .load_balancer_names("old")
             .build();
         assert_eq!(
-            uses(&group),
+            uses(&group, &Configurations::new()),
             [
                 (Relation::UsedByTemplate, "lt-1"),
                 (Relation::UsedByTemplate, "lt-2"),

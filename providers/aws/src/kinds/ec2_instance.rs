@@ -137,16 +137,12 @@ fn push(instance: &Instance, out: &mut Listing) {
     };
     let tags = ec2_tags(instance.tags());
     let managed_by = marks::manager(&tags, instance.operator());
-    let launched = at(instance.launch_time());
     let facts = Vm {
         state,
         vm_type: out.sym(instance.instance_type().map_or("", |vm_type| vm_type.as_str())),
         image: out.sym(instance.image_id().unwrap_or_default()),
-        in_state_since: match state {
-            VmState::Running => launched,
-            VmState::Stopped => instance.state_transition_reason().and_then(transition),
-            _ => None,
-        },
+        // Only what the cloud says of its last transition; a machine that was never stopped has no such record.
+        in_state_since: instance.state_transition_reason().and_then(transition),
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
     };
     out.push(Draft {

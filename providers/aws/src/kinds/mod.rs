@@ -27,7 +27,6 @@ macro_rules! kinds {
 
 kinds! {
     autoscaling_group::AutoscalingGroup,
-    autoscaling_launch_configuration::AutoscalingLaunchConfiguration,
     backup_recovery_point::BackupRecoveryPoint,
     batch_compute_environment::BatchComputeEnvironment,
     batch_job_definition::BatchJobDefinition,

@@ -63,6 +63,7 @@ fn native_id(resource: &Resource, number: Option<u32>) -> String {
     let id = resource.id_of(number);
     let text = |key: &str| resource.keys.get(key).and_then(Value::as_str).map(|text| numbered(text, number));
     match resource.kind.as_str() {
+        "aws.backup-recovery-point" => services::recovery_point(&resource.account, &resource.region, &id),
         "aws.ecr-image" => {
             let digest = services::digest(&text("digest").unwrap_or(id));
             format!("{}@{digest}", text("repository").unwrap_or_default())
@@ -75,6 +76,10 @@ fn native_id(resource: &Resource, number: Option<u32>) -> String {
         "aws.lambda-layer-version" => {
             let version = resource.keys.get("version").and_then(Value::as_i64).unwrap_or(1);
             services::layer_version_arn(&resource.account, &resource.region, &text("layer").unwrap_or(id), version)
+        }
+        "aws.s3-upload" => {
+            let key = text("key").unwrap_or_else(|| services::UPLOAD_KEY.to_owned());
+            format!("{}/{key}?uploadId={id}", text("bucket").unwrap_or_default())
         }
         _ => id,
     }
@@ -108,6 +113,14 @@ mod tests {
                 "kind = \"aws.lambda-layer-version\"\nid = \"x\"\nlayer = \"l\"\nversion = 3\nexpect = { d = \"found\" }"
             ),
             ["arn:aws:lambda:us-east-1:111111111111:layer:l:3"]
+        );
+        assert_eq!(
+            ids("kind = \"aws.s3-upload\"\nid = \"u\"\nbucket = \"b\"\nkey = \"a/k\"\nexpect = { d = \"found\" }"),
+            ["b/a/k?uploadId=u"]
+        );
+        assert_eq!(
+            ids("kind = \"aws.backup-recovery-point\"\nid = \"r\"\nexpect = { d = \"found\" }"),
+            ["arn:aws:backup:us-east-1:111111111111:recovery-point:r"]
         );
     }
 

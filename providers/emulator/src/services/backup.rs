@@ -82,11 +82,12 @@ fn vault_arn(item: &Item) -> String {
 }
 
 fn point_arn(item: &Item) -> String {
-    if item.id.starts_with("arn:") {
-        item.id.to_owned()
-    } else {
-        arn("backup", item.region, item.account, &format!("recovery-point:{}", item.id))
-    }
+    recovery_point(item.account, item.region, item.id)
+}
+
+/// The ARN of a recovery point, of the ARN or of what comes after `recovery-point:`.
+pub(crate) fn recovery_point(account: &str, region: &str, id: &str) -> String {
+    if id.starts_with("arn:") { id.to_owned() } else { arn("backup", region, account, &format!("recovery-point:{id}")) }
 }
 
 fn list_vaults(cloud: &Cloud, request: &Request, args: &Args) -> Result<Reply, WireError> {

@@ -23,9 +23,11 @@ mod s3;
 mod ssm;
 mod sts;
 
+pub(crate) use backup::recovery_point;
 pub(crate) use elb::{load_balancer, target_group};
 pub(crate) use item::digest;
 pub(crate) use lambda::layer_version_arn;
+pub(crate) use s3::UPLOAD_KEY;
 
 /// A resource kind that the organisation file may plant.
 pub(crate) struct Kind {

@@ -32,6 +32,8 @@ use crate::request::Request;
 
 use super::Kind;
 
+/// The key of an upload that names none.
+pub(crate) const UPLOAD_KEY: &str = "upload.bin";
 const BUCKET: &str = "aws.s3-bucket";
 const UPLOAD: &str = "aws.s3-upload";
 
@@ -466,7 +468,7 @@ fn list_versions(cloud: &Cloud, bucket: &Item, args: &Args) -> Result<Reply, Wir
 }
 
 fn upload_key<'a>(upload: &Item<'a>) -> &'a str {
-    upload.text("key").unwrap_or("upload.bin")
+    upload.text("key").unwrap_or(UPLOAD_KEY)
 }
 
 /// The unfinished uploads of a bucket, in the order S3 lists them: by key, then by upload id.

@@ -48,6 +48,18 @@ impl Kind for AutoscalingGroup {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let autoscaling = self.0.autoscaling(site.scope());
+        // Groups first: a configuration cannot go while a group has it, so whatever those groups have is in the
+        // second listing. The other way round, a group made between the two would seem to start from nothing.
+        let mut groups: Vec<AutoScalingGroup> = Vec::new();
+        let mut pages = Pages::new(LIST);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, LIST, || {
+                autoscaling.describe_auto_scaling_groups().max_records(100).set_next_token(token.clone()).send()
+            })
+            .await?;
+            groups.extend_from_slice(page.auto_scaling_groups());
+            pages.seen(page.next_token())?;
+        }
         let mut configurations = Configurations::new();
         let mut pages = Pages::new(CONFIGURATIONS);
         while let Some(token) = pages.next() {
@@ -61,16 +73,8 @@ impl Kind for AutoscalingGroup {
             }
             pages.seen(page.next_token())?;
         }
-        let mut pages = Pages::new(LIST);
-        while let Some(token) = pages.next() {
-            let page = fault::call(site, LIST, || {
-                autoscaling.describe_auto_scaling_groups().max_records(100).set_next_token(token.clone()).send()
-            })
-            .await?;
-            for group in page.auto_scaling_groups() {
-                push(group, &configurations, out);
-            }
-            pages.seen(page.next_token())?;
+        for group in &groups {
+            push(group, &configurations, out);
         }
         Ok(())
     }

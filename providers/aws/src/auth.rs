@@ -9,6 +9,7 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
+    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,6 +18,8 @@ use sweeper_core::{
     kind::{Account, Cloud, CloudError, Fault, Kind, Universe},
     model::{CloudId, Scope},
 };
+
+use tokio::sync::OnceCell;
 
 /// What to look at, and how.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +76,11 @@ pub(crate) struct Aws {
     s3_path_style: bool,
     accounts: Mutex<BTreeMap<String, SdkConfig>>,
     clients: Mutex<BTreeMap<ClientKey, Arc<dyn Any + Send + Sync>>>,
+    lists: Mutex<BTreeMap<(Scope, String), Arc<OnceCell<List>>>>,
 }
+
+/// A listing that several kinds need, or why there is none.
+type List = Result<Arc<dyn Any + Send + Sync>, CloudError>;
 
 /// Service, account, region.
 type ClientKey = (&'static str, String, String);
@@ -120,6 +127,23 @@ impl Aws {
                 aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build(),
             )
         })
+    }
+
+    /// What `list` gives for a scope, listed once a run however many kinds need it. `what` names it. Whoever
+    /// comes while it is being listed waits; a failure is everybody's.
+    pub(crate) async fn once<T: Send + Sync + 'static>(
+        &self,
+        site: &Site,
+        what: impl Into<String>,
+        list: impl Future<Output = Result<T, CloudError>> + Send,
+    ) -> Result<Arc<T>, CloudError> {
+        let what = what.into();
+        let cell = Arc::clone(lock(&self.lists).entry((site.scope().clone(), what)).or_default());
+        let listed = cell
+            .get_or_init(|| async { list.await.map(|list| Arc::new(list) as Arc<dyn Any + Send + Sync>) })
+            .await
+            .clone()?;
+        listed.downcast().map_err(|_| CloudError::new(Fault::Malformed, "a shared list", "bug: two lists of one name"))
     }
 
     fn client<C: Clone + Send + Sync + 'static>(
@@ -180,6 +204,7 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
         home_region,
         accounts: Mutex::default(),
         clients: Mutex::default(),
+        lists: Mutex::default(),
     });
     let kinds = kinds::all(&aws);
     Arc::new(Provider { aws, kinds, config, calls })

@@ -88,7 +88,7 @@ impl Kind for EcrImage {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let ecr = self.0.ecr(site.scope());
-        let repositories = ecr_repository::repositories(site, &ecr).await?;
+        let repositories = ecr_repository::repositories(&self.0, site, &ecr).await?;
         let work: Vec<_> = repositories.iter().map(|repository| contents(site, &ecr, repository)).collect();
         let mut results = stream::iter(work).buffered(asks::AT_ONCE);
         let mut at = repositories.iter();

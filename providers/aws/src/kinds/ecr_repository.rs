@@ -50,7 +50,7 @@ impl Kind for EcrRepository {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let ecr = self.0.ecr(site.scope());
-        let repositories = repositories(site, &ecr).await?;
+        let repositories = repositories(&self.0, site, &ecr).await?;
         let work: Vec<_> = repositories.iter().map(|repository| tags(site, &ecr, repository)).collect();
         let tags = asks::all(work).await?;
         for (repository, tags) in repositories.iter().zip(&tags) {
@@ -76,8 +76,12 @@ impl Kind for EcrRepository {
     }
 }
 
-/// Every repository of a scope.
-pub(super) async fn repositories(site: &Site, ecr: &Client) -> Result<Vec<Repository>, CloudError> {
+/// Every repository of a scope, listed once for all kinds.
+pub(super) async fn repositories(aws: &Aws, site: &Site, ecr: &Client) -> Result<Arc<Vec<Repository>>, CloudError> {
+    aws.once(site, LIST, listed(site, ecr)).await
+}
+
+async fn listed(site: &Site, ecr: &Client) -> Result<Vec<Repository>, CloudError> {
     let mut repositories = Vec::new();
     let mut pages = Pages::new(LIST);
     while let Some(token) = pages.next() {

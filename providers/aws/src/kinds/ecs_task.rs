@@ -52,7 +52,7 @@ impl Kind for EcsTask {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let ecs = self.0.ecs(site.scope());
-        let clusters = clusters(site, &ecs).await?;
+        let clusters = clusters(&self.0, site, &ecs).await?;
         let work: Vec<_> = clusters.iter().map(|cluster| tasks(site, &ecs, cluster)).collect();
         let mut results = stream::iter(work).buffered(asks::AT_ONCE);
         while let Some(running) = results.next().await {
@@ -68,8 +68,12 @@ impl Kind for EcsTask {
     }
 }
 
-/// Every cluster of a scope, by ARN.
-pub(super) async fn clusters(site: &Site, ecs: &Client) -> Result<Vec<String>, CloudError> {
+/// Every cluster of a scope, by ARN, listed once for all kinds.
+pub(super) async fn clusters(aws: &Aws, site: &Site, ecs: &Client) -> Result<Arc<Vec<String>>, CloudError> {
+    aws.once(site, CLUSTERS, listed(site, ecs)).await
+}
+
+async fn listed(site: &Site, ecs: &Client) -> Result<Vec<String>, CloudError> {
     let mut clusters = Vec::new();
     let mut pages = Pages::new(CLUSTERS);
     while let Some(token) = pages.next() {

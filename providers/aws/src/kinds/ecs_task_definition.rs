@@ -59,7 +59,7 @@ impl Kind for EcsTaskDefinition {
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let ecs = self.0.ecs(site.scope());
         let mut named = newest(site, &ecs).await?;
-        let clusters = clusters(site, &ecs).await?;
+        let clusters = clusters(&self.0, site, &ecs).await?;
         let work: Vec<_> = clusters.iter().map(|cluster| by_services(site, &ecs, cluster)).collect();
         for definitions in asks::all(work).await? {
             named.extend(definitions);

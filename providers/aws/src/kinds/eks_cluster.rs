@@ -36,15 +36,19 @@ impl Kind for EksCluster {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        for name in clusters(&self.0, site).await? {
-            out.push(Draft { name: &name, ..Draft::new(&name, Referrer {}) });
+        for name in clusters(&self.0, site).await?.iter() {
+            out.push(Draft { name, ..Draft::new(name, Referrer {}) });
         }
         Ok(())
     }
 }
 
-/// The names of a region's clusters.
-pub(super) async fn clusters(aws: &Aws, site: &Site) -> Result<Vec<String>, CloudError> {
+/// The names of a region's clusters, listed once for all kinds.
+pub(super) async fn clusters(aws: &Aws, site: &Site) -> Result<Arc<Vec<String>>, CloudError> {
+    aws.once(site, LIST, listed(aws, site)).await
+}
+
+async fn listed(aws: &Aws, site: &Site) -> Result<Vec<String>, CloudError> {
     let eks = aws.eks(site.scope());
     let mut names = Vec::new();
     let mut pages = Pages::new(LIST);

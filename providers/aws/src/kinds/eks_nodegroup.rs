@@ -39,16 +39,16 @@ impl Kind for EksNodegroup {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let eks = self.0.eks(site.scope());
-        for cluster in clusters(&self.0, site).await? {
+        for cluster in clusters(&self.0, site).await?.iter() {
             let mut pages = Pages::new(LIST);
             while let Some(token) = pages.next() {
                 let page = fault::call(site, LIST, || {
-                    eks.list_nodegroups().cluster_name(&cluster).max_results(100).set_next_token(token.clone()).send()
+                    eks.list_nodegroups().cluster_name(cluster).max_results(100).set_next_token(token.clone()).send()
                 })
                 .await?;
                 for name in page.nodegroups() {
                     let answer = fault::maybe(site, ONE, || {
-                        eks.describe_nodegroup().cluster_name(&cluster).nodegroup_name(name).send()
+                        eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(name).send()
                     })
                     .await?;
                     let Some(group) = answer.as_ref().and_then(|answer| answer.nodegroup()) else { continue };

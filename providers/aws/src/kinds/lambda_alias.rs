@@ -43,7 +43,7 @@ impl Kind for LambdaAlias {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let lambda = self.0.lambda(site.scope());
-        let functions = functions(site, &lambda).await?;
+        let functions = functions(&self.0, site, &lambda).await?;
         let names: Vec<&str> = functions.iter().filter_map(|function| function.function_name()).collect();
         let work: Vec<_> = names.iter().map(|name| aliases(site, &lambda, name)).collect();
         let found = asks::all(work).await?;

@@ -70,8 +70,8 @@ impl Kind for LambdaFunction {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let lambda = self.0.lambda(site.scope());
-        let functions = functions(site, &lambda).await?;
-        let work: Vec<_> = functions.iter().map(|function| more(site, &lambda, function)).collect();
+        let functions = functions(&self.0, site, &lambda).await?;
+        let work: Vec<_> = functions.iter().map(|function| more(&self.0, site, &lambda, function)).collect();
         let more = asks::all(work).await?;
         for (function, more) in functions.iter().zip(&more) {
             push(function, more, out);
@@ -113,8 +113,16 @@ fn measure(function: Resource<'_>, question: Question) -> Option<Measure> {
     })
 }
 
-/// Every function of a scope, as `$LATEST`.
-pub(super) async fn functions(site: &Site, lambda: &Client) -> Result<Vec<FunctionConfiguration>, CloudError> {
+/// Every function of a scope, as `$LATEST`, listed once for all kinds.
+pub(super) async fn functions(
+    aws: &Aws,
+    site: &Site,
+    lambda: &Client,
+) -> Result<Arc<Vec<FunctionConfiguration>>, CloudError> {
+    aws.once(site, LIST, listed(site, lambda)).await
+}
+
+async fn listed(site: &Site, lambda: &Client) -> Result<Vec<FunctionConfiguration>, CloudError> {
     let mut functions = Vec::new();
     let mut pages = Pages::new(LIST);
     while let Some(token) = pages.next() {
@@ -126,8 +134,18 @@ pub(super) async fn functions(site: &Site, lambda: &Client) -> Result<Vec<Functi
     Ok(functions)
 }
 
-/// Every version of a function, `$LATEST` included; none when the function is gone by now.
+/// Every version of a function, `$LATEST` included, listed once for all kinds; none when the function is gone by
+/// now.
 pub(super) async fn versions(
+    aws: &Aws,
+    site: &Site,
+    lambda: &Client,
+    function: &str,
+) -> Result<Arc<Vec<FunctionConfiguration>>, CloudError> {
+    aws.once(site, format!("{VERSIONS} {function}"), listed_versions(site, lambda, function)).await
+}
+
+async fn listed_versions(
     site: &Site,
     lambda: &Client,
     function: &str,
@@ -181,9 +199,9 @@ struct More {
     edge: Option<bool>,
 }
 
-async fn more(site: &Site, lambda: &Client, function: &FunctionConfiguration) -> Result<More, CloudError> {
+async fn more(aws: &Aws, site: &Site, lambda: &Client, function: &FunctionConfiguration) -> Result<More, CloudError> {
     let images = images(site, lambda, function).await?;
-    Ok(More { images, edge: edge(site, lambda, function).await? })
+    Ok(More { images, edge: edge(aws, site, lambda, function).await? })
 }
 
 /// The names of the container image of a function or version, if it is made of one.
@@ -208,18 +226,24 @@ pub(super) async fn images(
 
 /// Whether a function runs at the edge. Only functions of one region can, only by a published version, and
 /// only by one whose policy lets the replicator in.
-async fn edge(site: &Site, lambda: &Client, function: &FunctionConfiguration) -> Result<Option<bool>, CloudError> {
+async fn edge(
+    aws: &Aws,
+    site: &Site,
+    lambda: &Client,
+    function: &FunctionConfiguration,
+) -> Result<Option<bool>, CloudError> {
     if is_replica(function) {
         return Ok(Some(true));
     }
     if site.scope().region != EDGE_HOME {
         return Ok(Some(false));
     }
-    let mut versions = versions(site, lambda, function.function_name().unwrap_or_default()).await?;
-    versions.retain(|version| number(version).is_some() && fit_for_edge(version));
+    let all = versions(aws, site, lambda, function.function_name().unwrap_or_default()).await?;
+    let mut versions: Vec<&FunctionConfiguration> =
+        all.iter().filter(|version| number(version).is_some() && fit_for_edge(version)).collect();
     versions.sort_by_key(|version| Reverse(number(version)));
     for version in versions.iter().take(EDGE_VERSIONS) {
-        match version_edge(site, lambda, version).await? {
+        match version_edge(aws, site, lambda, version).await? {
             Some(false) => {}
             known_or_not => return Ok(known_or_not),
         }
@@ -229,6 +253,7 @@ async fn edge(site: &Site, lambda: &Client, function: &FunctionConfiguration) ->
 
 /// Whether a published version runs at the edge. `None` where its policy may not be read.
 pub(super) async fn version_edge(
+    aws: &Aws,
     site: &Site,
     lambda: &Client,
     version: &FunctionConfiguration,
@@ -241,13 +266,17 @@ pub(super) async fn version_edge(
     }
     let function = version.function_name().unwrap_or_default();
     let qualifier = version.version().unwrap_or_default();
-    let answer = fault::maybe(site, POLICY, || {
-        lambda.get_policy().function_name(function).qualifier(qualifier).send()
-    })
-    .await;
-    match answer {
-        Ok(Some(answer)) => Ok(policy::allows_service(answer.policy().unwrap_or_default(), REPLICATOR)),
-        Ok(None) => Ok(Some(false)),
+    let replicated = async {
+        let answer = fault::maybe(site, POLICY, || {
+            lambda.get_policy().function_name(function).qualifier(qualifier).send()
+        })
+        .await?;
+        Ok(answer.map_or(Some(false), |answer| {
+            policy::allows_service(answer.policy().unwrap_or_default(), REPLICATOR)
+        }))
+    };
+    match aws.once(site, format!("{POLICY} {function}:{qualifier}"), replicated).await {
+        Ok(replicated) => Ok(*replicated),
         Err(error) if error.fault == Fault::Denied => Ok(None),
         Err(error) => Err(error),
     }

@@ -45,10 +45,10 @@ impl Kind for LambdaVersion {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let lambda = self.0.lambda(site.scope());
-        let functions = functions(site, &lambda).await?;
+        let functions = functions(&self.0, site, &lambda).await?;
         let work: Vec<_> = functions
             .iter()
-            .map(|function| published(site, &lambda, function.function_name().unwrap_or_default()))
+            .map(|function| published(&self.0, site, &lambda, function.function_name().unwrap_or_default()))
             .collect();
         let mut results = stream::iter(work).buffered(asks::AT_ONCE);
         while let Some(versions) = results.next().await {
@@ -71,13 +71,13 @@ struct Version {
 }
 
 /// The published versions of a function, the newest first.
-async fn published(site: &Site, lambda: &Client, function: &str) -> Result<Vec<Version>, CloudError> {
+async fn published(aws: &Aws, site: &Site, lambda: &Client, function: &str) -> Result<Vec<Version>, CloudError> {
     let mut published = Vec::new();
-    for config in versions(site, lambda, function).await? {
-        let Some(number) = number(&config) else { continue };
-        let edge = version_edge(site, lambda, &config).await?;
-        let images = images(site, lambda, &config).await?;
-        published.push(Version { config, number, edge, images });
+    for config in versions(aws, site, lambda, function).await?.iter() {
+        let Some(number) = number(config) else { continue };
+        let edge = version_edge(aws, site, lambda, config).await?;
+        let images = images(site, lambda, config).await?;
+        published.push(Version { config: config.clone(), number, edge, images });
     }
     published.sort_by_key(|version| Reverse(version.number));
     Ok(published)

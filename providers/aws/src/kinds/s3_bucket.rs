@@ -160,8 +160,12 @@ pub(super) struct Listed {
     region: Option<String>,
 }
 
-/// Every bucket of the account.
-pub(super) async fn buckets(aws: &Aws, site: &Site) -> Result<Vec<Listed>, CloudError> {
+/// Every bucket of the account, listed once for all kinds.
+pub(super) async fn buckets(aws: &Aws, site: &Site) -> Result<Arc<Vec<Listed>>, CloudError> {
+    aws.once(site, LIST, all_buckets(aws, site)).await
+}
+
+async fn all_buckets(aws: &Aws, site: &Site) -> Result<Vec<Listed>, CloudError> {
     let s3 = aws.s3(site.scope());
     let mut buckets = Vec::new();
     let mut pages = Pages::new(LIST);

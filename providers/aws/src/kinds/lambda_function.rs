@@ -46,7 +46,7 @@ pub(super) const LIST: &str = "lambda:ListFunctions";
 pub(super) const FUNCTION: &str = "lambda:GetFunction";
 pub(super) const VERSIONS: &str = "lambda:ListVersionsByFunction";
 pub(super) const POLICY: &str = "lambda:GetPolicy";
-const TAGS: &str = "lambda:ListTags";
+pub(super) const TAGS: &str = "lambda:ListTags";
 const PROVISIONED: &str = "lambda:ListProvisionedConcurrencyConfigs";
 
 /// The version that is still changed.
@@ -320,7 +320,7 @@ pub(super) fn uses<'a>(function: &'a FunctionConfiguration, images: &'a [String]
     layers.chain(images.iter().map(String::as_str)).map(|used| (Relation::Referenced, used)).collect()
 }
 
-async fn tags_of(site: &Site, lambda: &Client, arn: &str) -> Result<Answer, CloudError> {
+pub(super) async fn tags_of(site: &Site, lambda: &Client, arn: &str) -> Result<Answer, CloudError> {
     let answer = fault::call(site, TAGS, || lambda.list_tags().resource(arn).send()).await?;
     let tags: BTreeMap<String, String> = answer.tags.unwrap_or_default().into_iter().collect();
     Ok(Answer::Tags(tags.into_iter().collect()))

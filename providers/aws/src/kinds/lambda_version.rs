@@ -4,17 +4,19 @@ use crate::{
     asks,
     auth::Aws,
     kinds::lambda_function::{
-        FUNCTION, LIST, POLICY, VERSIONS, functions, images, instant, number, uses, version_edge, versions,
+        FUNCTION, LIST, POLICY, TAGS, VERSIONS, functions, images, instant, number, tags_of, uses, version_edge,
+        versions,
     },
 };
 use async_trait::async_trait;
 use aws_sdk_lambda::{Client, types::FunctionConfiguration};
 use futures_util::stream::{self, StreamExt as _};
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use sweeper_core::{
+    answers::{Answer, Ask, Question},
     calls::Site,
     facts::FunctionVersion,
-    inventory::{Draft, Listing, Resource},
+    inventory::{Draft, Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::{Amount, Cost},
@@ -27,7 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     title: "Lambda function version",
     places: Places::Regions,
     reads: &[VERSIONS, LIST, FUNCTION, POLICY],
-    asks: &[],
+    asks: &[TAGS],
     // Layer versions, which are regional, and container images.
     refers: &[(Relation::Referenced, Reach::Account)],
     needs: &[],
@@ -57,10 +59,33 @@ impl Kind for LambdaVersion {
         Ok(())
     }
 
+    /// A version has no tags of its own: whose it is and whether it is protected is said by its function.
+    async fn answer(
+        &self,
+        site: &Site,
+        inventory: &Inventory,
+        asks: &[Ask],
+    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        let lambda = self.0.lambda(site.scope());
+        let mut functions: BTreeMap<&str, Vec<Ask>> = BTreeMap::new();
+        for ask in asks::of(asks, |question| question == Question::Tags) {
+            functions.entry(function_arn(inventory.at(ask.resource).uid())).or_default().push(ask);
+        }
+        let work = functions.iter().map(|(function, asks)| (asks[0], tags_of(site, &lambda, function))).collect();
+        let tags: BTreeMap<Ask, Answer> = asks::alike(work).await.into_iter().collect();
+        let dealt = functions.values().flat_map(|asks| asks.iter().map(|ask| (*ask, asks[0])));
+        Ok(dealt.filter_map(|(ask, asked)| Some((ask, tags.get(&asked)?.clone()))).collect())
+    }
+
     /// Code that is not run costs nothing; it counts against a quota.
     fn price(&self, _: Resource<'_>, _: &dyn Prices) -> Cost {
         Cost::list(Amount::ZERO)
     }
+}
+
+/// The ARN of the function of a version's ARN.
+fn function_arn(version: &str) -> &str {
+    version.rsplit_once(':').map_or(version, |(function, _)| function)
 }
 
 struct Version {

@@ -6,10 +6,10 @@ use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use futures_util::future::BoxFuture;
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
-    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -76,11 +76,14 @@ pub(crate) struct Aws {
     s3_path_style: bool,
     accounts: Mutex<BTreeMap<String, SdkConfig>>,
     clients: Mutex<BTreeMap<ClientKey, Arc<dyn Any + Send + Sync>>>,
-    lists: Mutex<BTreeMap<(Scope, String), Arc<OnceCell<List>>>>,
+    lists: Mutex<Lists>,
 }
 
 /// A listing that several kinds need, or why there is none.
 type List = Result<Arc<dyn Any + Send + Sync>, CloudError>;
+
+/// Listings by scope and name.
+type Lists = BTreeMap<(Scope, String), Arc<OnceCell<List>>>;
 
 /// Service, account, region.
 type ClientKey = (&'static str, String, String);
@@ -135,7 +138,7 @@ impl Aws {
         &self,
         site: &Site,
         what: impl Into<String>,
-        list: impl Future<Output = Result<T, CloudError>> + Send,
+        list: BoxFuture<'_, Result<T, CloudError>>,
     ) -> Result<Arc<T>, CloudError> {
         let what = what.into();
         let cell = Arc::clone(lock(&self.lists).entry((site.scope().clone(), what)).or_default());
@@ -354,7 +357,7 @@ impl Provider {
             async move {
                 use aws_credential_types::provider::ProvideCredentials as _;
                 provider.provide_credentials().await.map(|_| ()).map_err(|error| {
-                    let text = aws_smithy_types::error::display::DisplayErrorContext(&error).to_string();
+                    let text = fault::said(&error);
                     let fault = if text.contains("AccessDenied") {
                         Fault::Denied
                     } else if text.contains("Throttl") {

@@ -2,7 +2,7 @@
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::{error::Error, future::Future};
 use sweeper_core::{
     calls::{Price, Site},
@@ -107,12 +107,25 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
+/// What an error and its causes say, each once, without the innards that their debug forms show.
+pub(crate) fn said(error: &(dyn Error + 'static)) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in chain(error) {
+        let text = cause.to_string();
+        // A cause that the one above already quotes adds nothing.
+        if !told.iter().any(|before| before.contains(&text)) {
+            told.push(text);
+        }
+    }
+    told.join(": ").chars().take(400).collect()
+}
+
 /// The error in the core's words.
 pub(crate) fn of<E>(op: &'static str, error: &SdkError<E, HttpResponse>) -> CloudError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let context = || DisplayErrorContext(error).to_string().chars().take(400).collect::<String>();
+    let context = || said(error);
     if chain(error).any(|cause| cause.downcast_ref::<CredentialsError>().is_some()) {
         return CloudError::new(Fault::Unauthenticated, op, context());
     }

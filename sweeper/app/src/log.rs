@@ -9,12 +9,16 @@ pub fn is_watched() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Our own words; what the SDK says of its tries is said again, better, by the error they end in.
+const DEFAULT: &str =
+    "sweeper=info,warn,aws_config=off,aws_credential_types=off,aws_runtime=off,aws_smithy_runtime=off";
+
 /// Starts the log. `SWEEPER_LOG` says how much: `warn`, `info` (the default), `debug`.
 pub fn start() {
     if is_watched() {
         return;
     }
-    let filter = EnvFilter::try_from_env("SWEEPER_LOG").unwrap_or_else(|_| EnvFilter::new("sweeper=info,warn"));
+    let filter = EnvFilter::try_from_env("SWEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     // A second start (tests) changes nothing.
     let _ = fmt().json().flatten_event(true).with_env_filter(filter).with_writer(io::stderr).try_init();
 }

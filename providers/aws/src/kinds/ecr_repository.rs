@@ -78,7 +78,7 @@ impl Kind for EcrRepository {
 
 /// Every repository of a scope, listed once for all kinds.
 pub(super) async fn repositories(aws: &Aws, site: &Site, ecr: &Client) -> Result<Arc<Vec<Repository>>, CloudError> {
-    aws.once(site, LIST, listed(site, ecr)).await
+    aws.once(site, LIST, Box::pin(listed(site, ecr))).await
 }
 
 async fn listed(site: &Site, ecr: &Client) -> Result<Vec<Repository>, CloudError> {

@@ -70,7 +70,7 @@ impl Kind for EcsTask {
 
 /// Every cluster of a scope, by ARN, listed once for all kinds.
 pub(super) async fn clusters(aws: &Aws, site: &Site, ecs: &Client) -> Result<Arc<Vec<String>>, CloudError> {
-    aws.once(site, CLUSTERS, listed(site, ecs)).await
+    aws.once(site, CLUSTERS, Box::pin(listed(site, ecs))).await
 }
 
 async fn listed(site: &Site, ecs: &Client) -> Result<Vec<String>, CloudError> {

@@ -45,7 +45,7 @@ impl Kind for EksCluster {
 
 /// The names of a region's clusters, listed once for all kinds.
 pub(super) async fn clusters(aws: &Aws, site: &Site) -> Result<Arc<Vec<String>>, CloudError> {
-    aws.once(site, LIST, listed(aws, site)).await
+    aws.once(site, LIST, Box::pin(listed(aws, site))).await
 }
 
 async fn listed(aws: &Aws, site: &Site) -> Result<Vec<String>, CloudError> {

@@ -119,7 +119,7 @@ pub(super) async fn functions(
     site: &Site,
     lambda: &Client,
 ) -> Result<Arc<Vec<FunctionConfiguration>>, CloudError> {
-    aws.once(site, LIST, listed(site, lambda)).await
+    aws.once(site, LIST, Box::pin(listed(site, lambda))).await
 }
 
 async fn listed(site: &Site, lambda: &Client) -> Result<Vec<FunctionConfiguration>, CloudError> {
@@ -142,7 +142,7 @@ pub(super) async fn versions(
     lambda: &Client,
     function: &str,
 ) -> Result<Arc<Vec<FunctionConfiguration>>, CloudError> {
-    aws.once(site, format!("{VERSIONS} {function}"), listed_versions(site, lambda, function)).await
+    aws.once(site, format!("{VERSIONS} {function}"), Box::pin(listed_versions(site, lambda, function))).await
 }
 
 async fn listed_versions(
@@ -275,7 +275,7 @@ pub(super) async fn version_edge(
             policy::allows_service(answer.policy().unwrap_or_default(), REPLICATOR)
         }))
     };
-    match aws.once(site, format!("{POLICY} {function}:{qualifier}"), replicated).await {
+    match aws.once(site, format!("{POLICY} {function}:{qualifier}"), Box::pin(replicated)).await {
         Ok(replicated) => Ok(*replicated),
         Err(error) if error.fault == Fault::Denied => Ok(None),
         Err(error) => Err(error),

@@ -162,7 +162,7 @@ pub(super) struct Listed {
 
 /// Every bucket of the account, listed once for all kinds.
 pub(super) async fn buckets(aws: &Aws, site: &Site) -> Result<Arc<Vec<Listed>>, CloudError> {
-    aws.once(site, LIST, all_buckets(aws, site)).await
+    aws.once(site, LIST, Box::pin(all_buckets(aws, site))).await
 }
 
 async fn all_buckets(aws: &Aws, site: &Site) -> Result<Vec<Listed>, CloudError> {

@@ -21,7 +21,7 @@ pub(super) static SPEC: Spec = Spec {
     classes: &[Class::Artifact],
     relations: &[Relation::Referenced],
     sources: &[],
-    questions: &[Question::Manifest],
+    questions: &[Question::Manifest, Question::Shares],
     severity: Severity::Info,
     why_it_matters: "Every build pushes an image, and only the last few are ever run again. An image that was not \
         pulled for 90 days and that no workload names is history that is billed by the GiB. The newest of each \
@@ -89,6 +89,11 @@ fn image<'a>(view: &View<'a>, resource: Resource<'a>, artifact: &Artifact) -> Ju
     if !artifact.pull_recorded {
         return Err(view.not_told(resource, "last_pulled"));
     }
+    // Only now is it worth a call to learn who else may fetch it.
+    if !view.users_and_shares(resource, Relation::Referenced)?.is_empty() {
+        return Ok(Verdict::trap("used where it is shared"));
+    }
+    let shares = view.shares(resource)?;
     let Some(last) = artifact.last_pulled.or(artifact.pushed) else { return Err(view.not_told(resource, "pushed")) };
     let source = view.source(resource);
     let pulled = artifact.last_pulled.map_or_else(|| "never recorded".to_owned(), |at| at.to_string());
@@ -96,6 +101,7 @@ fn image<'a>(view: &View<'a>, resource: Resource<'a>, artifact: &Artifact) -> Ju
         Finding::new("last_pulled", pulled, source.clone())
             .and("referenced", false, "inventory")
             .searched(view)
+            .and("shared_with", if shares.is_empty() { "nobody".to_owned() } else { shares.join(", ") }, "shares")
             .and("child_of_index_in_use", false, "manifests of its repository")
             .and("attached", false, "its manifest")
             .and("repository", view.inventory.text(artifact.container), source.clone())

@@ -59,12 +59,14 @@ const CASES: &[Case] = &[
             .with(&testing::ARTIFACT, "index", Artifact { media: Media::Index, ..artifact() })
             .answer("index", Question::Manifest, manifest(&["sha256:other"], None))
             .answer(IT, Question::Manifest, manifest(&[], None))
+            .answer(IT, Question::Shares, shares(&[]))
     }),
     case("stale-artifact", || {
         world(&testing::ARTIFACT, artifact())
             .with(&testing::ARTIFACT, "index", Artifact { media: Media::Index, ..artifact() })
             .answer("index", Question::Manifest, manifest(&["sha256:other"], None))
             .answer(IT, Question::Manifest, manifest(&[], None))
+            .answer(IT, Question::Shares, shares(&[]))
     }),
     Case {
         optional: &["bytes"],
@@ -653,9 +655,10 @@ fn orphaned_snapshot() {
 
 #[test]
 fn a_shared_snapshot_or_image_is_unknown_outside_what_was_surveyed() {
+    let dark = |detector| if str::ends_with(detector, "-artifact") { &testing::WORKLOAD } else { &testing::TEMPLATE };
     for (detector, found) in CASES
         .iter()
-        .filter(|case| ["orphaned-snapshot", "unused-image"].contains(&case.detector))
+        .filter(|case| detector(case.detector).unwrap().spec.questions.contains(&Question::Shares))
         .map(|case| (case.detector, case.found))
     {
         let shared =
@@ -664,8 +667,7 @@ fn a_shared_snapshot_or_image_is_unknown_outside_what_was_surveyed() {
         assert_unknown(detector, "shared with everybody", shared(&["all"]));
         assert_found(detector, shared(&["111111111111"]));
         // Not worth a call while something at home could not be seen.
-        let (verdict, notes) =
-            found().unanswered(Question::Shares).blind(&testing::TEMPLATE).seal().judge(detector, IT);
+        let (verdict, notes) = found().unanswered(Question::Shares).blind(dark(detector)).seal().judge(detector, IT);
         assert!(matches!(verdict, Verdict::Unknown(_)));
         assert!(notes.asks.is_empty());
     }
@@ -689,7 +691,9 @@ fn repository(child: Artifact, index: Artifact) -> World {
         .with(&testing::ARTIFACT, "app@sha256:it", child)
         .with(&testing::ARTIFACT, "app@sha256:index", Artifact { media: Media::Index, ..index })
         .answer("app@sha256:it", Question::Manifest, manifest(&[], None))
+        .answer("app@sha256:it", Question::Shares, shares(&[]))
         .answer("app@sha256:index", Question::Manifest, manifest(&["sha256:it"], None))
+        .answer("app@sha256:index", Question::Shares, shares(&[]))
 }
 
 #[test]
@@ -714,7 +718,8 @@ fn untagged_artifact() {
     let elsewhere = elsewhere
         .with(&testing::ARTIFACT, IT, untagged())
         .with(&testing::ARTIFACT, "x", Artifact { media: Media::Index, container, ..artifact() })
-        .answer(IT, Question::Manifest, manifest(&[], None));
+        .answer(IT, Question::Manifest, manifest(&[], None))
+        .answer(IT, Question::Shares, shares(&[]));
     assert_found("untagged-artifact", elsewhere);
     // Children that the listing itself told need no question.
     let told = World::new().with(&testing::ARTIFACT, IT, untagged()).draft(
@@ -736,6 +741,7 @@ fn a_signature_goes_with_its_subject() {
             world(&testing::ARTIFACT, Artifact { tagged: false, media: Media::Other, ..artifact() })
                 .with(&testing::ARTIFACT, "app@sha256:subject", artifact())
                 .answer(IT, Question::Manifest, manifest(&[], Some(subject)))
+                .answer(IT, Question::Shares, shares(&[]))
         };
         assert_trap(detector, "attached to another artifact", of("sha256:subject"));
         assert_found(detector, of("sha256:gone"));
@@ -748,6 +754,7 @@ fn a_signature_goes_with_its_subject() {
             .draft(&testing::ARTIFACT, signature)
             .with(&testing::ARTIFACT, &format!("app@sha256:{hex}"), artifact())
             .answer(IT, Question::Manifest, manifest(&[], None))
+            .answer(IT, Question::Shares, shares(&[]))
     };
     for suffix in ["", ".sig", ".att", ".sbom"] {
         let world = of(format!("app:sha256-{hex}{suffix}")).unanswered(Question::Manifest);
@@ -766,6 +773,7 @@ fn what_an_index_lists_and_what_it_is_attached_to_must_both_be_seen() {
             world(&testing::ARTIFACT, Artifact { tagged: false, ..artifact() })
                 .with(&testing::ARTIFACT, "index", Artifact { media: Media::Index, ..artifact() })
                 .answer(IT, Question::Manifest, own)
+                .answer(IT, Question::Shares, shares(&[]))
                 .answer("index", Question::Manifest, index)
         };
         assert_found(detector, of(manifest(&[], None), manifest(&[], None)));
@@ -774,11 +782,9 @@ fn what_an_index_lists_and_what_it_is_attached_to_must_both_be_seen() {
         assert_unknown(detector, "bug", of(manifest(&[], None), Answer::Truth(true)));
     }
     // No digest can be in its own content: an index that says so is not its own parent.
-    let itself = world(&testing::ARTIFACT, Artifact { tagged: false, media: Media::Index, ..artifact() }).answer(
-        IT,
-        Question::Manifest,
-        manifest(&[IT], None),
-    );
+    let itself = world(&testing::ARTIFACT, Artifact { tagged: false, media: Media::Index, ..artifact() })
+        .answer(IT, Question::Manifest, manifest(&[IT], None))
+        .answer(IT, Question::Shares, shares(&[]));
     assert_found("untagged-artifact", itself);
 }
 
@@ -806,7 +812,13 @@ fn each_index_is_asked_once_a_round_and_by_whoever_is_judged_first() {
 
 #[test]
 fn stale_artifact() {
-    let of = |artifact| world(&testing::ARTIFACT, artifact).answer(IT, Question::Manifest, manifest(&[], None));
+    let of = |artifact| {
+        world(&testing::ARTIFACT, artifact).answer(IT, Question::Manifest, manifest(&[], None)).answer(
+            IT,
+            Question::Shares,
+            shares(&[]),
+        )
+    };
     let finding = assert_found("stale-artifact", of(artifact()));
     assert_eq!(finding.since_hint(), Some((ago(100), "last pulled")));
     let never = assert_found("stale-artifact", of(Artifact { last_pulled: None, ..artifact() }));
@@ -863,6 +875,7 @@ fn an_artifact_is_known_by_its_other_names() {
         World::new()
             .draft(&testing::ARTIFACT, draft())
             .answer("app@sha256:it", Question::Manifest, manifest(&[], None))
+            .answer("app@sha256:it", Question::Shares, shares(&[]))
             .referrer(&testing::WORKLOAD, "task", &[(Relation::Referenced, name)])
             .seal()
             .judge("stale-artifact", "app@sha256:it")

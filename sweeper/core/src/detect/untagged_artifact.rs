@@ -14,12 +14,13 @@ pub(super) static SPEC: Spec = Spec {
     classes: &[Class::Artifact],
     relations: &[Relation::Referenced],
     sources: &[],
-    questions: &[Question::Manifest],
+    questions: &[Question::Manifest, Question::Shares],
     severity: Severity::Ticket,
     why_it_matters: "Each push of a tag that moves leaves the image that had it, untagged and billed. Most \
         registries are mostly made of these.",
     when_it_is_wrong: "An image that something runs by its digest where nobody can look: pods of a cluster, \
-        machines elsewhere. Give an in-use file for those. The parts of an index for several platforms are \
+        machines elsewhere. Give an in-use file for those. Images of a repository that lets in accounts that are \
+        not surveyed are unknown, never found. The parts of an index for several platforms are \
         untagged and in use, and so are signatures and SBOMs of an image that is still there: neither is found. \
         An index that is itself untagged is found, and its parts go with it.",
 };
@@ -44,11 +45,17 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     referenced?;
     indexes?;
     attached?;
+    // Only now is it worth a call to learn who else may fetch it.
+    if !view.users_and_shares(resource, Relation::Referenced)?.is_empty() {
+        return Ok(Verdict::trap("used where it is shared"));
+    }
+    let shares = view.shares(resource)?;
     let source = view.source(resource);
     Ok(Verdict::Found(
         Finding::new("tagged", false, source.clone())
             .and("referenced", false, "inventory")
             .searched(view)
+            .and("shared_with", if shares.is_empty() { "nobody".to_owned() } else { shares.join(", ") }, "shares")
             .and("child_of_index", false, "manifests of its repository")
             .and("attached", false, "its manifest")
             .and("repository", view.inventory.text(artifact.container), source.clone())

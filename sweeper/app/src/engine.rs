@@ -193,9 +193,7 @@ fn clocks(
         None => (LedgerSlice::default(), false),
     };
     let view = View::new(&survey.inventory, &survey.answers, house, now);
-    let advanced = ledger::advance(&before, set, &view, evaluation, ledger::MAX_GAP);
-    // There may be a million clocks, and merging reads them again part by part.
-    drop(before);
+    let advanced = ledger::advance(before, set, &view, evaluation, ledger::MAX_GAP);
     if usable
         && let Some(ledger) = ledger
         && let Err(error) = ledger.merge(&advanced)

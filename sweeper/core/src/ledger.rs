@@ -10,8 +10,17 @@ use crate::{
     model::{DAY, Scope, Timestamp},
     policy::{Evaluation, PolicySet, RowVerdict},
 };
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    hash::{BuildHasher as _, BuildHasherDefault},
+    ops::Range,
+    sync::Arc,
+};
 
 /// The longest time between two runs that still counts as observed, seconds.
 pub const MAX_GAP: i64 = 3 * DAY;
@@ -19,25 +28,95 @@ pub const MAX_GAP: i64 = 3 * DAY;
 pub const APART: i64 = DAY;
 
 /// What a clock belongs to. A re-created name is another: its identity or its creation differs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+///
+/// There may be a million, so that what many share is kept once.
+#[derive(Clone, PartialEq, Eq)]
 pub struct LedgerKey {
+    series: Arc<Series>,
+    uid: Box<str>,
+    created: Option<Timestamp>,
+}
+
+/// What the clocks of one rule, kind and account share.
+#[derive(PartialEq, Eq)]
+struct Series {
     /// [`crate::policy::Policy::rule`].
-    pub rule: String,
-    pub kind: String,
-    pub account: String,
-    pub uid: String,
-    pub created: Option<Timestamp>,
+    rule: Box<str>,
+    kind: Box<str>,
+    account: Box<str>,
+}
+
+/// Rule, kind and account.
+type SeriesOf<'a> = (&'a str, &'a str, &'a str);
+/// A key that is not made, in the order of keys.
+type Identity<'a> = (SeriesOf<'a>, &'a str, Option<Timestamp>);
+
+impl Series {
+    fn new((rule, kind, account): SeriesOf<'_>) -> Self {
+        Self { rule: rule.into(), kind: kind.into(), account: account.into() }
+    }
+
+    fn parts(&self) -> SeriesOf<'_> {
+        (&self.rule, &self.kind, &self.account)
+    }
 }
 
 impl LedgerKey {
     pub fn new(rule: &str, resource: &Resource<'_>) -> Self {
-        Self {
-            rule: rule.to_owned(),
-            kind: resource.kind().id.to_owned(),
-            account: resource.account().to_owned(),
-            uid: resource.uid().to_owned(),
-            created: resource.created(),
-        }
+        Self::of(rule, resource.kind().id, resource.account(), resource.uid(), resource.created())
+    }
+
+    /// Of its parts.
+    pub fn of(rule: &str, kind: &str, account: &str, uid: &str, created: Option<Timestamp>) -> Self {
+        Self { series: Arc::new(Series::new((rule, kind, account))), uid: uid.into(), created }
+    }
+
+    pub fn rule(&self) -> &str {
+        &self.series.rule
+    }
+
+    pub fn kind(&self) -> &str {
+        &self.series.kind
+    }
+
+    pub fn account(&self) -> &str {
+        &self.series.account
+    }
+
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    pub fn created(&self) -> Option<Timestamp> {
+        self.created
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        (self.series.parts(), &self.uid, self.created)
+    }
+}
+
+/// By rule, kind, account, identity and creation: the order in which they are written.
+impl Ord for LedgerKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let series = if Arc::ptr_eq(&self.series, &other.series) {
+            Ordering::Equal
+        } else {
+            self.series.parts().cmp(&other.series.parts())
+        };
+        series.then_with(|| self.uid.cmp(&other.uid)).then_with(|| self.created.cmp(&other.created))
+    }
+}
+
+impl PartialOrd for LedgerKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for LedgerKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.identity().fmt(formatter)
     }
 }
 
@@ -50,7 +129,7 @@ pub enum State {
 }
 
 /// What is remembered of one rule and one resource.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     pub first_found: Timestamp,
     /// Seconds for which it was seen to hold.
@@ -62,35 +141,250 @@ pub struct Sighting {
     /// When the last of these was.
     pub counted_at: Timestamp,
     /// The region it was listed in: its absence means something only when that was listed completely.
-    pub region: String,
+    pub region: Arc<str>,
     /// When the owner was told, if so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_at: Option<Timestamp>,
 }
+
+/// A clock, and what it belongs to.
+pub type Entry = (LedgerKey, Sighting);
 
 /// A part of the ledger: what one evaluation needs, as it is kept in a survey.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LedgerSlice {
-    pub entries: BTreeMap<LedgerKey, Sighting>,
+    /// Sorted by key, each once: half of what a tree takes, and moved on in place.
+    entries: Vec<Entry>,
 }
 
 impl LedgerSlice {
     pub fn get(&self, key: &LedgerKey) -> Option<&Sighting> {
-        self.entries.get(key)
+        self.find(key.identity()).ok().map(|at| &self.entries[at].1)
+    }
+
+    /// What is remembered of a resource under a rule.
+    pub fn of(&self, rule: &str, resource: &Resource<'_>) -> Option<&Sighting> {
+        let series = (rule, resource.kind().id, resource.account());
+        self.find((series, resource.uid(), resource.created())).ok().map(|at| &self.entries[at].1)
+    }
+
+    /// In the order of keys.
+    pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.entries.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Parts of one ledger put together. No two have a key in common.
+    pub fn join<E>(parts: impl IntoIterator<Item = Result<Self, E>>) -> Result<Self, E> {
+        let mut names = Names::default();
+        let mut entries: Vec<Entry> = Vec::new();
+        for part in parts {
+            entries.extend(part?.entries.into_iter().map(|(key, sighting)| {
+                let series = names.series(key.series.parts());
+                let region = names.region(&sighting.region);
+                (LedgerKey { series, ..key }, Sighting { region, ..sighting })
+            }));
+        }
+        // In place: a stable sort needs half as much again.
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        entries.dedup_by(|later, earlier| later.0 == earlier.0);
+        entries.shrink_to_fit();
+        Ok(Self { entries })
+    }
+
+    fn find(&self, identity: Identity<'_>) -> Result<usize, usize> {
+        self.entries.binary_search_by(|(key, _)| key.identity().cmp(&identity))
+    }
+
+    /// Adds clocks that are not there yet.
+    fn add(&mut self, fresh: Vec<Entry>) {
+        if self.entries.is_empty() {
+            self.entries = fresh;
+        } else {
+            self.entries.extend(fresh);
+        }
+        self.sort();
+        self.entries.shrink_to_fit();
+    }
+
+    /// Restores the order. Of clocks with one key, the last stays.
+    fn sort(&mut self) {
+        if self.entries.is_sorted_by(|a, b| a.0 < b.0) {
+            return;
+        }
+        self.entries.sort_by(|a, b| a.0.cmp(&b.0));
+        self.entries.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+    }
+}
+
+impl FromIterator<Entry> for LedgerSlice {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        let mut slice = Self { entries: entries.into_iter().collect() };
+        slice.sort();
+        slice
+    }
+}
+
+impl<'a> IntoIterator for &'a LedgerSlice {
+    type Item = &'a Entry;
+    type IntoIter = std::slice::Iter<'a, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for LedgerSlice {
+    type Item = Entry;
+    type IntoIter = std::vec::IntoIter<Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
+/// What entries share, while they are made.
+#[derive(Default)]
+struct Names {
+    series: HashTable<Arc<Series>>,
+    regions: BTreeSet<Arc<str>>,
+}
+
+fn hash(series: SeriesOf<'_>) -> u64 {
+    BuildHasherDefault::<rustc_hash::FxHasher>::default().hash_one(series)
+}
+
+impl Names {
+    fn series(&mut self, parts: SeriesOf<'_>) -> Arc<Series> {
+        let code = hash(parts);
+        if let Some(known) = self.series.find(code, |known| known.parts() == parts) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(Series::new(parts));
+        self.series.insert_unique(code, Arc::clone(&new), |known| hash(known.parts()));
+        new
+    }
+
+    fn region(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.regions.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        self.regions.insert(Arc::clone(&new));
+        new
+    }
+}
+
+/// A key as it is written.
+#[derive(Serialize, Deserialize)]
+struct WrittenKey<'a> {
+    #[serde(borrow)]
+    rule: Cow<'a, str>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    account: Cow<'a, str>,
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
+    created: Option<Timestamp>,
+}
+
+/// A [`Sighting`] as it is written.
+#[derive(Serialize, Deserialize)]
+struct WrittenSighting<'a> {
+    first_found: Timestamp,
+    observed: i64,
+    last_seen: Timestamp,
+    last_state: State,
+    complete_sightings: u32,
+    counted_at: Timestamp,
+    #[serde(borrow)]
+    region: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told_at: Option<Timestamp>,
+}
+
+fn written((key, sighting): &Entry) -> (WrittenKey<'_>, WrittenSighting<'_>) {
+    let key = WrittenKey {
+        rule: key.rule().into(),
+        kind: key.kind().into(),
+        account: key.account().into(),
+        uid: key.uid().into(),
+        created: key.created,
+    };
+    let sighting = WrittenSighting {
+        first_found: sighting.first_found,
+        observed: sighting.observed,
+        last_seen: sighting.last_seen,
+        last_state: sighting.last_state,
+        complete_sightings: sighting.complete_sightings,
+        counted_at: sighting.counted_at,
+        region: Cow::Borrowed(&sighting.region),
+        told_at: sighting.told_at,
+    };
+    (key, sighting)
+}
+
+impl Names {
+    fn read(&mut self, key: WrittenKey<'_>, sighting: WrittenSighting<'_>) -> Entry {
+        let series = self.series((&key.rule, &key.kind, &key.account));
+        let key = LedgerKey { series, uid: key.uid.into(), created: key.created };
+        let sighting = Sighting {
+            first_found: sighting.first_found,
+            observed: sighting.observed,
+            last_seen: sighting.last_seen,
+            last_state: sighting.last_state,
+            complete_sightings: sighting.complete_sightings,
+            counted_at: sighting.counted_at,
+            region: self.region(&sighting.region),
+            told_at: sighting.told_at,
+        };
+        (key, sighting)
     }
 }
 
 /// JSON has no maps with structured keys.
 impl Serialize for LedgerSlice {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.entries.iter())
+        serializer.collect_seq(self.entries.iter().map(written))
     }
 }
 
 impl<'de> Deserialize<'de> for LedgerSlice {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries = Vec::<(LedgerKey, Sighting)>::deserialize(deserializer)?;
-        Ok(Self { entries: entries.into_iter().collect() })
+        // One clock at a time: there may be a million.
+        struct Entries;
+        impl<'de> serde::de::Visitor<'de> for Entries {
+            type Value = LedgerSlice;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of clocks")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<LedgerSlice, A::Error> {
+                let mut names = Names::default();
+                let mut slice = LedgerSlice::default();
+                while let Some((key, sighting)) = seq.next_element::<(WrittenKey<'de>, WrittenSighting<'de>)>()? {
+                    slice.entries.push(names.read(key, sighting));
+                }
+                slice.sort();
+                slice.entries.shrink_to_fit();
+                Ok(slice)
+            }
+        }
+        deserializer.deserialize_seq(Entries)
     }
 }
 
@@ -102,38 +396,122 @@ pub struct Advanced {
     /// The clocks of every row, moved on: what `decide` reads and a survey keeps.
     pub slice: LedgerSlice,
     /// Clocks that no longer run: the rule no longer holds, or the resource is gone.
-    pub cleared: BTreeSet<LedgerKey>,
+    pub cleared: Vec<LedgerKey>,
 }
 
 /// Moves the clocks on by what was just seen. Pure: the same ledger and evaluation give the same clocks.
+/// Takes the ledger, since there may be no room for another.
 pub fn advance(
-    ledger: &LedgerSlice,
+    ledger: LedgerSlice,
     set: &PolicySet,
     view: &View<'_>,
     evaluation: &Evaluation,
     max_gap: i64,
 ) -> Advanced {
     let now = view.now;
-    // Two policies with the same rule may both have a row; unknown is then the careful one.
-    let mut judged: BTreeMap<LedgerKey, (State, ResourceIx)> = BTreeMap::new();
-    for row in &evaluation.rows {
-        let resource = view.inventory.at(row.resource);
-        let state = match row.verdict {
-            RowVerdict::Found => State::Found,
-            RowVerdict::Unknown => State::Unknown,
-        };
-        let key = LedgerKey::new(&set.policies[row.policy as usize].rule, &resource);
-        judged.entry(key).and_modify(|known| known.0 = known.0.max(state)).or_insert((state, row.resource));
-    }
-    let cleared = cleared(ledger, set, view, &judged);
-    let mut slice = LedgerSlice::default();
-    for (key, (state, at)) in judged {
-        let region = view.inventory.at(at).scope().region.clone();
-        if let Some(sighting) = moved(ledger.entries.get(&key), state, now, max_gap, region) {
-            slice.entries.insert(key, sighting);
+    let judged = Judged::of(set, view, evaluation);
+    let mut names = Names::default();
+    let mut slice = ledger;
+    let mut fresh = Vec::new();
+    let mut still = vec![false; slice.entries.len()];
+    let mut at = 0;
+    for (identity, state, region) in judged.clocks() {
+        while slice.entries.get(at).is_some_and(|(key, _)| key.identity() < identity) {
+            at += 1;
+        }
+        let known = slice.entries.get_mut(at).filter(|(key, _)| key.identity() == identity);
+        let after = moved(known.as_ref().map(|(_, sighting)| sighting), state, now, max_gap, names.region(region));
+        match (known, after) {
+            (Some((_, sighting)), Some(after)) => {
+                *sighting = after;
+                still[at] = true;
+            }
+            (None, Some(after)) => {
+                let (series, uid, created) = identity;
+                fresh.push((LedgerKey { series: names.series(series), uid: uid.into(), created }, after));
+            }
+            (_, None) => {}
         }
     }
+    drop(judged);
+    let ends = ended(&slice.entries, &still, set, view);
+    let mut cleared = Vec::with_capacity(ends.len());
+    let (mut at, mut ends) = (0, ends.into_iter().peekable());
+    let quiet = slice.entries.extract_if(.., |_| {
+        at += 1;
+        !still[at - 1]
+    });
+    // Both in the order of the ledger; what is quiet and has not ended stays where the ledger is kept.
+    let places = still.iter().enumerate().filter(|(_, still)| !**still).map(|(at, _)| at);
+    for ((key, _), at) in quiet.zip(places) {
+        if ends.next_if_eq(&at).is_some() {
+            cleared.push(key);
+        }
+    }
+    slice.add(fresh);
     Advanced { at: Some(now), slice, cleared }
+}
+
+/// The rows of an evaluation in the order of the clocks they move.
+struct Judged<'a> {
+    view: &'a View<'a>,
+    evaluation: &'a Evaluation,
+    /// In their order.
+    series: Vec<SeriesOf<'a>>,
+    /// Index into `series`, and the row.
+    rows: Vec<(u32, u32)>,
+}
+
+impl<'a> Judged<'a> {
+    fn of(set: &'a PolicySet, view: &'a View<'a>, evaluation: &'a Evaluation) -> Self {
+        let mut known: BTreeMap<SeriesOf<'a>, u32> = BTreeMap::new();
+        let mut rows = Vec::with_capacity(evaluation.rows.len());
+        for (at, row) in evaluation.rows.iter().enumerate() {
+            let resource = view.inventory.at(row.resource);
+            let rule = set.policies[usize::from(row.policy)].rule.as_str();
+            let new = known.len() as u32;
+            let series = *known.entry((rule, resource.kind().id, resource.account())).or_insert(new);
+            rows.push((series, at as u32));
+        }
+        let mut ranks = vec![0; known.len()];
+        for (rank, met) in known.values().enumerate() {
+            ranks[*met as usize] = rank as u32;
+        }
+        for (series, _) in &mut rows {
+            *series = ranks[*series as usize];
+        }
+        let mut judged = Self { view, evaluation, series: known.into_keys().collect(), rows: Vec::new() };
+        rows.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0)
+                .then_with(|| {
+                    let (a, b) = (judged.resource(a.1), judged.resource(b.1));
+                    a.uid().cmp(b.uid()).then_with(|| a.created().cmp(&b.created()))
+                })
+                .then_with(|| a.1.cmp(&b.1))
+        });
+        judged.rows = rows;
+        judged
+    }
+
+    fn resource(&self, row: u32) -> Resource<'a> {
+        self.view.inventory.at(self.evaluation.rows[row as usize].resource)
+    }
+
+    fn identity(&self, (series, row): (u32, u32)) -> Identity<'a> {
+        let resource = self.resource(row);
+        (self.series[series as usize], resource.uid(), resource.created())
+    }
+
+    /// Each clock once, with its state and region.
+    fn clocks(&self) -> impl Iterator<Item = (Identity<'a>, State, &'a str)> {
+        self.rows.chunk_by(|a, b| self.identity(*a) == self.identity(*b)).map(|rows| {
+            // Two policies with the same rule may both have a row; unknown is then the careful one.
+            let unknown = |row: &(u32, u32)| self.evaluation.rows[row.1 as usize].verdict == RowVerdict::Unknown;
+            let state = if rows.iter().any(unknown) { State::Unknown } else { State::Found };
+            let first = rows[0];
+            (self.identity(first), state, self.resource(first.1).scope().region.as_str())
+        })
+    }
 }
 
 /// One clock, moved on. Unknown starts none.
@@ -142,7 +520,7 @@ pub(crate) fn moved(
     state: State,
     now: Timestamp,
     max_gap: i64,
-    region: String,
+    region: Arc<str>,
 ) -> Option<Sighting> {
     let Some(before) = before else {
         return (state == State::Found).then_some(Sighting {
@@ -174,57 +552,67 @@ pub(crate) fn moved(
     Some(after)
 }
 
-/// The clocks whose rule was judged and does not hold, or whose resource is certainly gone.
-fn cleared(
-    ledger: &LedgerSlice,
-    set: &PolicySet,
-    view: &View<'_>,
-    judged: &BTreeMap<LedgerKey, (State, ResourceIx)>,
-) -> BTreeSet<LedgerKey> {
-    type Identity<'a> = (&'a str, &'a str, &'a str, Option<Timestamp>);
-    fn identity(key: &LedgerKey) -> Identity<'_> {
-        (&key.kind, &key.account, &key.uid, key.created)
-    }
+/// Of the clocks that are not still running: where those are whose rule was judged and does not hold, or
+/// whose resource is certainly gone.
+fn ended(entries: &[Entry], still: &[bool], set: &PolicySet, view: &View<'_>) -> Vec<usize> {
     let rules: BTreeSet<&str> = set.policies.iter().map(|policy| policy.rule.as_str()).collect();
-    let quiet: Vec<(&LedgerKey, &Sighting)> = ledger
-        .entries
-        .iter()
-        .filter(|(key, _)| !judged.contains_key(*key) && rules.contains(key.rule.as_str()))
-        .collect();
+    let quiet: Vec<usize> =
+        (0..entries.len()).filter(|at| !still[*at] && rules.contains(entries[*at].0.rule())).collect();
     if quiet.is_empty() {
-        return BTreeSet::new();
+        return quiet;
     }
-    let sought: BTreeSet<Identity<'_>> = quiet.iter().map(|(key, _)| identity(key)).collect();
-    let mut there: BTreeMap<Identity<'_>, ResourceIx> = BTreeMap::new();
-    for resource in view.inventory.resources() {
-        let identity = (resource.kind().id, resource.account(), resource.uid(), resource.created());
-        if sought.contains(&identity) {
-            there.insert(identity, resource.ix());
-        }
-    }
+    let there = there(entries, &quiet, view);
     quiet
         .into_iter()
-        .filter(|(key, sighting)| match there.get(&identity(key)) {
-            // Seen, and judged by the rule without a row: it does not hold.
-            Some(at) => {
-                let resource = view.inventory.at(*at);
-                set.policies.iter().any(|policy| {
-                    policy.rule == key.rule
-                        && policy.judges(resource.kind())
-                        && policy.covers(resource.cloud(), resource.account())
-                        && policy.covers_region(resource.region())
-                })
+        .zip(there)
+        .filter(|(at, there)| {
+            let (key, sighting) = &entries[*at];
+            match there {
+                // Seen, and judged by the rule without a row: it does not hold.
+                Some(at) => {
+                    let resource = view.inventory.at(*at);
+                    set.policies.iter().any(|policy| {
+                        policy.rule == key.rule()
+                            && policy.judges(resource.kind())
+                            && policy.covers(resource.cloud(), resource.account())
+                            && policy.covers_region(resource.region())
+                    })
+                }
+                // Not seen: gone only where its listing was complete.
+                None => view.inventory.kinds().iter().find(|kind| kind.id == key.kind()).is_some_and(|kind| {
+                    let scope = Scope::new(kind.cloud, key.account(), &*sighting.region);
+                    view.inventory
+                        .covered(kind.id, &scope)
+                        .is_some_and(|covered| matches!(covered.status, Status::Complete | Status::None { .. }))
+                }),
             }
-            // Not seen: gone only where its listing was complete.
-            None => view.inventory.kinds().iter().find(|kind| kind.id == key.kind).is_some_and(|kind| {
-                let scope = Scope::new(kind.cloud, &key.account, &sighting.region);
-                view.inventory
-                    .covered(kind.id, &scope)
-                    .is_some_and(|covered| matches!(covered.status, Status::Complete | Status::None { .. }))
-            }),
         })
-        .map(|(key, _)| key.clone())
+        .map(|(at, _)| at)
         .collect()
+}
+
+/// The resources of some clocks, where they were seen.
+fn there(entries: &[Entry], quiet: &[usize], view: &View<'_>) -> Vec<Option<ResourceIx>> {
+    let key = |at: usize| &entries[quiet[at]].0;
+    // Clocks of one series stand together.
+    let mut ranges: BTreeMap<(&str, &str), Vec<Range<usize>>> = BTreeMap::new();
+    let mut from = 0;
+    for series in quiet.chunk_by(|a, b| entries[*a].0.series == entries[*b].0.series) {
+        let to = from + series.len();
+        ranges.entry((key(from).kind(), key(from).account())).or_default().push(from..to);
+        from = to;
+    }
+    let mut there = vec![None; quiet.len()];
+    for resource in view.inventory.resources() {
+        let wanted = (resource.uid(), resource.created());
+        for range in ranges.get(&(resource.kind().id, resource.account())).into_iter().flatten() {
+            let of = |at: &usize| (entries[*at].0.uid(), entries[*at].0.created);
+            if let Ok(at) = quiet[range.clone()].binary_search_by(|at| of(at).cmp(&wanted)) {
+                there[range.start + at] = Some(resource.ix());
+            }
+        }
+    }
+    there
 }
 
 /// Where the ledger is kept between runs.
@@ -236,28 +624,48 @@ pub trait Ledger: Send + Sync {
     fn merge(&self, advanced: &Advanced) -> Result<(), String>;
 }
 
-/// The merge every ledger does.
-pub fn merge(into: &mut LedgerSlice, advanced: &Advanced) {
-    for key in &advanced.cleared {
+/// The merge every ledger does, of all that was [`Advanced`] or of what concerns one part of the ledger.
+pub fn merge<'a>(
+    into: &mut LedgerSlice,
+    at: Option<Timestamp>,
+    moved: impl IntoIterator<Item = &'a Entry>,
+    cleared: impl IntoIterator<Item = &'a LedgerKey>,
+) {
+    let mut gone: Vec<usize> = Vec::new();
+    for key in cleared {
         // Somebody who looked later knows better.
-        if into.entries.get(key).is_some_and(|known| Some(known.last_seen) <= advanced.at) {
-            into.entries.remove(key);
+        if let Ok(place) = into.find(key.identity())
+            && Some(into.entries[place].1.last_seen) <= at
+        {
+            gone.push(place);
         }
     }
-    for (key, sighting) in &advanced.slice.entries {
-        match into.entries.get_mut(key) {
-            Some(known) if known.last_seen > sighting.last_seen => {
-                known.first_found = known.first_found.min(sighting.first_found);
-            }
-            Some(known) => {
+    if !gone.is_empty() {
+        gone.sort_unstable();
+        let mut place = 0;
+        into.entries.retain(|_| {
+            place += 1;
+            gone.binary_search(&(place - 1)).is_err()
+        });
+    }
+    let mut fresh = Vec::new();
+    for (key, sighting) in moved {
+        match into.find(key.identity()) {
+            Ok(place) => {
+                let known = &mut into.entries[place].1;
                 let first_found = known.first_found.min(sighting.first_found);
-                let told_at = known.told_at.or(sighting.told_at);
-                *known = Sighting { first_found, told_at, ..sighting.clone() };
+                if known.last_seen > sighting.last_seen {
+                    known.first_found = first_found;
+                } else {
+                    let told_at = known.told_at.or(sighting.told_at);
+                    *known = Sighting { first_found, told_at, ..sighting.clone() };
+                }
             }
-            None => {
-                into.entries.insert(key.clone(), sighting.clone());
-            }
+            Err(_) => fresh.push((key.clone(), sighting.clone())),
         }
+    }
+    if !fresh.is_empty() {
+        into.add(fresh);
     }
 }
 
@@ -273,7 +681,40 @@ impl Ledger for InMemory {
     }
 
     fn merge(&self, advanced: &Advanced) -> Result<(), String> {
-        merge(&mut self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner), advanced);
+        let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        merge(&mut kept, advanced.at, &advanced.slice, &advanced.cleared);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN: &str = r#"[[{"rule":"r","kind":"aws.ec2-volume","account":"1","uid":"vol-1","created":null},{"first_found":1,"observed":2,"last_seen":3,"last_state":"found","complete_sightings":1,"counted_at":1,"region":"us-east-1"}],[{"rule":"r","kind":"aws.ec2-volume","account":"1","uid":"vol-2","created":5},{"first_found":1,"observed":0,"last_seen":1,"last_state":"unknown","complete_sightings":1,"counted_at":1,"region":"us-east-1","told_at":2}]]"#;
+
+    #[test]
+    fn what_earlier_releases_wrote_is_read_and_written_again() {
+        let slice: LedgerSlice = serde_json::from_str(WRITTEN).unwrap();
+        assert_eq!(serde_json::to_string(&slice).unwrap(), WRITTEN);
+        // A reader lends no text.
+        assert_eq!(serde_json::from_reader::<_, LedgerSlice>(WRITTEN.as_bytes()).unwrap(), slice);
+        let key = LedgerKey::of("r", "aws.ec2-volume", "1", "vol-2", Some(Timestamp(5)));
+        assert_eq!(slice.get(&key).unwrap().told_at, Some(Timestamp(2)));
+        // In any order, and of two with one key the last.
+        let mut entries: Vec<Entry> = slice.clone().into_iter().rev().collect();
+        let first = Sighting { observed: 9, ..entries[0].1.clone() };
+        entries.insert(0, (key, first));
+        assert_eq!(entries.iter().cloned().collect::<LedgerSlice>(), slice);
+        let parts = entries.into_iter().skip(1).map(|entry| Ok::<_, String>(LedgerSlice::from_iter([entry])));
+        assert_eq!(LedgerSlice::join(parts).unwrap(), slice);
+    }
+
+    #[test]
+    fn a_clock_is_small() {
+        assert!(size_of::<Entry>() <= 112, "{}", size_of::<Entry>());
+        let slice: LedgerSlice = serde_json::from_str(WRITTEN).unwrap();
+        let [a, b] = &slice.entries[..] else { panic!("{slice:?}") };
+        assert!(Arc::ptr_eq(&a.0.series, &b.0.series) && Arc::ptr_eq(&a.1.region, &b.1.region));
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     inert::InertJson,
     inventory::{Covered, Resource, Status},
     kind::KindSpec,
-    ledger::{LedgerKey, LedgerSlice},
+    ledger::LedgerSlice,
     model::{Class, CloudId, Scope, Timestamp},
     money::{Amount, Basis, Cost},
     owner,
@@ -524,7 +524,7 @@ impl<'a> Report<'a> {
             return (Some(at.to_string()), Some(basis.to_owned()));
         }
         let now = self.parts.now;
-        match self.ledger().get(&LedgerKey::new(&policy.rule, &resource)) {
+        match self.ledger().of(&policy.rule, &resource) {
             Some(sighting) if sighting.first_found < now => {
                 (Some(sighting.first_found.to_string()), Some("first-seen".to_owned()))
             }

@@ -10,14 +10,15 @@ use std::{
     sync::Arc,
 };
 use sweeper_core::{
-    ledger::{Advanced, Ledger, LedgerKey, LedgerSlice, merge},
+    ledger::{Advanced, Entry, Ledger, LedgerKey, LedgerSlice, merge},
+    model::Timestamp,
     store::{DeleteOutcome, Put, PutOutcome, Store, StoreError, Version},
 };
 
 const PREFIX: &str = "ledger/";
 const FORMAT: &str = "sweeper.ledger/1";
-/// Chunks written at once: what is held in memory beside the clocks, against waits for the disk.
-const BATCH: usize = 32;
+/// Bytes written at once: what is held in memory beside the clocks, against waits for the disk.
+const BATCH: usize = 8 << 20;
 /// How often a chunk is merged again because somebody else wrote it.
 const TRIES: usize = 50;
 
@@ -35,7 +36,7 @@ struct Chunk {
 /// Which chunk a clock is in: all of one resource are together. FNV-1a, which no release may change.
 fn chunk_of(key: &LedgerKey) -> u8 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in [&key.kind, &key.account, &key.uid] {
+    for part in [key.kind(), key.account(), key.uid()] {
         for byte in part.bytes().chain([0]) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
@@ -67,84 +68,80 @@ impl StoreLedger {
         Ok(Some((chunk.entries, bytes, version)))
     }
 
-    /// Merges into some chunks; gives back those that somebody else wrote in between.
-    fn merge_batch(&self, at: &Advanced, batch: &[(u8, Part<'_>)]) -> Result<Vec<u8>, String> {
-        let mut conflicts = Vec::new();
-        let mut puts = Vec::new();
-        let mut chunks = Vec::new();
-        for (chunk, part) in batch {
-            let key = place(*chunk);
-            let (mut slice, before, version) = match self.read(&key)? {
-                Some((slice, bytes, version)) => (slice, bytes, Some(version)),
-                None => (LedgerSlice::default(), Vec::new(), None),
-            };
-            let mut own = Advanced { at: at.at, ..Advanced::default() };
-            own.cleared = part.cleared.iter().map(|key| (*key).clone()).collect();
-            own.slice.entries = part
-                .moved
-                .iter()
-                .filter_map(|key| at.slice.entries.get_key_value(*key))
-                .map(|(key, sighting)| (key.clone(), sighting.clone()))
-                .collect();
-            merge(&mut slice, &own);
-            if slice.entries.is_empty() {
-                if let Some(version) = version
-                    && let DeleteOutcome::Conflict(_) = self.store.delete_if(&key, version).map_err(failed)?
-                {
-                    conflicts.push(*chunk);
-                }
-                continue;
-            }
-            let value = serde_json::to_vec(&Chunk { format: FORMAT.to_owned(), entries: slice })
-                .map_err(|error| format!("the ledger cannot be written: {error}"))?;
-            if value != before {
-                puts.push(Put { key, value, expected: version });
-                chunks.push(*chunk);
-            }
+    /// Merges into one chunk: what is to be written, if anything. False when somebody else wrote in between.
+    fn merge_chunk(&self, chunk: u8, part: &Part<'_>, at: Option<Timestamp>) -> Result<(bool, Option<Put>), String> {
+        let key = place(chunk);
+        let (mut slice, before, version) = match self.read(&key)? {
+            Some((slice, bytes, version)) => (slice, bytes, Some(version)),
+            None => (LedgerSlice::default(), Vec::new(), None),
+        };
+        merge(&mut slice, at, part.moved.iter().copied(), part.cleared.iter().copied());
+        if slice.is_empty() {
+            let Some(version) = version else { return Ok((true, None)) };
+            let outcome = self.store.delete_if(&key, version).map_err(failed)?;
+            return Ok((!matches!(outcome, DeleteOutcome::Conflict(_)), None));
         }
+        let value = serde_json::to_vec(&Chunk { format: FORMAT.to_owned(), entries: slice })
+            .map_err(|error| format!("the ledger cannot be written: {error}"))?;
+        Ok((true, (value != before).then_some(Put { key, value, expected: version })))
+    }
+
+    /// Writes chunks; gives back those that somebody else wrote in between.
+    fn write(&self, batch: &mut Batch) -> Result<Vec<u8>, String> {
+        let Batch { puts, chunks, .. } = std::mem::take(batch);
         let outcomes = self.store.put_all_if(&puts).map_err(failed)?;
-        for (chunk, outcome) in chunks.into_iter().zip(outcomes) {
-            if let PutOutcome::Conflict(_) = outcome {
-                conflicts.push(chunk);
-            }
-        }
-        Ok(conflicts)
+        let conflicts = chunks.into_iter().zip(outcomes).filter(|(_, one)| matches!(one, PutOutcome::Conflict(_)));
+        Ok(conflicts.map(|(chunk, _)| chunk).collect())
     }
 }
 
 /// What of a merge concerns one chunk.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Part<'a> {
-    moved: Vec<&'a LedgerKey>,
+    moved: Vec<&'a Entry>,
     cleared: Vec<&'a LedgerKey>,
+}
+
+/// Chunks to be written at once.
+#[derive(Default)]
+struct Batch {
+    puts: Vec<Put>,
+    chunks: Vec<u8>,
+    bytes: usize,
 }
 
 impl Ledger for StoreLedger {
     fn load(&self) -> Result<LedgerSlice, String> {
-        // Collected at once: a tree that is appended to is built anew each time.
-        let mut all = Vec::new();
-        for key in self.store.list(PREFIX).map_err(failed)? {
-            if let Some((slice, _, _)) = self.read(&key)? {
-                all.extend(slice.entries);
-            }
-        }
-        Ok(LedgerSlice { entries: all.into_iter().collect() })
+        let places = self.store.list(PREFIX).map_err(failed)?;
+        // A chunk that is gone by now holds nothing.
+        LedgerSlice::join(places.iter().map(|key| Ok(self.read(key)?.map(|(slice, ..)| slice).unwrap_or_default())))
     }
 
     fn merge(&self, advanced: &Advanced) -> Result<(), String> {
         let mut parts: BTreeMap<u8, Part<'_>> = BTreeMap::new();
-        for key in advanced.slice.entries.keys() {
-            parts.entry(chunk_of(key)).or_default().moved.push(key);
+        for entry in &advanced.slice {
+            parts.entry(chunk_of(&entry.0)).or_default().moved.push(entry);
         }
         for key in &advanced.cleared {
             parts.entry(chunk_of(key)).or_default().cleared.push(key);
         }
         for _ in 0..TRIES {
-            let work: Vec<(u8, Part<'_>)> = parts.iter().map(|(chunk, part)| (*chunk, part.clone())).collect();
             let mut left = BTreeSet::new();
-            for batch in work.chunks(BATCH) {
-                left.extend(self.merge_batch(advanced, batch)?);
+            let mut batch = Batch::default();
+            for (chunk, part) in &parts {
+                let (merged, put) = self.merge_chunk(*chunk, part, advanced.at)?;
+                if !merged {
+                    left.insert(*chunk);
+                }
+                let Some(put) = put else { continue };
+                batch.bytes += put.value.len();
+                batch.puts.push(put);
+                batch.chunks.push(*chunk);
+                if batch.bytes >= BATCH {
+                    left.extend(self.write(&mut batch)?);
+                }
             }
+            left.extend(self.write(&mut batch)?);
             parts.retain(|chunk, _| left.contains(chunk));
             if parts.is_empty() {
                 return Ok(());
@@ -161,18 +158,13 @@ mod tests {
     use std::thread;
     use sweeper_core::{
         ledger::{InMemory, Sighting, State},
-        model::{DAY, Timestamp},
+        model::DAY,
         store::MemoryStore,
     };
 
     fn key(count: u32) -> LedgerKey {
-        LedgerKey {
-            rule: "unattached-disk".to_owned(),
-            kind: "aws.ec2-volume".to_owned(),
-            account: "111111111111".to_owned(),
-            uid: format!("vol-{count:08x}"),
-            created: Some(Timestamp(i64::from(count))),
-        }
+        let uid = format!("vol-{count:08x}");
+        LedgerKey::of("unattached-disk", "aws.ec2-volume", "111111111111", &uid, Some(Timestamp(i64::from(count))))
     }
 
     fn sighting(first: i64, last: i64) -> Sighting {
@@ -183,7 +175,7 @@ mod tests {
             last_state: State::Found,
             complete_sightings: 1,
             counted_at: Timestamp(first),
-            region: "us-east-1".to_owned(),
+            region: "us-east-1".into(),
             told_at: None,
         }
     }
@@ -191,7 +183,7 @@ mod tests {
     fn advanced(at: i64, counts: impl IntoIterator<Item = u32>, cleared: impl IntoIterator<Item = u32>) -> Advanced {
         Advanced {
             at: Some(Timestamp(at)),
-            slice: LedgerSlice { entries: counts.into_iter().map(|count| (key(count), sighting(0, at))).collect() },
+            slice: counts.into_iter().map(|count| (key(count), sighting(0, at))).collect(),
             cleared: cleared.into_iter().map(key).collect(),
         }
     }
@@ -239,7 +231,7 @@ mod tests {
                 scope.spawn(move || open().merge(&advanced(DAY, run * 500..run * 500 + 700, [])).unwrap());
             }
         });
-        assert_eq!(open().load().unwrap().entries.len(), 2200);
+        assert_eq!(open().load().unwrap().len(), 2200);
         std::fs::remove_file(&path).unwrap();
     }
 

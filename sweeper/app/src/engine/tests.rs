@@ -19,7 +19,7 @@ use sweeper_core::{
     house::House,
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places, Prices, Universe},
-    ledger::{Advanced, InMemory, Ledger, LedgerSlice},
+    ledger::{Advanced, InMemory, Ledger, LedgerSlice, Sighting},
     model::{Class, CloudId, Timestamp},
     money::{Amount, Cost},
     policy::{Known, PolicySet, Problem, Source, load},
@@ -278,14 +278,15 @@ fn a_second_run_knows_since_when() {
     let set = policies(UNATTACHED);
     let ledger = InMemory::default();
     let (first, _) = looked(Volumes::default(), &set, Vec::new(), &ledger);
-    let mut earlier = ledger.load().unwrap();
-    assert_eq!(earlier.entries.len(), 4);
-    for sighting in earlier.entries.values_mut() {
-        sighting.first_found = NOW.plus(-86_400);
-        sighting.last_seen = NOW.plus(-86_400);
-    }
+    let known = ledger.load().unwrap();
+    assert_eq!(known.len(), 4);
+    let then = NOW.plus(-86_400);
+    let earlier = known
+        .into_iter()
+        .map(|(key, sighting)| (key, Sighting { first_found: then, last_seen: then, ..sighting }))
+        .collect();
     let older = InMemory::default();
-    older.merge(&Advanced { at: Some(NOW.plus(-86_400)), slice: earlier, cleared: BTreeSet::new() }).unwrap();
+    older.merge(&Advanced { at: Some(then), slice: earlier, cleared: Vec::new() }).unwrap();
     let (second, _) = looked(Volumes::default(), &set, Vec::new(), &older);
     let basis = |outcome: &Outcome| document(outcome, &set, None).0.findings[0].since_basis.clone().unwrap();
     assert_eq!((basis(&first).as_str(), basis(&second).as_str()), ("this-run", "first-seen"));

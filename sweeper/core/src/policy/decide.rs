@@ -5,7 +5,7 @@ use crate::{
     detect::View,
     house::{AccountClass, same_key},
     inventory::{Resource, Unseen},
-    ledger::{LedgerKey, LedgerSlice, Sighting},
+    ledger::{LedgerSlice, Sighting},
     model::{DAY, Timestamp},
     money::Cost,
     owner::Owner,
@@ -89,7 +89,7 @@ pub fn decide(
     if let Some(reason) = held_for_good(policy, view, resource, detail, cost) {
         return Decision::hold(reason);
     }
-    let sighting = ledger.get(&LedgerKey::new(&policy.rule, &resource));
+    let sighting = ledger.of(&policy.rule, &resource);
     if let Some(reason) = too_early(policy, view, resource, detail, sighting, owner) {
         return Decision::hold(reason);
     }

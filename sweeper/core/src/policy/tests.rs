@@ -711,7 +711,7 @@ impl Case {
                 last_state: ledger::State::Found,
                 complete_sightings: 9,
                 counted_at: NOW,
-                region: "eu-west-1".to_owned(),
+                region: "eu-west-1".into(),
                 told_at: Some(NOW.plus(-9 * DAY)),
             }),
             cost: Cost::list(Amount::whole(5)),
@@ -738,7 +738,7 @@ impl Case {
         let resource = inventory.at(row.resource);
         let detail = detail(&set, &view, &NoCosts, row);
         let key = LedgerKey::new(&set.policies[0].rule, &resource);
-        let ledger = LedgerSlice { entries: self.sighting.map(|sighting| (key, sighting)).into_iter().collect() };
+        let ledger: LedgerSlice = self.sighting.map(|sighting| (key, sighting)).into_iter().collect();
         let owner =
             owner::of(&view, resource).unwrap_or(Owner { name: None, from: "none".to_owned(), invalid: vec![] });
         let decision = decide(&set, &view, row, &detail, &ledger, &owner, &self.cost);
@@ -849,7 +849,7 @@ proptest! {
             let inventory = builder.build();
             let view = View::new(&inventory, &answers, &house, now);
             let evaluation = evaluate(&set, &view, &NoCosts);
-            let advanced = ledger::advance(&kept.load().unwrap(), &set, &view, &evaluation, ledger::MAX_GAP);
+            let advanced = ledger::advance(kept.load().unwrap(), &set, &view, &evaluation, ledger::MAX_GAP);
             kept.merge(&advanced).unwrap();
             model = match (run, model) {
                 (Run::Found, Some((observed, last, found))) => {
@@ -862,7 +862,7 @@ proptest! {
                 (Run::Blind, known) => known,
             };
             let slice = kept.load().unwrap();
-            let clock = slice.entries.values().next().map(|s| (s.observed, s.last_seen, s.last_state == ledger::State::Found));
+            let clock = slice.iter().next().map(|(_, s)| (s.observed, s.last_seen, s.last_state == ledger::State::Found));
             prop_assert_eq!(clock, model);
             let json = serde_json::to_string(&slice).unwrap();
             prop_assert_eq!(serde_json::from_str::<LedgerSlice>(&json).unwrap(), slice);
@@ -875,13 +875,8 @@ fn two_sightings_are_a_day_apart() {
     let mut sighting = None;
     let mut counts = Vec::new();
     for hours in [0, 5, 23, 24, 30, 48, 47] {
-        let moved = ledger::moved(
-            sighting.as_ref(),
-            ledger::State::Found,
-            NOW.plus(hours * 3600),
-            ledger::MAX_GAP,
-            String::new(),
-        );
+        let moved =
+            ledger::moved(sighting.as_ref(), ledger::State::Found, NOW.plus(hours * 3600), ledger::MAX_GAP, "".into());
         counts.push(moved.as_ref().unwrap().complete_sightings);
         sighting = moved;
     }

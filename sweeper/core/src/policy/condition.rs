@@ -294,9 +294,49 @@ fn order(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
     }
 }
 
+/// The longest condition, in bytes, and the deepest: the parser and what walks its tree call themselves.
+const LONGEST: usize = 4096;
+const DEEPEST: usize = 48;
+/// Room for the longest and the deepest: the parser takes up to 0.1 MiB a bracket where it is not optimised.
+const STACK: usize = 32 << 20;
+
+/// What is too long or too deep to be read at all. Brackets in strings are counted too: it is a bound.
+fn beyond(text: &str) -> Option<Fault> {
+    if text.len() > LONGEST {
+        let message = format!("a condition has no more than {LONGEST} bytes, and this has {}", text.len());
+        let help = Some("write several policies".to_owned());
+        return Some(Fault { start: 0, end: 1, message, help });
+    }
+    let mut depth = 0_usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' | b'[' | b'{' | b'?' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            let message = format!("a condition is nested no deeper than {DEEPEST}");
+            return Some(Fault { start: at, end: at + 1, message, help: None });
+        }
+    }
+    None
+}
+
 impl Condition {
     /// Checks and compiles a condition. All its faults at once.
     pub fn compile(text: &str, context: &Context<'_>) -> Result<Self, Vec<Fault>> {
+        if let Some(fault) = beyond(text) {
+            return Err(vec![fault]);
+        }
+        let fault = || Fault { start: 0, end: 1, message: "a condition cannot be read now".to_owned(), help: None };
+        std::thread::scope(|scope| {
+            let reader = std::thread::Builder::new().stack_size(STACK);
+            let reader = reader.spawn_scoped(scope, || Self::parse(text, context)).map_err(|_| vec![fault()])?;
+            reader.join().unwrap_or_else(|_| Err(vec![fault()]))
+        })
+    }
+
+    fn parse(text: &str, context: &Context<'_>) -> Result<Self, Vec<Fault>> {
         let (ast, info) = match Parser::new().parse_with_source_info(text) {
             Ok(parsed) => parsed,
             Err(errors) => {

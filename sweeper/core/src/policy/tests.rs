@@ -445,6 +445,34 @@ fn interpreted(text: &str, size: u32, tags: &BTreeMap<&str, &str>, created: Time
     }
 }
 
+/// A file of anybody's must not end the process, which a stack that is used up does.
+#[test]
+fn a_condition_has_an_end_and_a_bottom() {
+    let problem = |when: String| {
+        let text = format!("[[policy]]\nname = 'deep'\nclass = 'disk'\nwhen = '''{when}'''\n");
+        loaded(&text).problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
+    };
+    let nested =
+        |open: &str, close: &str, depth: usize| format!("{}size_gib > 1{}", open.repeat(depth), close.repeat(depth));
+    assert_eq!(problem(nested("(", ")", 48)), Vec::<String>::new());
+    for open in ["(", "!("] {
+        for depth in [49, 100_000] {
+            let problems = problem(nested(open, ")", depth));
+            assert_eq!(problems.len(), 1, "{depth}");
+            assert!(problems[0].starts_with("a condition "), "{problems:?}");
+        }
+    }
+    // As long as may be, in forms whose trees are as deep as they are long.
+    let long = |part: &str| part.repeat((4096 - 20) / part.len());
+    for when in [long("!") + "false", "size_gib > 1".to_owned() + &long(" || size_gib > 1"), "-".repeat(4000) + "1 < 2"]
+    {
+        let _ = problem(when);
+    }
+    for part in ["+1", "<1", ".a", "?1:1", "[1]"] {
+        let _ = problem("1".to_owned() + &long(part));
+    }
+}
+
 fn compiled(text: &str, strict: bool) -> Condition {
     Condition::compile(text, &condition::Context { classes: &[Class::Disk], strict, kinds: KINDS })
         .unwrap_or_else(|faults| panic!("{text}: {faults:?}"))

@@ -191,7 +191,9 @@ fn plan(
             } else if let Some(why) = &account.blind {
                 builder.mark(spec, &scope, Status::Blind { why: why.clone() }, 0);
             } else {
-                regions_seen.insert(region.to_owned());
+                if region != Scope::GLOBAL {
+                    regions_seen.insert(region.to_owned());
+                }
                 jobs.push((Arc::clone(kind), scope));
             }
         }

@@ -1,7 +1,11 @@
 //! The policies of a run: those named, those of the config, or the shipped pack.
 
 use crate::{clouds, exit::Failure};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 use sweeper_core::policy::{Known, Level, Loaded, PolicySet, Problem, Source, load};
 
 macro_rules! shipped {
@@ -56,10 +60,33 @@ pub fn sources(path: Option<&Path>) -> Result<Vec<Source>, Failure> {
     files
         .into_iter()
         .map(|file| {
-            let text = std::fs::read_to_string(&file).map_err(|error| failed(&file, &error))?;
+            let text = read(&file).map_err(|error| failed(&file, &error))?;
             Ok(Source { path: file.display().to_string(), text })
         })
         .collect()
+}
+
+/// A policy file larger than this is something else, or never ends.
+const LARGEST: u64 = 4 << 20;
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
+    Ok(text)
+}
+
+/// Checked policies to run with, of which there is at least one: nothing to look for is not nothing found.
+pub fn to_run(sources: &[Source]) -> Result<(PolicySet, Vec<String>), Failure> {
+    let (set, warnings) = checked(sources)?;
+    if set.policies.is_empty() {
+        let paths: Vec<&str> = sources.iter().map(|source| source.path.as_str()).collect();
+        return Err(Failure::usage(format!("there is no policy in {}", paths.join(", ")))
+            .help("add a `[[policy]]`; without --policies the shipped ones are used"));
+    }
+    Ok((set, warnings))
 }
 
 /// Checked policies, and the warnings there are about them.
@@ -93,6 +120,21 @@ mod tests {
             .collect();
         files.sort();
         assert_eq!(files, SHIPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_policies_are_no_all_clear() {
+        let source = |text: &str| vec![Source { path: "own.toml".to_owned(), text: text.to_owned() }];
+        let failure = to_run(&source("")).err().unwrap();
+        assert_eq!(failure.message, "there is no policy in own.toml");
+        assert!(to_run(&shipped()).is_ok());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_without_end_is_not_read_to_it() {
+        let failure = sources(Some(Path::new("/dev/zero"))).err().unwrap();
+        assert!(failure.message.ends_with("it is larger than 4 MiB"), "{}", failure.message);
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Settings {
     /// From arguments and config.
     pub fn new(args: &LookArgs, config: &Config) -> Result<Self, Failure> {
         let path = args.policies.as_deref().or(config.policies.as_deref());
-        let (set, warnings) = policies::checked(&policies::sources(path)?)?;
+        let (set, warnings) = policies::to_run(&policies::sources(path)?)?;
         let named: BTreeSet<String> = [&args.account, &args.subscription, &args.project]
             .into_iter()
             .flatten()
@@ -266,7 +266,7 @@ pub fn offline(args: &LookArgs, path: &Path) -> Result<(Outcome, PolicySet, Stri
         sealed.house = config.house;
         policies = policies.or(config.policies);
     }
-    let (set, warnings) = policies::checked(&policies::sources(policies.as_deref())?)?;
+    let (set, warnings) = policies::to_run(&policies::sources(policies.as_deref())?)?;
     let outcome = engine::judge(sealed, &set, args.now);
     Ok((outcome, set, digest, warnings))
 }

@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     exit::{Exit, Failure},
     log, output, policies,
-    render::inert,
+    render::{inert, summary::counted},
 };
 use std::{
     io::Write,
@@ -51,12 +51,13 @@ fn check(args: &PathArgs) -> Result<Exit, Failure> {
         let _ = writeln!(std::io::stderr(), "{}", log::lines(warning));
     }
     output::to(None, |out| {
+        let policies = if set.policies.len() == 1 { "policy" } else { "policies" };
         writeln!(
             out,
-            "{} policies and {} exceptions in {} files: no errors",
+            "{} {policies} and {} in {}: no errors",
             set.policies.len(),
-            set.excepts.len(),
-            sources.len()
+            counted(set.excepts.len() as u64, "exception"),
+            counted(sources.len() as u64, "file")
         )
     })?;
     Ok(Exit::Done)

@@ -24,6 +24,8 @@ const CHUNK: usize = 500;
 /// A terminal narrower than this is taken to be this wide.
 const NARROWEST: usize = 40;
 const GAP: usize = 2;
+/// A column of text is not cut below this while another can give way.
+const SMALLEST: usize = 8;
 
 pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::Result<()> {
     let width = look.width.max(NARROWEST);
@@ -93,23 +95,32 @@ impl<W: Write> Page<'_, W> {
     }
 }
 
-/// The widths of columns whose cells want so much, together within `total`: the widest give way.
-fn fit(header: &[&str], rows: &[Vec<String>], total: usize) -> Vec<usize> {
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.width()).collect();
+/// The widths of columns whose cells want so much, together within `total`: the widest give way, none below
+/// its floor while another is above its own. Figures give way last: a figure cut off is another figure.
+fn fit(header: &[&str], rows: &[Vec<String>], figures: &[usize], floors: &[usize], total: usize) -> Vec<usize> {
+    let columns = header.len();
+    let mut cells = vec![0; columns];
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+        for (width, cell) in cells.iter_mut().zip(row) {
             *width = (*width).max(inert::line(cell).width());
         }
     }
-    let gaps = GAP * widths.len();
-    let room = (total + GAP).saturating_sub(gaps).max(widths.len());
+    let room = (total + GAP).saturating_sub(GAP * columns).max(columns);
     // A name of a megabyte must not take a million steps.
-    for width in &mut widths {
-        *width = (*width).min(room);
-    }
-    while widths.iter().sum::<usize>() > room {
-        let Some(widest) = widths.iter_mut().max() else { break };
-        *widest = widest.saturating_sub(1);
+    let mut widths: Vec<usize> =
+        header.iter().zip(&cells).map(|(head, cell)| head.width().max(*cell).min(room)).collect();
+    let is_figure = |column: usize| figures.contains(&column);
+    let floor = |column: usize| {
+        if is_figure(column) { cells[column] } else { floors.get(column).copied().unwrap_or(SMALLEST) }
+    };
+    let spare: [&dyn Fn(usize) -> usize; 3] =
+        [&floor, &|column| if is_figure(column) { cells[column] } else { 1 }, &|_| 1];
+    for least in spare {
+        while widths.iter().sum::<usize>() > room {
+            let above = (0..columns).filter(|column| widths[*column] > least(*column));
+            let Some(widest) = above.max_by_key(|column| widths[*column]) else { break };
+            widths[widest] -= 1;
+        }
     }
     widths
 }
@@ -134,7 +145,7 @@ fn head<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, W>
     ];
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, figure, what)| vec![format!("  {name}"), figure, what.to_owned()]).collect();
-    let widths = fit(&["", "", ""], &rows, page.width);
+    let widths = fit(&["", "", ""], &rows, &[1], &[0, 0, 1], page.width);
     page.table(&[], &rows, &[1], &widths)?;
     for line in summary::held(report) {
         page.say(2, &line)?;
@@ -161,7 +172,7 @@ fn detectors<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<
             vec![name.clone(), grouped(group.findings), firm, up_to, unpriced]
         })
         .collect();
-    let widths = fit(&header, &rows, page.width);
+    let widths = fit(&header, &rows, &[1, 2, 3, 4], &[], page.width);
     page.table(&header, &rows, &[1, 2, 3, 4], &widths)?;
     more(summary.detectors.len(), "detector", page)
 }
@@ -193,7 +204,7 @@ fn scopes<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, 
             vec![account(report, *cloud, id), region.clone(), grouped(group.findings), firm, up_to, unpriced]
         })
         .collect();
-    let widths = fit(&header, &rows, page.width);
+    let widths = fit(&header, &rows, &[2, 3, 4, 5], &[], page.width);
     page.table(&header, &rows, &[2, 3, 4, 5], &widths)?;
     more(summary.scopes.len(), "scope", page)
 }
@@ -205,9 +216,20 @@ fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &
     }
     let header = ["COST/MONTH", "DETECTOR", "RESOURCE", "ACCOUNT", "REGION", "OWNER", "AGE", "DECISION"];
     // Where all is of one account, the column says nothing.
-    let columns: Vec<usize> =
+    let mut columns: Vec<usize> =
         (0..header.len()).filter(|column| *column != ACCOUNT || summary.accounts.len() > 1).collect();
+    // On a narrow screen fewer columns are of more use than all of them cut to nothing.
+    let mut left_out: Vec<&str> = Vec::new();
+    for column in GIVE_WAY {
+        let wanted = columns.iter().map(|column| FLOORS[*column] + GAP).sum::<usize>() - GAP;
+        if wanted > page.width && columns.contains(&column) {
+            columns.retain(|kept| *kept != column);
+            left_out.push(header[column]);
+        }
+    }
     let header: Vec<&str> = columns.iter().map(|column| header[*column]).collect();
+    let floors: Vec<usize> = columns.iter().map(|column| FLOORS[*column]).collect();
+    let figures: Vec<usize> = (0..columns.len()).filter(|at| FIGURES.contains(&columns[*at])).collect();
     let shown = if all { summary.rows.len() } else { summary.rows.len().min(SHOWN) };
     let mut widths = Vec::new();
     for (chunk, rows) in summary.rows[..shown].chunks(CHUNK).enumerate() {
@@ -218,7 +240,7 @@ fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &
             .collect();
         let first = chunk == 0;
         if first {
-            widths = fit(&header, &cells, page.width);
+            widths = fit(&header, &cells, &figures, &floors, page.width);
         } else if let Some(row) = cells.first_mut() {
             // Later chunks keep the widths of the first: one row is filled up with blanks.
             for (cell, width) in row.iter_mut().zip(&widths) {
@@ -226,7 +248,11 @@ fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &
                 cell.push_str(&" ".repeat(blanks));
             }
         }
-        page.table(if first { &header } else { &[] }, &cells, &[0, columns.len() - 2], &widths)?;
+        page.table(if first { &header } else { &[] }, &cells, &figures, &widths)?;
+    }
+    if !left_out.is_empty() {
+        let left_out = left_out.join(", ").to_lowercase();
+        page.say(0, &format!("left out for the width: {left_out}"))?;
     }
     let rest = summary.rows.len() - shown;
     if rest > 0 {
@@ -244,6 +270,12 @@ fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &
 
 /// The place of the account in [`cells`].
 const ACCOUNT: usize = 3;
+/// Those of [`cells`] that are figures.
+const FIGURES: [usize; 2] = [0, 6];
+/// What each of [`cells`] needs to be of use; most ids of one account and region fit in theirs.
+const FLOORS: [usize; 8] = [10, 12, 22, 7, 9, 8, 4, 8];
+/// Which of [`cells`] a narrow screen does without, the first first.
+const GIVE_WAY: [usize; 5] = [6, 7, 5, 4, ACCOUNT];
 
 fn cells(report: &Report<'_>, row: u32) -> Option<[String; 8]> {
     let glance = report.glance(row)?;
@@ -310,4 +342,41 @@ fn warnings<W: Write>(warnings: &[String], page: &mut Page<'_, W>) -> io::Result
         page.say(0, &format!("warning: {warning}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cells: &[&str]) -> Vec<String> {
+        cells.iter().map(|cell| (*cell).to_owned()).collect()
+    }
+
+    #[test]
+    fn figures_give_way_last() {
+        let header = ["DETECTOR", "FINDINGS", "FIRM/MONTH", "UP TO/MONTH", "UNPRICED"];
+        let rows = [row(&["targetless-load-balancer", "54", "$1,265.40", "$500.00", "6"])];
+        assert_eq!(fit(&header, &rows, &[1, 2, 3, 4], &[], 80), [24, 8, 10, 11, 8]);
+        let narrow = fit(&header, &rows, &[1, 2, 3, 4], &[], 40);
+        assert_eq!(narrow.iter().sum::<usize>() + 4 * GAP, 40);
+        assert!(narrow[2] >= "$1,265.40".len() && narrow[3] >= "$500.00".len(), "{narrow:?}");
+    }
+
+    #[test]
+    fn an_id_is_whole_on_eighty_columns() {
+        let kept: Vec<usize> = (0..FLOORS.len()).filter(|column| ![6, 7].contains(column)).collect();
+        let rows = [row(&[
+            "$645.00",
+            "previous-generation-disk",
+            "vol-0123456789abcdef0 a name",
+            "product",
+            "us-east-1",
+            "platform@shop.example",
+        ])];
+        let header = ["COST/MONTH", "DETECTOR", "RESOURCE", "ACCOUNT", "REGION", "OWNER"];
+        let floors: Vec<usize> = kept.iter().map(|column| FLOORS[*column]).collect();
+        let widths = fit(&header, &rows, &[0], &floors, 80);
+        assert!(widths[2] >= 22, "{widths:?}");
+        assert_eq!(widths.iter().sum::<usize>() + 5 * GAP, 80);
+    }
 }

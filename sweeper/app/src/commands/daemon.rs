@@ -34,6 +34,10 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     }
     // Everything wrong with the settings is found at the start, not at six in the morning.
     let settings = Settings::new(&args.look, &config)?;
+    for directory in config.schedules.iter().filter_map(|entry| entry.output.as_ref()) {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| Failure::usage(format!("failed to make {}: {error}", directory.display())))?;
+    }
     let clock = SystemClock::default();
     let mut last: Vec<Timestamp> = vec![clock.wall(); config.schedules.len()];
     loop {

@@ -38,9 +38,9 @@ struct Cli {
 }
 
 const EXITS: &str = "\
-Exit codes, the first that applies: 70 a defect of sweeper · 8 state damaged · 7 lock held · 6 refused for
-safety · 2 usage or config · 5 some actions failed · 4 --fail-on reached · 3 something was not seen and is
-not waived · 0. Stopped: 130 by Ctrl-C, 143 by SIGTERM.";
+Exit codes, the first that applies: 70 a defect of sweeper · 8 state damaged · 7 lock held · \
+6 refused for safety · 2 usage or config · 5 some actions failed · 4 --fail-on reached · \
+3 something was not seen and is not waived · 0. Stopped: 130 by Ctrl-C, 143 by SIGTERM.";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {

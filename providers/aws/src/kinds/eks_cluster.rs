@@ -8,7 +8,7 @@ use sweeper_core::{
     facts::Referrer,
     inventory::{Draft, Listing},
     kind::{CloudError, Kind, KindSpec, Places},
-    model::{Class, CloudId, Relation},
+    model::{Class, CloudId, Reach, Relation},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -19,7 +19,9 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[],
-    refers: &[],
+    // Nothing is pushed: its pods cannot be seen from here. Declared all the same, so that clusters are looked for
+    // wherever an image's users are, and a finding says that there may be users out of sight.
+    refers: &[(Relation::Referenced, Reach::Account)],
     needs: &[],
     out_of_sight: &[(Relation::Referenced, "pods of Kubernetes clusters, which pin images by digest")],
     report_only: "a cluster contains other things",

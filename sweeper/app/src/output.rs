@@ -81,6 +81,15 @@ pub fn abandon() {
     }
 }
 
+/// Whether a file could be written there, found out before the work that would fill it.
+pub fn writable(path: Option<&Path>) -> io::Result<()> {
+    match path {
+        Some(path) if path.is_dir() => Err(io::Error::other("it is a directory")),
+        Some(path) => Whole::create(path).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// Writes to a file or to the standard output. A reader that closed its end is no error.
 pub fn to(path: Option<&Path>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let Some(path) = path else {

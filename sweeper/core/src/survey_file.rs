@@ -1,6 +1,7 @@
 //! `sweeper.survey/1`: a sealed survey as a file, named by its content.
 //!
-//! Everything that a report needs is in it, so that `report --survey FILE` reads nothing else and gives
+//! Two lines: the survey, and its seal, the SHA-256 of the first line. A survey that was changed after it was
+//! taken, by a bad disk or by hand, is refused. Everything that a report needs is in it, so that `report --survey FILE` reads nothing else and gives
 //! the same bytes on every machine. Written and read as a stream.
 
 use crate::{
@@ -25,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeMap,
     fmt,
-    io::{self, Read, Write},
+    io::{self, BufRead, Read, Write},
 };
 use thiserror::Error;
 
@@ -107,8 +108,8 @@ impl<T> Hashing<T> {
         Self { inner, hash: Sha256::new() }
     }
 
-    fn digest(self) -> String {
-        hexadecimal(&self.hash.finalize())
+    fn digest(&mut self) -> String {
+        hexadecimal(&self.hash.finalize_reset())
     }
 }
 
@@ -124,29 +125,60 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-impl<R: Read> Read for Hashing<R> {
+/// The first line of what is under it, its end included, hashed on the way.
+struct FirstLine<R> {
+    inner: R,
+    hash: Sha256,
+    ended: bool,
+}
+
+impl<R: BufRead> Read for FirstLine<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(bytes)?;
+        if self.ended {
+            return Ok(0);
+        }
+        let ahead = self.inner.fill_buf()?;
+        let most = ahead.len().min(bytes.len());
+        // JSON has no bare line end inside, so the first one ends the survey.
+        let count = ahead[..most].iter().position(|byte| *byte == b'\n').map_or(most, |at| {
+            self.ended = true;
+            at + 1
+        });
+        bytes[..count].copy_from_slice(&ahead[..count]);
+        self.inner.consume(count);
         self.hash.update(&bytes[..count]);
         Ok(count)
     }
 }
 
-/// Writes a survey and gives the SHA-256 of what was written, hexadecimal.
+/// The second line.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seal {
+    sha256: String,
+}
+
+/// A seal is shorter than this; what is longer is none.
+const LONGEST_SEAL: u64 = 200;
+
+/// Writes a survey with its seal and gives the SHA-256 of the survey, hexadecimal.
 pub fn write(sealed: &Sealed, tool: &str, out: impl Write) -> io::Result<String> {
     let mut out = io::BufWriter::with_capacity(1 << 16, Hashing::new(out));
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, crate::inert::InertJson);
     Written { sealed, tool }.serialize(&mut serializer)?;
     out.write_all(b"\n")?;
     let mut out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    out.flush()?;
-    Ok(out.digest())
+    let sha256 = out.digest();
+    serde_json::to_writer(&mut out.inner, &Seal { sha256: sha256.clone() })?;
+    out.inner.write_all(b"\n")?;
+    out.inner.flush()?;
+    Ok(sha256)
 }
 
-/// Reads a survey with the kinds this build knows, and gives the digest of what was read.
+/// Reads a survey with the kinds this build knows, holds it against its seal, and gives its digest.
 pub fn read(input: impl Read, known: &[&'static KindSpec]) -> Result<(Sealed, String), SurveyFileError> {
-    // The hash is taken of what the buffer asks for, which is everything up to the end.
-    let mut input = io::BufReader::with_capacity(1 << 16, Hashing::new(input));
+    let line = FirstLine { inner: io::BufReader::with_capacity(1 << 16, input), hash: Sha256::new(), ended: false };
+    let mut input = io::BufReader::with_capacity(1 << 16, line);
     let mut newer = None;
     let sealed = {
         let mut deserializer = serde_json::Deserializer::from_reader(&mut input);
@@ -167,7 +199,15 @@ pub fn read(input: impl Read, known: &[&'static KindSpec]) -> Result<(Sealed, St
         }
     };
     io::copy(&mut input, &mut io::sink())?;
-    Ok((sealed, input.into_inner().digest()))
+    let line = input.into_inner();
+    let digest = hexadecimal(&line.hash.finalize());
+    let mut seal = Vec::new();
+    line.inner.take(LONGEST_SEAL).read_to_end(&mut seal)?;
+    match serde_json::from_slice::<Seal>(&seal) {
+        Ok(seal) if seal.sha256 == digest => Ok((sealed, digest)),
+        Ok(_) => Err(SurveyFileError::Damaged("it is not what was sealed: something changed it since".to_owned())),
+        Err(_) => Err(SurveyFileError::Damaged("its seal is missing".to_owned())),
+    }
 }
 
 /// How the error of a file of another sort begins.
@@ -436,6 +476,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_changed_digit_breaks_the_seal() {
+        let (bytes, digest) = written();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.ends_with(&format!("{{\"sha256\":\"{digest}\"}}\n")), "{text}");
+        let changed = text.replacen("vol-", "vol_", 1);
+        assert_ne!(changed, text);
+        assert!(matches!(failure(changed.as_bytes()), Some(SurveyFileError::Damaged(why)) if why.contains("sealed")));
+        let unsealed = text.lines().next().unwrap();
+        assert!(matches!(failure(unsealed.as_bytes()), Some(SurveyFileError::Damaged(why)) if why.contains("seal")));
     }
 
     #[test]

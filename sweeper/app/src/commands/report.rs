@@ -49,6 +49,7 @@ pub fn run_offline(args: &Args, survey: &std::path::Path) -> Result<Exit, Failur
 pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
     let settings = Settings::new(&args.look, &config)?;
+    output::writable(args.show.output.as_deref()).map_err(|error| unwritten(&args.show, &error))?;
     let outcome = settings.run().await?;
     show(&outcome, &settings.set, random_id()?, &args.show)
 }
@@ -64,11 +65,12 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs) -> 
     }
     let columns = if args.output.is_some() { 120 } else { width() };
     let look = Look { all: args.all, width: columns, warnings: &outcome.warnings };
-    output::to(args.output.as_deref(), |mut out| render::write(&report, args.format, look, &mut out)).map_err(
-        |error| {
-            let place = args.output.as_ref().map_or_else(|| "the report".to_owned(), |path| path.display().to_string());
-            Failure::usage(format!("failed to write {place}: {error}"))
-        },
-    )?;
+    output::to(args.output.as_deref(), |mut out| render::write(&report, args.format, look, &mut out))
+        .map_err(|error| unwritten(args, &error))?;
     Ok(Exit::of(&report.run.exit))
+}
+
+fn unwritten(args: &ShowArgs, error: &std::io::Error) -> Failure {
+    let place = args.output.as_ref().map_or_else(|| "the report".to_owned(), |path| path.display().to_string());
+    Failure::usage(format!("failed to write {place}: {error}"))
 }

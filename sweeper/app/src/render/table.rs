@@ -214,7 +214,7 @@ fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &
     if report.is_empty() {
         return page.say(0, "Nothing found.");
     }
-    let header = ["COST/MONTH", "DETECTOR", "RESOURCE", "ACCOUNT", "REGION", "OWNER", "AGE", "DECISION"];
+    let header = ["COST/MONTH", "DETECTOR", "RESOURCE", "ACCOUNT", "REGION", "OWNER", "FOR", "DECISION"];
     // Where all is of one account, the column says nothing.
     let mut columns: Vec<usize> =
         (0..header.len()).filter(|column| *column != ACCOUNT || summary.accounts.len() > 1).collect();

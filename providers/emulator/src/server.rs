@@ -74,6 +74,10 @@ pub struct Call {
     pub action: String,
     /// The IAM action that the operation needs.
     pub permission: String,
+    /// A fingerprint of what was asked: two calls with the same one, the same account and the same region
+    /// asked the same thing.
+    #[serde(default)]
+    pub asked: String,
     /// The HTTP status of the answer.
     pub status: u16,
     /// The fault that hit the call.
@@ -206,6 +210,7 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
         headers: &head.headers,
         body: &body,
     };
+    let asked = fingerprint(&parts);
     let recognised = recognise(&parts, state.cloud.org());
     let n = state.calls.fetch_add(1, Ordering::Relaxed) + 1;
     let mut struck = None;
@@ -221,7 +226,7 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
             struck = kind.map(|kind| kind.to_string()).or_else(|| (late > 0).then(|| "slow".to_owned()));
             let rendered = perform(state, &request, kind, n);
             if matches!(kind, Some(FaultKind::Cut)) {
-                record(state, n, &request, rendered.status, struck);
+                record(state, n, &request, asked, rendered.status, struck);
                 wait(delay).await;
                 return respond(rendered, true);
             }
@@ -232,7 +237,7 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
     if head.method == hyper::Method::HEAD {
         rendered.body.clear();
     }
-    record(state, n, &request, rendered.status, struck);
+    record(state, n, &request, asked, rendered.status, struck);
     wait(delay).await;
     respond(rendered, false)
 }
@@ -243,7 +248,19 @@ async fn wait(delay: Duration) {
     }
 }
 
-fn record(state: &State, n: u64, request: &Request, status: u16, fault: Option<String>) {
+/// What a request asks for, in sixteen digits: path, query, target and body (FNV-1a).
+fn fingerprint(parts: &Parts<'_>) -> String {
+    let target = parts.headers.get("x-amz-target").map_or(&b""[..], HeaderValue::as_bytes);
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for part in [parts.method.as_bytes(), parts.path.as_bytes(), parts.query.as_bytes(), target, parts.body] {
+        for byte in part.iter().chain(b"\n") {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}")
+}
+
+fn record(state: &State, n: u64, request: &Request, asked: String, status: u16, fault: Option<String>) {
     lock(&state.journal).push(Call {
         n,
         account: request.account.clone(),
@@ -251,6 +268,7 @@ fn record(state: &State, n: u64, request: &Request, status: u16, fault: Option<S
         service: request.service.clone(),
         action: request.action.clone(),
         permission: request.permission.clone(),
+        asked,
         status,
         fault,
     });
@@ -443,6 +461,8 @@ mod tests {
         let calls: Vec<(u64, u16, Option<String>)> =
             emulator.journal().into_iter().map(|call| (call.n, call.status, call.fault)).collect();
         assert_eq!(calls, [(1, 200, None), (2, 403, Some("denied".to_owned()))]);
+        let asked: Vec<String> = emulator.journal().into_iter().map(|call| call.asked).collect();
+        assert_eq!((asked[0].len(), &asked[0]), (16, &asked[1]));
         emulator.clear_journal();
         assert!(emulator.journal().is_empty());
         let address = emulator.address;

@@ -3,7 +3,7 @@
 //! | Kind | Keys |
 //! |---|---|
 //! | `aws.autoscaling-group` | `min`, `max`, `desired` (0, 1, desired = the number of instances), `instances` = instance ids, `template` = launch template id, `template_version` ("$Default"), `mixed` (the template in a mixed instances policy), `overrides` = template ids, `launch_configuration` = name, `target_groups` = ARNs, `load_balancers` = names, `suspended` = process names, `status` ("Delete in progress"), `instance_type` |
-//! | `aws.autoscaling-launch-configuration` | `image`, `type` ("t3.micro"), `snapshots` = ids |
+//! | `aws.autoscaling-launch-configuration` | `image`, `type` ("t3.micro"), `snapshots` = ids, `user_data` |
 //!
 //! The `id` is the name.
 
@@ -34,7 +34,10 @@ pub(crate) const KINDS: &[Kind] = &[
             "status:text",
         ],
     },
-    Kind { kind: "aws.autoscaling-launch-configuration", keys: &["image:text", "type:text", "snapshots:list"] },
+    Kind {
+        kind: "aws.autoscaling-launch-configuration",
+        keys: &["image:text", "type:text", "snapshots:list", "user_data:text"],
+    },
 ];
 
 pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
@@ -170,7 +173,7 @@ fn configuration(item: &Item) -> Value {
         "ImageId": item.text("image"),
         "KeyName": "",
         "SecurityGroups": [],
-        "UserData": "",
+        "UserData": item.text_or("user_data", ""),
         "InstanceType": item.text_or("type", "t3.micro"),
         "KernelId": "",
         "RamdiskId": "",

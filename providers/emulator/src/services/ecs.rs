@@ -19,6 +19,7 @@
 //! | | `status`, `launch_type` | `RUNNING`, `FARGATE` | `lastStatus` is the status |
 //! | `aws.ecs-task-definition` | id | | `family:revision` |
 //! | | `images` | none | container images |
+//! | | `env` | none | table of environment variables of each container |
 //! | | `status` | `ACTIVE` | or `INACTIVE` |
 
 use serde_json::{Value, json};
@@ -60,7 +61,7 @@ pub(crate) const KINDS: &[Kind] = &[
             "launch_type:text",
         ],
     },
-    Kind { kind: DEFINITION, keys: &["images:list", "status:text"] },
+    Kind { kind: DEFINITION, keys: &["images:list", "env:table", "status:text"] },
 ];
 
 /// The code of a refused parameter.
@@ -376,6 +377,9 @@ fn describe_definition(cloud: &Cloud, request: &Request, args: &Args) -> Result<
     });
     let item = item.ok_or_else(|| refused(400, "ClientException", "Unable to describe task definition."))?;
     let (family, revision) = family(item.id);
+    let variables = item.map("env");
+    let environment: Vec<Value> =
+        variables.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     let containers: Vec<Value> = item
         .texts("images")
         .iter()
@@ -387,7 +391,7 @@ fn describe_definition(cloud: &Cloud, request: &Request, args: &Args) -> Result<
                 "cpu": 0,
                 "essential": place == 0,
                 "portMappings": [],
-                "environment": [],
+                "environment": environment,
                 "mountPoints": [],
                 "volumesFrom": [],
             })

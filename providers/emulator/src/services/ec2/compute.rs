@@ -16,7 +16,7 @@
 //! | | `platform` | Linux/UNIX | the platform details |
 //! | | `profile` | none | the instance profile's ARN |
 //! | `aws.ec2-launch-template` | `name` | the id | |
-//! | | `versions` | one empty one | tables with `image`, `snapshots`, `type`, `description`, `number` |
+//! | | `versions` | one empty one | tables with `image`, `snapshots`, `type`, `description`, `number`, `user_data` |
 //! | | `default_version` | 1 | |
 //! | `aws.ec2-fleet` | `state` | active | |
 //! | | `type` | maintain | instant fleets show only when named |
@@ -407,6 +407,7 @@ fn show_version(version: &Version<'_>) -> Value {
             "imageId": text("image"),
             "instanceType": text("type"),
             "blockDeviceMappingSet": devices,
+            "userData": text("user_data"),
         },
     })
 }

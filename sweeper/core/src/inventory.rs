@@ -7,7 +7,7 @@
 use crate::{
     facts::{FactColumn, Facts, FactsRef},
     intern::{Interner, Sym},
-    kind::{KindSpec, Places},
+    kind::{Fault, KindSpec, Places},
     model::{Class, CloudId, Reach, Relation, Scope, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,15 @@ pub struct Covered {
     pub status: Status,
     pub resources: u32,
     pub calls: u32,
+    /// Why facts of some of its resources are not known, though all are listed: see [`Listing::hides`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hidden: BTreeSet<String>,
+}
+
+impl Covered {
+    fn new(status: Status, resources: u32, calls: u32) -> Self {
+        Self { status, resources, calls, hidden: BTreeSet::new() }
+    }
 }
 
 /// Why something could not be concluded.
@@ -177,8 +186,10 @@ pub struct Listing {
     class: Class,
     table: Table,
     wrong_class: bool,
+    nameless: bool,
     notes: Vec<String>,
     blind: BTreeMap<String, String>,
+    hidden: BTreeSet<String>,
 }
 
 impl Listing {
@@ -224,6 +235,7 @@ impl Listing {
         });
         drop(strings);
         self.wrong_class |= !self.table.facts.push(draft.facts);
+        self.nameless |= draft.native_id.is_empty();
     }
 
     /// Something a person should know of this listing though it is complete.
@@ -235,6 +247,13 @@ impl Listing {
     /// then blind in that region, and keeps what was pushed.
     pub fn blind_in(&mut self, region: &str, why: impl Into<String>) {
         self.blind.insert(region.to_owned(), why.into());
+    }
+
+    /// Facts of some of its resources could not be read, for a cause (`denied lambda:GetPolicy`). All are
+    /// listed and found by those who look for them, but what rests on these facts is unknown, and the run
+    /// has not seen everything.
+    pub fn hides(&mut self, cause: impl Into<String>) {
+        self.hidden.insert(cause.into());
     }
 
     /// How many were pushed so far.
@@ -312,8 +331,10 @@ impl InventoryBuilder {
                 also: Vec::new(),
             },
             wrong_class: false,
+            nameless: false,
             notes: Vec::new(),
             blind: BTreeMap::new(),
+            hidden: BTreeSet::new(),
         }
     }
 
@@ -322,7 +343,14 @@ impl InventoryBuilder {
         let key = (listing.table.kind, listing.table.scope);
         if listing.wrong_class {
             let why = format!("bug: facts of another class than {}", listing.class.name());
-            self.coverage.insert(key, Covered { status: Status::Blind { why }, resources: 0, calls });
+            self.coverage.insert(key, Covered::new(Status::Blind { why }, 0, calls));
+            return;
+        }
+        if listing.nameless {
+            // No cloud has things without a name: the answer was not what it seemed.
+            let read = self.kinds[key.0 as usize].reads.first().copied().unwrap_or("its listing");
+            let why = format!("{} {read}", Fault::Malformed.word());
+            self.coverage.insert(key, Covered::new(Status::Blind { why }, 0, calls));
             return;
         }
         listing.table.rows.shrink_to_fit();
@@ -336,14 +364,15 @@ impl InventoryBuilder {
             self.blind.insert((key.0, scope), why);
         }
         self.tables.insert(key, listing.table);
-        self.coverage.insert(key, Covered { status: Status::Complete, resources, calls });
+        let hidden = listing.hidden;
+        self.coverage.insert(key, Covered { hidden, ..Covered::new(Status::Complete, resources, calls) });
     }
 
     /// Records that a listing did not come to its end, or that nothing can be there.
     pub fn mark(&mut self, spec: &'static KindSpec, scope: &Scope, status: Status, calls: u32) {
         if let Some(kind) = self.kind(spec) {
             let scope = self.scope(scope);
-            self.coverage.insert((kind, scope), Covered { status, resources: 0, calls });
+            self.coverage.insert((kind, scope), Covered::new(status, 0, calls));
         }
     }
 
@@ -363,7 +392,7 @@ impl InventoryBuilder {
             let key = (kind, self.scope(&scope));
             let known = self.coverage.get(&key);
             let (resources, calls) = known.map_or((0, 0), |known| (known.resources, known.calls));
-            self.coverage.insert(key, Covered { status: Status::Blind { why }, resources, calls });
+            self.coverage.insert(key, Covered::new(Status::Blind { why }, resources, calls));
         }
         let strings = match Arc::try_unwrap(self.strings) {
             Ok(strings) => strings.into_inner().unwrap_or_else(PoisonError::into_inner),
@@ -918,5 +947,44 @@ impl Inventory {
             natives: OnceLock::new(),
             sights: Mutex::default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        facts::Referrer,
+        testing::{self, home},
+    };
+
+    fn listed(change: impl FnOnce(&mut Listing)) -> Covered {
+        let mut builder = InventoryBuilder::new(&[&testing::TEMPLATE]);
+        let mut listing = builder.listing(&testing::TEMPLATE, &home());
+        change(&mut listing);
+        builder.complete(listing, 1);
+        builder.build().covered(testing::TEMPLATE.id, &home()).unwrap().clone()
+    }
+
+    #[test]
+    fn a_resource_without_a_name_is_no_answer() {
+        let named = listed(|listing| listing.push(Draft::new("t", Referrer {})));
+        assert_eq!((named.status, named.resources), (Status::Complete, 1));
+        let nameless = listed(|listing| {
+            listing.push(Draft::new("t", Referrer {}));
+            listing.push(Draft::new("", Referrer {}));
+        });
+        let why = format!("malformed answer of {}", testing::TEMPLATE.reads[0]);
+        assert_eq!((nameless.status, nameless.resources), (Status::Blind { why }, 0));
+    }
+
+    #[test]
+    fn hidden_facts_leave_a_listing_complete() {
+        let covered = listed(|listing| {
+            listing.hides("denied test:Policy");
+            listing.hides("denied test:Policy");
+        });
+        assert_eq!(covered.status, Status::Complete);
+        assert_eq!(covered.hidden.into_iter().collect::<Vec<_>>(), ["denied test:Policy"]);
     }
 }

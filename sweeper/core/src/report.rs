@@ -599,23 +599,28 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// What was not seen beyond waivers: by cause, how many listings failed and how many questions went
-    /// unanswered.
+    /// What was not seen beyond waivers: by cause, how many listings failed or hid facts and how many questions
+    /// went unanswered.
     pub fn blind(&self) -> BTreeMap<String, (u64, u64)> {
         let mut causes: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for covered in self.coverage().filter(|covered| covered.status == Seen::Blind) {
             causes.entry(covered.why.unwrap_or_default()).or_default().0 += 1;
         }
         let inventory = self.view.inventory;
+        let waived = |kind: &KindSpec, scope: &Scope| {
+            self.parts.sealed.waivers.iter().any(|waiver| waiver.covers(kind, scope, self.survey().taken_at))
+        };
+        for (kind, scope, covered) in inventory.coverage() {
+            for cause in covered.hidden.iter().filter(|_| !waived(kind, scope)) {
+                causes.entry(cause.clone()).or_default().0 += 1;
+            }
+        }
         for (ask, answer) in self.survey().answers.iter() {
             if let Answer::Unseen(cause) = answer
                 && inventory.has(ask.resource)
             {
                 let resource = inventory.at(ask.resource);
-                let waived = |waiver: &crate::waiver::Waiver| {
-                    waiver.covers(resource.kind(), resource.scope(), self.survey().taken_at)
-                };
-                if !self.parts.sealed.waivers.iter().any(waived) {
+                if !waived(resource.kind(), resource.scope()) {
                     causes.entry(cause.clone()).or_default().1 += 1;
                 }
             }

@@ -13,12 +13,19 @@ pub fn is_watched() -> bool {
 const DEFAULT: &str =
     "sweeper=info,warn,aws_config=off,aws_credential_types=off,aws_runtime=off,aws_smithy_runtime=off";
 
+/// Libraries that log what they read off the wire, in which there are secrets (environments, user data).
+const WIRE: [&str; 4] = ["aws_", "hyper", "h2", "rustls"];
+
 /// Starts the log. `SWEEPER_LOG` says how much: `warn`, `info` (the default), `debug`.
 pub fn start() {
     if is_watched() {
         return;
     }
-    let filter = EnvFilter::try_from_env("SWEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let mut filter = EnvFilter::try_from_env("SWEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    // However much is asked for: no log holds what the decoders drop.
+    for directive in WIRE.iter().filter_map(|library| format!("{library}=warn").parse().ok()) {
+        filter = filter.add_directive(directive);
+    }
     // A second start (tests) changes nothing.
     let _ = fmt().json().flatten_event(true).with_env_filter(filter).with_writer(io::stderr).try_init();
 }

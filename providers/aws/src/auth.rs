@@ -1,11 +1,12 @@
 //! Credentials, accounts, regions and clients.
 
-use crate::{fault, kinds};
+use crate::{fault, kinds, whole::Whole};
 use async_trait::async_trait;
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_types::service_config::ServiceConfigKey;
 use futures_util::future::BoxFuture;
 use std::{
     any::Any,
@@ -89,12 +90,17 @@ type Lists = BTreeMap<(Scope, String), Arc<OnceCell<List>>>;
 type ClientKey = (&'static str, String, String);
 
 macro_rules! clients {
-    ($($name:ident: $sdk:ident),* $(,)?) => {
+    ($($name:ident: $sdk:ident $id:literal),* $(,)?) => {
+        /// Services as the SDK's configuration names them.
+        const SERVICES: &[&str] = &[$($id,)* "S3"];
+
         impl Aws {
             $(
                 /// The client of a scope, made at its first use.
                 pub(crate) fn $name(&self, scope: &Scope) -> $sdk::Client {
-                    self.client(stringify!($name), scope, |config| $sdk::Client::new(config))
+                    self.client(stringify!($name), scope, |config| {
+                        $sdk::Client::from_conf($sdk::config::Builder::from(config).interceptor(Whole).build())
+                    })
                 }
             )*
         }
@@ -102,23 +108,23 @@ macro_rules! clients {
 }
 
 clients! {
-    autoscaling: aws_sdk_autoscaling,
-    backup: aws_sdk_backup,
-    batch: aws_sdk_batch,
-    cloudwatch: aws_sdk_cloudwatch,
-    logs: aws_sdk_cloudwatchlogs,
-    ec2: aws_sdk_ec2,
-    ecr: aws_sdk_ecr,
-    ecs: aws_sdk_ecs,
-    eks: aws_sdk_eks,
-    elb: aws_sdk_elasticloadbalancing,
-    elbv2: aws_sdk_elasticloadbalancingv2,
-    imagebuilder: aws_sdk_imagebuilder,
-    lambda: aws_sdk_lambda,
-    organizations: aws_sdk_organizations,
-    rds: aws_sdk_rds,
-    ssm: aws_sdk_ssm,
-    sts: aws_sdk_sts,
+    autoscaling: aws_sdk_autoscaling "Auto Scaling",
+    backup: aws_sdk_backup "Backup",
+    batch: aws_sdk_batch "Batch",
+    cloudwatch: aws_sdk_cloudwatch "CloudWatch",
+    logs: aws_sdk_cloudwatchlogs "CloudWatch Logs",
+    ec2: aws_sdk_ec2 "EC2",
+    ecr: aws_sdk_ecr "ECR",
+    ecs: aws_sdk_ecs "ECS",
+    eks: aws_sdk_eks "EKS",
+    elb: aws_sdk_elasticloadbalancing "Elastic Load Balancing",
+    elbv2: aws_sdk_elasticloadbalancingv2 "Elastic Load Balancing v2",
+    imagebuilder: aws_sdk_imagebuilder "imagebuilder",
+    lambda: aws_sdk_lambda "Lambda",
+    organizations: aws_sdk_organizations "Organizations",
+    rds: aws_sdk_rds "RDS",
+    ssm: aws_sdk_ssm "SSM",
+    sts: aws_sdk_sts "STS",
 }
 
 impl Aws {
@@ -127,7 +133,7 @@ impl Aws {
         let path_style = self.s3_path_style;
         self.client("s3", scope, |config| {
             aws_sdk_s3::Client::from_conf(
-                aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build(),
+                aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).interceptor(Whole).build(),
             )
         })
     }
@@ -171,6 +177,37 @@ impl Aws {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Refuses an endpoint that is none: the SDK would panic on an empty one, and take the cloud itself for
+/// one that it cannot read.
+fn endpoints(config: &SdkConfig) -> Result<(), CloudError> {
+    let Some(configured) = config.service_config() else { return Ok(()) };
+    for service in SERVICES {
+        let key = ServiceConfigKey::builder().service_id(service).env(ENDPOINT).profile("endpoint_url").build();
+        if let Some(endpoint) = key.ok().and_then(|key| configured.load_config(key))
+            && !is_url(&endpoint)
+        {
+            let message = format!("the endpoint {endpoint:?} of {service} is no URL: correct or unset {ENDPOINT}");
+            return Err(CloudError::new(Fault::Refused, WHO, message));
+        }
+    }
+    Ok(())
+}
+
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+
+/// Whether a text is `http(s)://host[:port][/…]`.
+fn is_url(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // An IPv6 address has colons of its own, in brackets.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._~[]:%".contains(letter);
+    !host.is_empty() && host.chars().all(plain) && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 /// AWS as the core sees it.
@@ -224,6 +261,7 @@ impl Cloud for Provider {
     }
 
     async fn universe(&self) -> Result<Universe, CloudError> {
+        endpoints(&self.aws.base)?;
         let home = self.who().await?;
         let Some(org) = &self.config.org else {
             let account = self.account(&home, String::new(), String::new()).await;
@@ -373,5 +411,22 @@ impl Provider {
         let config = self.aws.base.to_builder().credentials_provider(provider).build();
         lock(&self.aws.accounts).insert(id.to_owned(), config);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_urls() {
+        for good in ["http://127.0.0.1:4566", "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com/", "http://[::1]:80/x"] {
+            assert!(is_url(good), "{good}");
+        }
+        for bad in
+            ["", "nonsense", "ftp://a", "http://", "http://:80", "http://a:99999", "http://a b", "//a", "http:///x"]
+        {
+            assert!(!is_url(bad), "{bad}");
+        }
     }
 }

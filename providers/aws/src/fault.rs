@@ -3,7 +3,7 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use std::{error::Error, future::Future};
+use std::{error::Error, future::Future, io::ErrorKind};
 use sweeper_core::{
     calls::{Price, Site},
     kind::{CloudError, Fault},
@@ -133,9 +133,11 @@ where
         SdkError::TimeoutError(_) => CloudError::new(Fault::Transient, op, "no answer in time"),
         SdkError::DispatchFailure(failure) => {
             let text = context();
-            let refused =
-                ["ConnectionRefused", "dns error", "failed to lookup", "NetworkUnreachable", "HostUnreachable"];
-            let unreachable = refused.iter().any(|word| text.contains(word));
+            let refused = [ErrorKind::ConnectionRefused, ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable];
+            let mut io = chain(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+            // The resolver has no kind of its own.
+            let unreachable = io.any(|cause| refused.contains(&cause.kind()))
+                || ["dns error", "failed to lookup"].iter().any(|word| text.contains(word));
             let fault = match failure.as_connector_error() {
                 Some(error) if error.is_user() => Fault::Refused,
                 Some(_) if unreachable => Fault::Unreachable,

@@ -9,6 +9,7 @@
 //! | `image_uri` | how workloads name container images |
 //! | `policy` | whom a resource policy lets in |
 //! | `usage` | metrics, batched |
+//! | `whole` | XML answers that end early |
 //! | `kinds/` | one file a kind |
 //!
 //! SDK retries are off: the door retries.
@@ -21,6 +22,7 @@ mod kinds;
 mod marks;
 mod policy;
 mod usage;
+mod whole;
 
 pub use auth::{Config, OrgConfig, SOURCES, connect};
 

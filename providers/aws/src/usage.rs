@@ -55,14 +55,15 @@ struct Wanted {
 }
 
 /// Answers the usage questions among `asks`; `measure` says which series each one is, or `None` when the
-/// kind has no such measure (the ask is then left unanswered).
+/// kind has no such measure (the ask is then left unanswered). A call that fails is the answer to all that it
+/// and the calls after it would have told, and takes nothing from what is known already.
 pub(crate) async fn answer(
     aws: &Aws,
     site: &Site,
     inventory: &Inventory,
     asks: &[Ask],
     measure: impl Fn(Resource<'_>, Question) -> Option<Measure>,
-) -> Result<Vec<(Ask, Answer)>, CloudError> {
+) -> Vec<(Ask, Answer)> {
     let mut by_days: BTreeMap<u16, Vec<Wanted>> = BTreeMap::new();
     for ask in asks {
         let Question::Usage { days, .. } = ask.question else { continue };
@@ -71,24 +72,32 @@ pub(crate) async fn answer(
             by_days.entry(days).or_default().push(Wanted { ask: *ask, days, measure, created: since(resource) });
         }
     }
-    let mut answers = Vec::new();
-    for wanted in by_days.into_values() {
-        let mut batch: Vec<&Wanted> = Vec::new();
-        let mut series = 0;
-        for one in &wanted {
-            if series + one.measure.series.len() > MOST && !batch.is_empty() {
-                ask(aws, site, &batch, &mut answers).await?;
-                batch.clear();
-                series = 0;
-            }
+    let mut batches: Vec<Vec<&Wanted>> = Vec::new();
+    for wanted in by_days.values() {
+        // Full, so that each window begins a batch of its own: a call has one.
+        let mut series = MOST + 1;
+        for one in wanted {
             series += one.measure.series.len();
-            batch.push(one);
-        }
-        if !batch.is_empty() {
-            ask(aws, site, &batch, &mut answers).await?;
+            match batches.last_mut() {
+                Some(batch) if series <= MOST => batch.push(one),
+                _ => {
+                    series = one.measure.series.len();
+                    batches.push(vec![one]);
+                }
+            }
         }
     }
-    Ok(answers)
+    let mut answers = Vec::new();
+    let mut failed: Option<CloudError> = None;
+    for batch in &batches {
+        if failed.is_none() {
+            failed = ask(aws, site, batch, &mut answers).await.err();
+        }
+        if let Some(error) = &failed {
+            answers.extend(batch.iter().map(|one| (one.ask, Answer::Unseen(error.cause()))));
+        }
+    }
+    answers
 }
 
 /// Since when a resource is known to have existed. Functions do not tell their creation, but existed when

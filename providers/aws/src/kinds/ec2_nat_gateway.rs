@@ -62,7 +62,7 @@ impl Kind for Ec2NatGateway {
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
-        usage::answer(&self.0, site, inventory, asks, measure).await
+        Ok(usage::answer(&self.0, site, inventory, asks, measure).await)
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {

@@ -108,12 +108,7 @@ impl Kind for ElbLoadBalancer {
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let work = asks.iter().filter(|ask| matches!(ask.question, Question::AnswersItself));
         let mut answers = asks::alike(work.map(|ask| (*ask, self.answers_itself(site, inventory, *ask))).collect()).await;
-        let usages: Vec<Ask> =
-            asks.iter().copied().filter(|ask| matches!(ask.question, Question::Usage { .. })).collect();
-        match usage::answer(&self.0, site, inventory, &usages, measure).await {
-            Ok(measured) => answers.extend(measured),
-            Err(error) => answers.extend(usages.into_iter().map(|ask| (ask, Answer::Unseen(error.cause())))),
-        }
+        answers.extend(usage::answer(&self.0, site, inventory, asks, measure).await);
         Ok(answers)
     }
 

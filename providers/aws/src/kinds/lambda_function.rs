@@ -93,7 +93,7 @@ impl Kind for LambdaFunction {
         let mut answers = asks::alike(tags.into_iter().map(|ask| (ask, tags_of(site, &lambda, inventory.at(ask.resource).uid()))).collect()).await;
         let name = |ask: Ask| inventory.at(ask.resource).native_id();
         answers.extend(asks::alike(provisioned.into_iter().map(|ask| (ask, warm(site, &lambda, name(ask), ask.question))).collect()).await);
-        answers.extend(usage::answer(&self.0, site, inventory, asks, measure).await?);
+        answers.extend(usage::answer(&self.0, site, inventory, asks, measure).await);
         Ok(answers)
     }
 
@@ -196,7 +196,31 @@ pub(super) fn instant(text: Option<&str>) -> Option<Timestamp> {
 /// What it takes more calls to know of a function.
 struct More {
     images: Vec<String>,
-    edge: Option<bool>,
+    edge: Edge,
+}
+
+/// Whether something runs at the edge, or why that is not known.
+pub(super) enum Edge {
+    Yes,
+    No,
+    /// There is too much to look through.
+    Unknown,
+    Hidden(String),
+}
+
+impl Edge {
+    /// As a fact of the listing, which is told what was hidden from it.
+    pub(super) fn fact(&self, out: &mut Listing) -> Option<bool> {
+        match self {
+            Self::Yes => Some(true),
+            Self::No => Some(false),
+            Self::Unknown => None,
+            Self::Hidden(cause) => {
+                out.hides(cause);
+                None
+            }
+        }
+    }
 }
 
 async fn more(aws: &Aws, site: &Site, lambda: &Client, function: &FunctionConfiguration) -> Result<More, CloudError> {
@@ -231,12 +255,12 @@ async fn edge(
     site: &Site,
     lambda: &Client,
     function: &FunctionConfiguration,
-) -> Result<Option<bool>, CloudError> {
+) -> Result<Edge, CloudError> {
     if is_replica(function) {
-        return Ok(Some(true));
+        return Ok(Edge::Yes);
     }
     if site.scope().region != EDGE_HOME {
-        return Ok(Some(false));
+        return Ok(Edge::No);
     }
     let all = versions(aws, site, lambda, function.function_name().unwrap_or_default()).await?;
     let mut versions: Vec<&FunctionConfiguration> =
@@ -244,25 +268,25 @@ async fn edge(
     versions.sort_by_key(|version| Reverse(number(version)));
     for version in versions.iter().take(EDGE_VERSIONS) {
         match version_edge(aws, site, lambda, version).await? {
-            Some(false) => {}
+            Edge::No => {}
             known_or_not => return Ok(known_or_not),
         }
     }
-    Ok((versions.len() <= EDGE_VERSIONS).then_some(false))
+    Ok(if versions.len() <= EDGE_VERSIONS { Edge::No } else { Edge::Unknown })
 }
 
-/// Whether a published version runs at the edge. `None` where its policy may not be read.
+/// Whether a published version runs at the edge.
 pub(super) async fn version_edge(
     aws: &Aws,
     site: &Site,
     lambda: &Client,
     version: &FunctionConfiguration,
-) -> Result<Option<bool>, CloudError> {
+) -> Result<Edge, CloudError> {
     if is_replica(version) {
-        return Ok(Some(true));
+        return Ok(Edge::Yes);
     }
     if site.scope().region != EDGE_HOME || !fit_for_edge(version) {
-        return Ok(Some(false));
+        return Ok(Edge::No);
     }
     let function = version.function_name().unwrap_or_default();
     let qualifier = version.version().unwrap_or_default();
@@ -271,13 +295,13 @@ pub(super) async fn version_edge(
             lambda.get_policy().function_name(function).qualifier(qualifier).send()
         })
         .await?;
-        Ok(answer.map_or(Some(false), |answer| {
-            policy::allows_service(answer.policy().unwrap_or_default(), REPLICATOR)
-        }))
+        let Some(answer) = answer else { return Ok(false) };
+        policy::allows_service(answer.policy().unwrap_or_default(), REPLICATOR)
+            .ok_or_else(|| CloudError::new(Fault::Malformed, POLICY, "the policy is not JSON"))
     };
     match aws.once(site, format!("{POLICY} {function}:{qualifier}"), Box::pin(replicated)).await {
-        Ok(replicated) => Ok(*replicated),
-        Err(error) if error.fault == Fault::Denied => Ok(None),
+        Ok(replicated) => Ok(if *replicated { Edge::Yes } else { Edge::No }),
+        Err(error) if matches!(error.fault, Fault::Denied | Fault::Malformed) => Ok(Edge::Hidden(error.cause())),
         Err(error) => Err(error),
     }
 }
@@ -305,7 +329,7 @@ fn push(function: &FunctionConfiguration, more: &More, out: &mut Listing) {
         runtime: out.sym(function.runtime().map_or("", |runtime| runtime.as_str())),
         last_modified: instant(function.last_modified()),
         code_bytes: u64::try_from(function.code_size()).ok(),
-        edge: more.edge,
+        edge: more.edge.fact(out),
     };
     out.push(Draft {
         uid: function.function_arn().unwrap_or_default(),

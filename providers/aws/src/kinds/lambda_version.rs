@@ -4,7 +4,7 @@ use crate::{
     asks,
     auth::Aws,
     kinds::lambda_function::{
-        FUNCTION, LIST, POLICY, TAGS, VERSIONS, functions, images, instant, number, tags_of, uses, version_edge,
+        Edge, FUNCTION, LIST, POLICY, TAGS, VERSIONS, functions, images, instant, number, tags_of, uses, version_edge,
         versions,
     },
 };
@@ -91,7 +91,7 @@ fn function_arn(version: &str) -> &str {
 struct Version {
     config: FunctionConfiguration,
     number: u64,
-    edge: Option<bool>,
+    edge: Edge,
     images: Vec<String>,
 }
 
@@ -120,7 +120,7 @@ fn push(versions: &[Version], out: &mut Listing) {
             last_modified: published,
             code_bytes: u64::try_from(config.code_size()).ok(),
             rank,
-            edge: version.edge,
+            edge: version.edge.fact(out),
         };
         out.push(Draft {
             uid: config.function_arn().unwrap_or_default(),

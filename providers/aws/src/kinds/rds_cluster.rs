@@ -67,10 +67,10 @@ impl Kind for RdsCluster {
         inventory: &Inventory,
         asks: &[Ask],
     ) -> Result<Vec<(Ask, Answer)>, CloudError> {
-        usage::answer(&self.0, site, inventory, asks, |resource, question| {
+        let answers = usage::answer(&self.0, site, inventory, asks, |resource, question| {
             connections("DBClusterIdentifier", resource, question)
-        })
-        .await
+        });
+        Ok(answers.await)
     }
 }
 

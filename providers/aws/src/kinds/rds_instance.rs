@@ -68,10 +68,10 @@ impl Kind for RdsInstance {
         inventory: &Inventory,
         asks: &[Ask],
     ) -> Result<Vec<(Ask, Answer)>, CloudError> {
-        usage::answer(&self.0, site, inventory, asks, |resource, question| {
+        let answers = usage::answer(&self.0, site, inventory, asks, |resource, question| {
             connections("DBInstanceIdentifier", resource, question)
-        })
-        .await
+        });
+        Ok(answers.await)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Automated backups of RDS instances that were kept when their instance was deleted.
 
 use crate::{
+    asks,
     auth::Aws,
     fault,
     kinds::{
@@ -14,9 +15,10 @@ use async_trait::async_trait;
 use aws_sdk_rds::types::{DbInstanceAutomatedBackup, Filter};
 use std::sync::Arc;
 use sweeper_core::{
+    answers::{Answer, Ask, Question},
     calls::{Pages, Site},
     facts::DbSnapshot,
-    inventory::{Draft, Listing, Resource, Tags},
+    inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId},
     money::Cost,
@@ -69,6 +71,12 @@ impl Kind for RdsRetainedBackup {
             pages.seen(page.marker())?;
         }
         Ok(())
+    }
+
+    /// They cannot be shared, whoever asks.
+    async fn answer(&self, _: &Site, _: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        let shares = asks::of(asks, |question| question == Question::Shares);
+        Ok(shares.into_iter().map(|ask| (ask, Answer::Shares(Vec::new()))).collect())
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {

@@ -122,14 +122,11 @@ impl Kind for S3Bucket {
         for (region, asks) in measured {
             // The storage metrics are in the bucket's own region.
             let site = site.in_region(region);
-            let known = if region == Scope::GLOBAL {
-                Err(CloudError::new(Fault::Denied, LOCATION, ""))
+            if region == Scope::GLOBAL {
+                let hidden = CloudError::new(Fault::Denied, LOCATION, "").cause();
+                answers.extend(asks.into_iter().map(|ask| (ask, Answer::Unseen(hidden.clone()))));
             } else {
-                usage::answer(&self.0, &site, inventory, &asks, measure).await
-            };
-            match known {
-                Ok(known) => answers.extend(known),
-                Err(error) => answers.extend(asks.into_iter().map(|ask| (ask, Answer::Unseen(error.cause())))),
+                answers.extend(usage::answer(&self.0, &site, inventory, &asks, measure).await);
             }
         }
         Ok(answers)
@@ -217,6 +214,14 @@ pub(super) fn known<T>(answer: Result<T, CloudError>) -> Result<Option<T>, Cloud
     }
 }
 
+/// As [`known`], noting why it is not.
+fn told<T>(answer: Result<T, CloudError>, hidden: &mut Vec<String>) -> Result<Option<T>, CloudError> {
+    if let Err(error) = &answer {
+        hidden.push(error.cause());
+    }
+    known(answer)
+}
+
 /// Whether an error is about the run or the identity rather than about one bucket.
 pub(super) fn stops(error: &CloudError) -> bool {
     matches!(error.fault, Fault::Unauthenticated | Fault::OutOfTime | Fault::Cancelled)
@@ -229,11 +234,16 @@ struct Seen {
     versioned: Option<bool>,
     rules: Option<Rules>,
     tags: Option<Vec<Tag>>,
+    /// Why some of its configuration is not known.
+    hidden: Vec<String>,
 }
 
 /// Reads a bucket's configuration; `None` when the bucket is gone by now.
 async fn seen(aws: &Aws, site: &Site, bucket: &Listed) -> Result<Option<Seen>, CloudError> {
-    let Some(region) = region(aws, site, bucket).await? else { return Ok(Some(Seen::default())) };
+    let Some(region) = region(aws, site, bucket).await? else {
+        let hidden = vec![CloudError::new(Fault::Denied, LOCATION, "").cause()];
+        return Ok(Some(Seen { hidden, ..Seen::default() }));
+    };
     let site = site.in_region(&region);
     let s3 = aws.s3(site.scope());
     let name = &bucket.name;
@@ -241,16 +251,17 @@ async fn seen(aws: &Aws, site: &Site, bucket: &Listed) -> Result<Option<Seen>, C
     if matches!(&versioning, Err(error) if error.fault == Fault::NotFound) {
         return Ok(None);
     }
+    let mut hidden = Vec::new();
     // `None` is never switched on; suspended versioning keeps the versions it has.
-    let versioned = known(versioning)?.map(|versioning| versioning.status().is_some());
+    let versioned = told(versioning, &mut hidden)?.map(|versioning| versioning.status().is_some());
     let lifecycle = fault::maybe(&site, LIFECYCLE, || {
         s3.get_bucket_lifecycle_configuration().bucket(name).send()
     })
     .await;
-    let lifecycle = known(lifecycle)?;
+    let lifecycle = told(lifecycle, &mut hidden)?;
     let rules = lifecycle.map(|lifecycle| rules(lifecycle.as_ref().map_or(&[], |lifecycle| lifecycle.rules())));
     let tags = known(tags(&site, &s3, name).await)?;
-    Ok(Some(Seen { region: Some(region), versioned, rules, tags }))
+    Ok(Some(Seen { region: Some(region), versioned, rules, tags, hidden }))
 }
 
 /// The tags of a bucket; none where there is no tag set.
@@ -309,6 +320,9 @@ fn rules(rules: &[LifecycleRule]) -> Rules {
 }
 
 fn push(bucket: &Listed, seen: &Seen, out: &mut Listing) {
+    for cause in &seen.hidden {
+        out.hides(cause);
+    }
     let pairs = seen.tags.as_deref().map(pairs);
     let managed_by = pairs.as_deref().map_or_else(String::new, marks::managed_by);
     let facts = facts::Bucket {

@@ -1,0 +1,150 @@
+//! One permission less, one region less, one account less.
+
+use crate::{
+    calls::NOT_CALLED,
+    oracle::{Compared, Loss, SOFT, compare, is_of_tags},
+    world::{HUB, Ran, SHOP, World, base, in_worlds},
+};
+use std::collections::{BTreeMap, BTreeSet};
+use sweeper_core::kind::KindSpec;
+use sweeper_emulator::{Fault, FaultKind};
+
+/// Without these a finding says less and stands all the same: no verdict depends on them.
+const ONLY_EVIDENCE: &[(&str, &str)] = &[
+    ("lambda:ListProvisionedConcurrencyConfigs", "capacity kept warm"),
+    ("s3:ListMultipartUploadParts", "the size of an upload"),
+];
+
+/// Every declared permission, with the kinds that list by it and those that ask by it.
+pub(crate) fn declared() -> BTreeMap<&'static str, (Vec<&'static KindSpec>, Vec<&'static KindSpec>)> {
+    let mut declared: BTreeMap<&str, (Vec<&KindSpec>, Vec<&KindSpec>)> = BTreeMap::new();
+    for spec in sweeper_aws::specs() {
+        for permission in spec.reads {
+            declared.entry(permission).or_default().0.push(spec);
+        }
+        for permission in spec.asks {
+            declared.entry(permission).or_default().1.push(spec);
+        }
+    }
+    declared
+}
+
+fn denied(loss: &Loss<'_>) -> Fault {
+    Fault {
+        permission: loss.permission.map(str::to_owned),
+        account: loss.account.map(str::to_owned),
+        region: loss.region.map(str::to_owned),
+        ..Fault::new(FaultKind::Denied)
+    }
+}
+
+/// What must hold of any run with a loss: how it ends, and every row.
+fn check(ran: &Ran, loss: &Loss<'_>) -> Compared {
+    let mut wrong = Vec::new();
+    if ran.code != Some(3) {
+        wrong.push(format!("it ended with {:?} rather than 3", ran.code));
+    }
+    if !ran.is_sane() || ran.stdout.is_empty() {
+        wrong.push(ran.shown());
+        return Compared { wrong, ..Compared::default() };
+    }
+    let mut compared = compare(base(), &ran.report(), loss);
+    wrong.append(&mut compared.wrong);
+    Compared { wrong, ..compared }
+}
+
+#[test]
+fn without_a_permission() {
+    base();
+    let called = |permission: &str| NOT_CALLED.iter().all(|(known, _)| *known != permission);
+    let permissions: Vec<_> = declared().into_iter().filter(|(permission, _)| called(permission)).collect();
+    let troubles = in_worlds(&permissions, |world, (permission, (reads, asks))| {
+        let loss = Loss { permission: Some(permission), ..Loss::default() };
+        let ran = world.report(vec![denied(&loss)]);
+        let Compared { mut wrong, changed, differ, .. } = check(&ran, &loss);
+        if ran.is_sane() && !ran.stdout.is_empty() {
+            wrong.extend(told(world, &ran, permission, reads));
+            // Tags tell whose it is, and whether it is protected, also where no verdict depends on them.
+            let beside = is_of_tags(permission) || ONLY_EVIDENCE.iter().any(|(known, _)| known == permission);
+            if if beside { differ.is_empty() } else { changed.is_empty() } {
+                wrong.push("nothing depends on it: declare it no more, or plant a resource".to_owned());
+            }
+        }
+        let kinds: Vec<&str> = reads.iter().chain(asks).map(|spec| spec.id).collect();
+        wrong.iter().map(|wrong| format!("without {permission} ({}): {wrong}", kinds.join(", "))).collect()
+    });
+    assert!(troubles.is_empty(), "\n{}\n", troubles.join("\n"));
+}
+
+/// Each kind that lists by the permission, and was refused it, says so in its coverage.
+fn told(world: &World, ran: &Ran, permission: &str, reads: &[&KindSpec]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let report = ran.report();
+    let coverage = report.coverage();
+    let cause = format!("denied {permission}");
+    let refused = world.journal().iter().any(|call| call.permission == permission && call.fault.is_some());
+    for spec in reads.iter().filter(|spec| !SOFT.contains(&(spec.id, permission))) {
+        let own: Vec<_> = coverage.iter().filter(|((kind, ..), _)| *kind == spec.id).collect();
+        let blind = |why: Option<&str>| why.is_some_and(|why| why.contains(&cause));
+        if refused && !own.iter().any(|(_, seen)| seen.status.name() == "blind" && blind(seen.why.as_deref())) {
+            let shown: BTreeSet<_> = own.iter().map(|(_, seen)| (seen.status, seen.why.clone())).collect();
+            wrong.push(format!("{} is nowhere blind for \"{cause}\": {shown:?}", spec.id));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn within_reach_only() {
+    base();
+    let everywhere = Loss::default();
+    let losses = [
+        Loss { account: Some(HUB), region: Some("eu-west-1"), ..everywhere.clone() },
+        Loss { account: Some(SHOP), region: Some("eu-west-1"), ..everywhere.clone() },
+        Loss { account: Some(SHOP), region: Some("us-east-1"), ..everywhere.clone() },
+        Loss { account: Some(SHOP), ..everywhere.clone() },
+    ];
+    let troubles = in_worlds(&losses, |world, loss| {
+        // The home region answers for the account as a whole: which regions there are.
+        let home = loss.region == Some("us-east-1");
+        let faults = if home {
+            let each = declared().into_keys();
+            each.map(|permission| denied(&Loss { permission: Some(permission), ..loss.clone() })).collect()
+        } else {
+            vec![denied(loss)]
+        };
+        let ran = world.report(faults);
+        let Compared { mut wrong, changed, .. } = check(&ran, loss);
+        if changed.is_empty() {
+            wrong.push("nothing changed".to_owned());
+        }
+        if changed.len() == base().report.rows.len() {
+            wrong.push("everything changed".to_owned());
+        }
+        wrong.iter().map(|wrong| format!("without {:?} {:?}: {wrong}", loss.account, loss.region)).collect()
+    });
+    assert!(troubles.is_empty(), "\n{}\n", troubles.join("\n"));
+}
+
+#[test]
+fn the_undisturbed_run_is_worth_comparing_with() {
+    let mut found: BTreeMap<&str, u32> = BTreeMap::new();
+    for row in base().report.rows.values() {
+        if row.finding.verdict.name() == "found" {
+            *found.entry(&row.finding.detector).or_default() += 1;
+        }
+    }
+    let detectors = sweeper_core::detect::DETECTORS.iter().map(|detector| detector.spec.id).chain(["condition"]);
+    let missing: Vec<&str> = detectors.filter(|id| !found.contains_key(id)).collect();
+    assert!(missing.is_empty(), "nothing is found of {}", missing.join(", "));
+
+    let coverage = base().report.coverage();
+    let kinds: BTreeSet<&str> = coverage.keys().map(|(kind, ..)| *kind).collect();
+    let there: BTreeSet<&str> =
+        coverage.values().filter(|seen| seen.resources.unwrap_or(0) > 0).map(|seen| seen.kind.as_str()).collect();
+    let specs: BTreeSet<&str> = sweeper_aws::specs().iter().map(|spec| spec.id).collect();
+    let without: Vec<_> = specs.difference(&kinds).collect();
+    assert!(without.is_empty(), "no policy has {without:?} listed");
+    let empty: Vec<_> = specs.difference(&there).collect();
+    assert!(empty.is_empty(), "none is there of {empty:?}");
+}

@@ -281,7 +281,10 @@ impl Provider {
         let sts = self.aws.sts(site.scope());
         let identity = fault::call(&site, WHO, || sts.get_caller_identity().send()).await.map_err(|mut error| {
             if error.fault == Fault::Unauthenticated {
-                error.message = format!("{}; looked for: {SOURCES}", error.message);
+                // The chain's own account of it lists every source it tried over many lines.
+                let none = error.message.contains("no credentials found in chain");
+                let said = if none { "no source has any" } else { error.message.as_str() };
+                error.message = format!("{said}; looked for: {SOURCES}");
             }
             error
         })?;

@@ -177,10 +177,12 @@ fn offline_is_the_same_bytes_twice_and_touches_nothing() {
     assert_eq!(place.names(), before, "no state, no cache");
     let document: Document = serde_json::from_str(&report(&place, &["--format", "json"]).out).unwrap();
     assert_eq!(document.run.id.len(), 64);
-    // Another survey is another run.
-    let mut bytes = fs::read(&path).unwrap();
-    bytes.push(b'\n');
-    fs::write(&path, bytes).unwrap();
+    // A survey that was changed is none, and another survey is another run.
+    let sealed = fs::read_to_string(&path).unwrap();
+    fs::write(&path, sealed.replacen("vol-0", "vol-X", 1)).unwrap();
+    let refused = report(&place, &["--format", "json"]);
+    assert!(refused.ended(2).is_empty() && refused.err.contains("it is not what was sealed"), "{}", refused.err);
+    survey(&place, true);
     let other: Document = serde_json::from_str(&report(&place, &["--format", "json"]).out).unwrap();
     assert_ne!(document.run.id, other.run.id);
 }

@@ -187,7 +187,6 @@ pub struct Listing {
     table: Table,
     wrong_class: bool,
     nameless: bool,
-    notes: Vec<String>,
     blind: BTreeMap<String, String>,
     hidden: BTreeSet<String>,
 }
@@ -236,11 +235,6 @@ impl Listing {
         drop(strings);
         self.wrong_class |= !self.table.facts.push(draft.facts);
         self.nameless |= draft.native_id.is_empty();
-    }
-
-    /// Something a person should know of this listing though it is complete.
-    pub fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
     }
 
     /// Part of a region could not be seen, though the rest was: a bucket that may not be listed. The kind is
@@ -332,7 +326,6 @@ impl InventoryBuilder {
             },
             wrong_class: false,
             nameless: false,
-            notes: Vec::new(),
             blind: BTreeMap::new(),
             hidden: BTreeSet::new(),
         }

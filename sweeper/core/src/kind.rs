@@ -4,7 +4,7 @@ use crate::{
     answers::{Answer, Ask},
     calls::Site,
     inventory::{Inventory, Listing, Resource},
-    model::{Class, CloudId, Reach, Relation, Scope},
+    model::{Class, CloudId, Reach, Relation},
     money::Cost,
 };
 use async_trait::async_trait;
@@ -125,7 +125,7 @@ impl Permit {
 pub enum Places {
     /// In each region.
     Regions,
-    /// Once an account, in [`Scope::GLOBAL`].
+    /// Once an account, in [`crate::model::Scope::GLOBAL`].
     Account,
 }
 
@@ -216,12 +216,4 @@ pub trait Cloud: Send + Sync {
     fn kinds(&self) -> &[Arc<dyn Kind>];
     /// The accounts and regions to look at. An error stops the run for this cloud (no credentials, say).
     async fn universe(&self) -> Result<Universe, CloudError>;
-    /// The service a permission belongs to, for rate limits: `ec2`.
-    fn service(&self, op: &str) -> String {
-        op.split(':').next().unwrap_or(op).to_owned()
-    }
-    /// The scope a bucket-like resource's calls go to.
-    fn home(&self, scope: &Scope) -> Scope {
-        scope.clone()
-    }
 }

@@ -63,6 +63,7 @@ static VOLUME: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 

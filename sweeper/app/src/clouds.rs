@@ -10,7 +10,7 @@ use sweeper_core::{
 
 /// Which part of which clouds to look at.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a build without clouds reads none of it"))]
+#[cfg_attr(not(any(feature = "aws", feature = "azure", feature = "gcp")), expect(dead_code, reason = "a build without clouds reads none of it"))]
 pub struct Choice {
     /// Empty: every cloud of this build.
     pub clouds: BTreeSet<CloudId>,
@@ -25,7 +25,7 @@ pub struct Choice {
 
 /// How to enter the accounts of an organisation.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a build without clouds reads none of it"))]
+#[cfg_attr(not(any(feature = "aws", feature = "azure", feature = "gcp")), expect(dead_code, reason = "a build without clouds reads none of it"))]
 pub struct Org {
     pub role: String,
     pub external_id: Option<String>,
@@ -35,14 +35,22 @@ pub struct Org {
 pub const BUILT: &[CloudId] = &[
     #[cfg(feature = "aws")]
     CloudId::Aws,
+    #[cfg(feature = "azure")]
+    CloudId::Azure,
+    #[cfg(feature = "gcp")]
+    CloudId::Gcp,
 ];
 
 /// The passports of every kind of this build, without connecting to anything.
 pub fn specs() -> Vec<&'static KindSpec> {
-    #[cfg_attr(not(feature = "aws"), expect(unused_mut, reason = "a build without clouds has no kinds"))]
+    #[cfg_attr(not(any(feature = "aws", feature = "azure", feature = "gcp")), expect(unused_mut, reason = "a build without clouds has no kinds"))]
     let mut specs = Vec::new();
     #[cfg(feature = "aws")]
     specs.extend(sweeper_aws::specs());
+    #[cfg(feature = "azure")]
+    specs.extend(sweeper_azure::specs());
+    #[cfg(feature = "gcp")]
+    specs.extend(sweeper_gcp::specs());
     specs
 }
 
@@ -51,11 +59,15 @@ pub fn remedies() -> Vec<(CloudId, &'static str)> {
     vec![
         #[cfg(feature = "aws")]
         (CloudId::Aws, "run `aws sso login` or `aws configure`, or set AWS_PROFILE"),
+        #[cfg(feature = "azure")]
+        (CloudId::Azure, "run `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"),
+        #[cfg(feature = "gcp")]
+        (CloudId::Gcp, "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"),
     ]
 }
 
 /// The clouds that were chosen, connected. Makes no call yet.
-#[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "connecting to a cloud is asynchronous"))]
+#[cfg_attr(not(any(feature = "aws", feature = "azure", feature = "gcp")), expect(clippy::unused_async, reason = "connecting to a cloud is asynchronous"))]
 pub async fn connect(choice: &Choice, calls: &Calls) -> Result<Vec<Arc<dyn Cloud>>, Failure> {
     if let Some(other) = choice.clouds.iter().find(|cloud| !BUILT.contains(cloud)) {
         let built: Vec<&str> = BUILT.iter().map(|cloud| cloud.name()).collect();
@@ -63,10 +75,22 @@ pub async fn connect(choice: &Choice, calls: &Calls) -> Result<Vec<Arc<dyn Cloud
         return Err(Failure::usage(format!("this build cannot look at {}", other.name()))
             .help(format!("clouds of this build: {built}")));
     }
-    let clouds: Vec<Arc<dyn Cloud>> = vec![
-        #[cfg(feature = "aws")]
-        aws(choice, calls).await,
-    ];
+    let mut clouds: Vec<Arc<dyn Cloud>> = Vec::new();
+    for cloud in BUILT.iter().filter(|cloud| choice.clouds.is_empty() || choice.clouds.contains(cloud)) {
+        match cloud {
+            #[cfg(feature = "aws")]
+            CloudId::Aws => clouds.push(aws(choice, calls).await),
+            #[cfg(feature = "azure")]
+            CloudId::Azure => clouds.push(azure(choice, calls).await),
+            #[cfg(feature = "gcp")]
+            CloudId::Gcp => clouds.push(gcp(choice, calls).await),
+            #[cfg_attr(
+                all(feature = "aws", feature = "azure", feature = "gcp"),
+                expect(unreachable_patterns, reason = "a build with every cloud has no others")
+            )]
+            _ => {}
+        }
+    }
     let _ = calls;
     if clouds.is_empty() {
         return Err(Failure::usage("this build has no clouds")
@@ -88,6 +112,28 @@ async fn aws(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
         endpoint: choice.endpoint.clone(),
     };
     sweeper_aws::connect(config, calls.clone()).await
+}
+
+#[cfg(feature = "azure")]
+async fn azure(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
+    let config = sweeper_azure::Config {
+        subscriptions: choice.accounts.clone(),
+        management_group: None,
+        regions: choice.regions.clone(),
+        endpoint: choice.endpoint.clone(),
+    };
+    sweeper_azure::connect(config, calls.clone()).await
+}
+
+#[cfg(feature = "gcp")]
+async fn gcp(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
+    let config = sweeper_gcp::Config {
+        projects: choice.accounts.clone(),
+        parent: None,
+        regions: choice.regions.clone(),
+        endpoint: choice.endpoint.clone(),
+    };
+    sweeper_gcp::connect(config, calls.clone()).await
 }
 
 /// Clouds that are served on this machine.

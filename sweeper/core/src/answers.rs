@@ -87,6 +87,8 @@ pub enum Question {
     Bytes,
     /// Whether it is locked against deletion. Answer: `Truth`.
     Locked,
+    /// Whether the provider's own adviser calls it idle too. Answer: `Truth`. Evidence only: no answer blinds nobody.
+    Advised,
 }
 
 impl Question {
@@ -104,6 +106,7 @@ impl Question {
             Self::AnswersItself => "answers_itself",
             Self::Bytes => "bytes",
             Self::Locked => "locked",
+            Self::Advised => "advised",
         }
     }
 }

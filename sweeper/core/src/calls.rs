@@ -115,6 +115,13 @@ struct Bucket {
     retries: f64,
 }
 
+/// The service of a permission: `ec2` of `ec2:DescribeVolumes`, `Microsoft.Compute` of
+/// `Microsoft.Compute/disks/read`, `compute` of `compute.disks.list`.
+fn service(op: &str) -> &str {
+    let end = op.find(':').or_else(|| op.find('/')).or_else(|| op.find('.'));
+    end.map_or(op, |end| &op[..end])
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -193,7 +200,7 @@ impl Calls {
     }
 
     fn lane(&self, scope: &Scope, op: &str) -> Arc<Lane> {
-        let service = op.split(':').next().unwrap_or(op).to_owned();
+        let service = service(op).to_owned();
         let limits = &self.inner.limits;
         Arc::clone(lock(&self.inner.lanes).entry((scope.clone(), service)).or_insert_with(|| {
             Arc::new(Lane {

@@ -53,6 +53,8 @@ pub struct Vm {
     /// Since when it is in its state.
     pub in_state_since: Option<Timestamp>,
     pub spot: bool,
+    /// Stopped, and its compute is billed all the same: its host is still reserved for it.
+    pub still_billed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +75,8 @@ pub struct Disk {
 pub struct Snapshot {
     /// Size of the whole disk: an upper bound of what is billed.
     pub size_gib: u32,
+    /// What is really stored and billed, where the cloud says it.
+    pub stored_bytes: Option<u64>,
     pub tier: Tier,
     /// Native id of the disk it was taken from; none when the cloud does not say.
     pub source: Sym,
@@ -90,6 +94,8 @@ pub struct Image {
     pub size_gib: u32,
     pub deprecated: bool,
     pub public: bool,
+    /// The newest usable one of a family or definition by whose name machines are started.
+    pub newest: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,6 +114,8 @@ pub struct Artifact {
     pub rank: u32,
     /// A layer version or package rather than a container image.
     pub package: bool,
+    /// Whether those who use it can be listed at all.
+    pub users_listed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,6 +172,8 @@ pub struct Address {
     pub service_managed: bool,
     /// From the customer's own pool: costs nothing.
     pub own_pool: bool,
+    /// Of a private network: costs nothing.
+    pub internal: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -259,6 +269,46 @@ pub struct LogGroup {
     pub bytes: Option<u64>,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// SKU: `P1v3`, `GP_Gen5`.
+    pub tier: Sym,
+    /// Apps or databases in it; `None` when not counted.
+    pub holds: Option<u32>,
+    /// Instances that are billed.
+    pub capacity: u32,
+    /// A tier that costs nothing by itself (free, shared, consumption).
+    pub free: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Appliance {
+    /// `application gateway`, `VPN gateway`, `firewall`, `DDoS protection plan`.
+    pub sort: Sym,
+    pub tier: Sym,
+    pub state: Sym,
+    /// In the state in which it is billed.
+    pub active: bool,
+    /// Backends, connections, circuits or networks it serves; `None` when not counted.
+    pub serves: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecurityGroup {
+    /// Comes with the network and cannot be deleted.
+    pub default: bool,
+    /// Interfaces and subnets it is on; `None` where those name the group ([`crate::model::Relation::Guards`]).
+    pub associations: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub version: Sym,
+    pub state: Sym,
+    /// Nodes the service counts; `None` when it does not.
+    pub nodes: Option<u32>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Referrer {}
 
@@ -312,6 +362,6 @@ macro_rules! facts {
 
 facts! {
     Vm, Disk, Snapshot, Image, Registry, Artifact, Bucket, Upload, Function, FunctionVersion, Address,
-    Interface, Gateway, Endpoint, LoadBalancer, TargetGroup, Database, DbSnapshot, RecoveryPoint, LogGroup,
+    Interface, Gateway, Endpoint, LoadBalancer, TargetGroup, Plan, Appliance, SecurityGroup, Cluster, Database, DbSnapshot, RecoveryPoint, LogGroup,
     Referrer,
 }

@@ -563,7 +563,7 @@ impl Inventory {
             there.kind().class == class
                 && scope.cloud == home.cloud
                 && match reach {
-                    Reach::Region => scope.account == home.account && there.region() == near.region(),
+                    Reach::Region => scope.account == home.account && near_each_other(there.region(), near.region()),
                     Reach::Account => scope.account == home.account,
                     Reach::Org => true,
                 }
@@ -640,9 +640,14 @@ impl Inventory {
             let partner = shared.contains(&scope.account);
             let within = match (spec.places, reach) {
                 (_, Reach::Org) => true,
-                (Places::Account, _) | (Places::Regions, Reach::Account) => scope.account == home.account || partner,
+                (_, Reach::Account) => scope.account == home.account || partner,
                 (Places::Regions, Reach::Region) => {
                     (scope.account == home.account || partner) && scope.region == region
+                }
+                // Listed once an account; a region of it may be blind by itself.
+                (Places::Account, Reach::Region) => {
+                    (scope.account == home.account || partner)
+                        && (scope.region == Scope::GLOBAL || near_each_other(&scope.region, region))
                 }
             };
             if !within {
@@ -705,6 +710,7 @@ impl Inventory {
             for (row, resource) in table.rows.iter().enumerate() {
                 index.push((resource.native, ResourceIx { table: at as u32, row: row as u32 }));
             }
+            index.extend(table.also.iter().map(|(row, name)| (*name, ResourceIx { table: at as u32, row: *row })));
         }
         index.sort_unstable();
         index
@@ -724,6 +730,12 @@ impl Inventory {
     pub fn accounts(&self) -> BTreeSet<(CloudId, &str)> {
         self.scopes.iter().map(|scope| (scope.cloud, scope.account.as_str())).collect()
     }
+}
+
+/// Whether one place is the other, or a zone of it: `us-central1` and `us-central1-a`. What has no region is near all.
+fn near_each_other(a: &str, b: &str) -> bool {
+    let within = |zone: &str, region: &str| zone.strip_prefix(region).is_some_and(|rest| rest.starts_with('-'));
+    a == b || b == Scope::GLOBAL || within(a, b) || within(b, a)
 }
 
 /// A resource of an inventory.

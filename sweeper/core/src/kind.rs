@@ -150,6 +150,9 @@ pub struct KindSpec {
     /// Other kinds that may hold referrers but that nobody can list from here, printed in every finding:
     /// `(relation, "Kubernetes pods that pin the digest")`.
     pub out_of_sight: &'static [(Relation, &'static str)],
+    /// The provider's own adviser that answers [`crate::answers::Question::Advised`] about it: `Recommender`;
+    /// empty for none. Its word is evidence beside a finding, never the verdict.
+    pub advised: &'static str,
     /// Why it is reported and never acted on; empty when it may be.
     pub report_only: &'static str,
 }

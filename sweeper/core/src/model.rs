@@ -82,6 +82,8 @@ pub struct Scope {
 impl Scope {
     /// The region of what is listed once an account.
     pub const GLOBAL: &'static str = "global";
+    /// The account of what is said of a cloud whose accounts could not be read.
+    pub const NO_ACCOUNT: &'static str = "-";
 
     pub fn new(cloud: CloudId, account: impl Into<String>, region: impl Into<String>) -> Self {
         Self { cloud, account: account.into(), region: region.into() }
@@ -123,6 +125,11 @@ classes! {
     Function "function", FunctionVersion "function-version",
     Address "address", Interface "interface", Gateway "gateway", Endpoint "endpoint",
     LoadBalancer "load-balancer", TargetGroup "target-group",
+    // Capacity that is billed whether or not anything runs on it: App Service plans, database pools.
+    Plan "plan",
+    // Network machinery billed by the hour: application and VPN gateways, firewalls, protection plans.
+    Appliance "appliance",
+    SecurityGroup "security-group", Cluster "cluster",
     Database "database", DbSnapshot "db-snapshot", RecoveryPoint "recovery-point", LogGroup "log-group",
     // Listed only because it may use something else: templates, groups, clusters, routes.
     Referrer "referrer",
@@ -152,10 +159,14 @@ pub enum Relation {
     Bound,
     /// The address belongs to the gateway, interface or load balancer.
     Holds,
+    /// A machine, interface, template or rule of another group names the security group.
+    Guards,
+    /// It carries the mark of a Kubernetes cluster that owns it.
+    OfCluster,
 }
 
 impl Relation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::UsedByVm,
         Self::UsedByTemplate,
         Self::UsedByImage,
@@ -166,6 +177,8 @@ impl Relation {
         Self::Targets,
         Self::Bound,
         Self::Holds,
+        Self::Guards,
+        Self::OfCluster,
     ];
 
     /// Reads after "found nothing that …".
@@ -181,6 +194,8 @@ impl Relation {
             Self::Targets => "is a target group of it",
             Self::Bound => "is a listener sending to it",
             Self::Holds => "holds it",
+            Self::Guards => "is guarded by it",
+            Self::OfCluster => "carries its mark",
         }
     }
 }

@@ -102,6 +102,7 @@ mod tests {
         refers: &[],
         needs: &[],
         out_of_sight: &[],
+        advised: "",
         report_only: "",
     };
 

@@ -5,7 +5,7 @@
 //! frozen form; old files are read with them. What people see is rendered from the same parts.
 
 use crate::{
-    answers::Answer,
+    answers::{Answer, Question},
     detect::{Evidence, Severity, View},
     house::House,
     inert::InertJson,
@@ -617,6 +617,7 @@ impl<'a> Report<'a> {
         }
         for (ask, answer) in self.survey().answers.iter() {
             if let Answer::Unseen(cause) = answer
+                && ask.question != Question::Advised
                 && inventory.has(ask.resource)
             {
                 let resource = inventory.at(ask.resource);

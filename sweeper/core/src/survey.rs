@@ -92,6 +92,11 @@ pub async fn list(
         let universe = match cloud.universe().await {
             Ok(universe) => universe,
             Err(error) => {
+                // Nothing is known of this cloud, not even its accounts: it is blind, and the others go on.
+                for kind in cloud.kinds().iter().filter(|kind| wants(wanted, kind.spec())) {
+                    let scope = Scope::new(cloud.id(), Scope::NO_ACCOUNT, Scope::GLOBAL);
+                    builder.mark(kind.spec(), &scope, status(&error), 0);
+                }
                 failed.get_or_insert(error);
                 continue;
             }

@@ -377,6 +377,7 @@ mod tests {
         refers: &[],
         needs: &[],
         out_of_sight: &[],
+        advised: "",
         report_only: "",
     };
 

@@ -41,6 +41,7 @@ macro_rules! test_kinds {
             refers: &[$((Relation::$relation, Reach::$reach)),*],
             needs: &[],
             out_of_sight: &[],
+            advised: "",
             report_only: "",
         };)*
 

@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Bound, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "a group makes its machines again",
 };
 

@@ -33,6 +33,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "the lifecycle of its backup plan removes it",
 };
 

@@ -22,6 +22,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::UsedByTemplate, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 

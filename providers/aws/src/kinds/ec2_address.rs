@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 
@@ -87,6 +88,7 @@ fn push(address: &types::Address, out: &mut Listing) {
         ip: out.sym(ip),
         service_managed: address.service_managed().is_some(),
         own_pool: own_pool(address),
+        internal: false,
     };
     // EC2-Classic addresses have no allocation and were released by their IP.
     let native = address.allocation_id().unwrap_or(ip);

@@ -31,6 +31,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::UsedByImage, Reach::Region)],
     needs: &[],
     out_of_sight: &[(Relation::UsedByVm, "launches by people or tools that name the image directly")],
+    advised: "",
     report_only: "",
 };
 
@@ -148,6 +149,8 @@ fn push(image: &types::Image, now: Timestamp, out: &mut Listing) {
         },
         size_gib: kept().filter_map(types::EbsBlockDevice::volume_size).map(i32::unsigned_abs).sum(),
         deprecated: image.deprecation_time().and_then(Timestamp::parse).is_some_and(|at| at <= now),
+        // AWS has no families: names are looked up by templates and parameters, which are searched.
+        newest: false,
         public: image.public() == Some(true),
     };
     let built = tags.iter().find(|(key, _)| *key == BUILT).map_or_else(Vec::new, |(_, arn)| builds(arn));

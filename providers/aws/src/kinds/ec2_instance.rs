@@ -32,6 +32,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::UsedByVm, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 
@@ -144,6 +145,7 @@ fn push(instance: &Instance, out: &mut Listing) {
         // Only what the cloud says of its last transition; a machine that was never stopped has no such record.
         in_state_since: instance.state_transition_reason().and_then(transition),
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
+        still_billed: false,
     };
     out.push(Draft {
         created: created(instance),
@@ -246,7 +248,7 @@ mod tests {
             model::Scope,
         };
         let scope = Scope::new(CloudId::Aws, "111111111111", "us-east-1");
-        let vm = |state| Vm { state, vm_type: Sym::NONE, image: Sym::NONE, in_state_since: None, spot: false };
+        let vm = |state| Vm { state, vm_type: Sym::NONE, image: Sym::NONE, in_state_since: None, spot: false, still_billed: false };
         let priced = |state, with_volume: bool| {
             let mut builder = InventoryBuilder::new(&[&SPEC, &ec2_volume::SPEC, &ec2_address::SPEC]);
             let mut volumes = builder.listing(&ec2_volume::SPEC, &scope);
@@ -266,7 +268,7 @@ mod tests {
             builder.complete(volumes, 1);
             let mut addresses = builder.listing(&ec2_address::SPEC, &scope);
             let ip = addresses.sym("203.0.113.2");
-            let address = Address { associated: true, ip, service_managed: false, own_pool: false };
+            let address = Address { associated: true, ip, service_managed: false, own_pool: false, internal: false };
             addresses.push(Draft::new("eipalloc-1", address));
             builder.complete(addresses, 1);
             let mut instances = builder.listing(&SPEC, &scope);

@@ -32,6 +32,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::UsedByTemplate, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "listed only because it may use images and snapshots",
 };
 

@@ -23,6 +23,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::Routed, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 

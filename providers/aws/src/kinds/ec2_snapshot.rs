@@ -33,6 +33,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 
@@ -162,6 +163,7 @@ fn push(snapshot: &aws_sdk_ec2::types::Snapshot, out: &mut Listing) {
             _ => Tier::Standard,
         },
         source: out.sym(source),
+        stored_bytes: None,
         source_is_dummy: source == DUMMY,
         complete: snapshot.state() == Some(&SnapshotState::Completed),
         locked: false,
@@ -197,6 +199,7 @@ mod tests {
             size_gib: 100,
             tier,
             source: Sym::NONE,
+            stored_bytes: None,
             source_is_dummy: false,
             complete: true,
             locked: false,

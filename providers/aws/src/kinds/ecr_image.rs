@@ -55,6 +55,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
         (Relation::Referenced, "Kubernetes pods, other accounts and machines that pull an image by digest"),
         (Relation::Referenced, "schedules and pipelines that name an older task definition"),
     ],
+    advised: "",
     report_only: "",
 };
 
@@ -193,6 +194,7 @@ fn push(repository: &str, tags: Option<&[Tag]>, images: &[ImageDetail], out: &mu
             container,
             rank,
             package: false,
+            users_listed: true,
         };
         let digest = image.image_digest().unwrap_or_default();
         out.push(Draft {

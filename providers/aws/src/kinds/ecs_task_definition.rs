@@ -37,6 +37,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::Referenced, Reach::Account)],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 

@@ -24,6 +24,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::Referenced, Reach::Account)],
     needs: &[],
     out_of_sight: &[(Relation::Referenced, "pods of Kubernetes clusters, which pin images by digest")],
+    advised: "",
     report_only: "a cluster contains other things",
 };
 

@@ -27,6 +27,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::Aliased, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 

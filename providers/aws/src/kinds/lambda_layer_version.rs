@@ -32,6 +32,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[(Relation::Referenced, "templates, and functions of other accounts, that name a layer version")],
+    advised: "",
     report_only: "",
 };
 
@@ -105,6 +106,7 @@ fn push(layer: &str, versions: &[LayerVersionsListItem], out: &mut Listing) {
             container,
             rank,
             package: true,
+            users_listed: true,
         };
         out.push(Draft {
             name: &format!("{layer}:{}", version.version()),

@@ -34,6 +34,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[(Relation::Referenced, Reach::Account)],
     needs: &[],
     out_of_sight: &[(Relation::Aliased, "CloudFront, API Gateway, policies and people that name a function version")],
+    advised: "",
     report_only: "",
 };
 

@@ -38,6 +38,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 

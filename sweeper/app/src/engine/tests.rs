@@ -40,6 +40,7 @@ static VOLUME: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[],
+    advised: "",
     report_only: "",
 };
 

@@ -401,6 +401,18 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Adds what the provider's own adviser says of the resource, where the kind has one and it answered.
+    fn advised(&self, resource: Resource<'a>, finding: Finding) -> Finding {
+        let adviser = resource.kind().advised;
+        if adviser.is_empty() {
+            return finding;
+        }
+        match self.ask(resource, Question::Advised) {
+            Ok(Answer::Truth(advised)) => finding.and(format!("also in {adviser}"), advised, adviser),
+            _ => finding,
+        }
+    }
+
     /// Children and subject of an artifact.
     pub fn manifest(&self, resource: Resource<'a>) -> Result<(&'a [String], Option<&'a str>), Unseen> {
         match self.ask(resource, Question::Manifest)? {
@@ -480,6 +492,7 @@ impl Detector {
         let judged = (self.judge)(view, resource);
         view.looking.set(None);
         match judged {
+            Ok(Verdict::Found(finding)) => Verdict::Found(view.advised(resource, finding)),
             Ok(verdict) => verdict,
             Err(unseen) => Verdict::Unknown(unseen),
         }

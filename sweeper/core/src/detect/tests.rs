@@ -188,11 +188,12 @@ fn disk() -> Disk {
 }
 
 fn vm() -> Vm {
-    Vm { state: VmState::Stopped, vm_type: Sym::NONE, image: Sym::NONE, in_state_since: Some(ago(50)), spot: false }
+    Vm { state: VmState::Stopped, vm_type: Sym::NONE, image: Sym::NONE, in_state_since: Some(ago(50)), spot: false, still_billed: false }
 }
 
 fn snapshot() -> Snapshot {
     Snapshot {
+        stored_bytes: None,
         size_gib: 100,
         tier: Tier::Standard,
         source: Sym::NONE,
@@ -203,12 +204,13 @@ fn snapshot() -> Snapshot {
 }
 
 fn image() -> Image {
-    Image { state: ImageState::Available, size_gib: 8, deprecated: false, public: false }
+    Image { state: ImageState::Available, size_gib: 8, deprecated: false, public: false, newest: false }
 }
 
 /// A tagged image, pulled 100 days ago, the fifth newest of its repository.
 fn artifact() -> Artifact {
     Artifact {
+        users_listed: true,
         tagged: true,
         size_bytes: Some(1),
         pushed: Some(ago(300)),
@@ -245,7 +247,7 @@ fn version() -> FunctionVersion {
 }
 
 fn address() -> Address {
-    Address { associated: false, ip: Sym::NONE, service_managed: false, own_pool: false }
+    Address { associated: false, ip: Sym::NONE, service_managed: false, own_pool: false, internal: false }
 }
 
 fn interface() -> Interface {

@@ -28,6 +28,7 @@ const fn kind(id: &'static str, cloud: CloudId, class: Class, refers: &'static [
         refers,
         needs: &[],
         out_of_sight: &[],
+        advised: "",
         report_only: "",
     }
 }
@@ -597,6 +598,7 @@ fn snapshots(shared: bool) -> Inventory {
         let mut draft = Draft::new(
             id,
             Snapshot {
+                stored_bytes: None,
                 size_gib: 8,
                 tier: Tier::Standard,
                 source: listing.sym("vol-gone"),
@@ -930,6 +932,7 @@ fn missing_owners_and_expired_tags_are_found() {
         let set = set(&format!("[[policy]]\nname = \"x\"\nsweep = \"{sweep}\"\n"));
         let inventory = inventory(&VM, |listing| {
             let vm = Vm {
+                still_billed: false,
                 state: VmState::Running,
                 vm_type: listing.sym("t3.micro"),
                 image: listing.sym("ami-1"),
@@ -1013,7 +1016,7 @@ fn every_field_reads_of_every_class_it_says() {
     let inventory = inventory(&IMAGE, |listing| {
         listing.push(Draft::new(
             "ami-1",
-            Image { state: ImageState::Available, size_gib: 1, deprecated: false, public: false },
+            Image { state: ImageState::Available, size_gib: 1, deprecated: false, public: false, newest: false },
         ));
     });
     let (answers, house) = (Answers::default(), House::default());

@@ -134,6 +134,9 @@ pub struct Bucket {
     pub noncurrent_rule: Option<bool>,
     /// An enabled rule aborts incomplete uploads.
     pub abort_rule: Option<bool>,
+    /// Made by a service for its own use, and filled when that needs it (builds, function sources, staging).
+    #[serde(default)]
+    pub machinery: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,6 +154,10 @@ pub struct Function {
     pub code_bytes: Option<u64>,
     /// Runs at the edge: its metrics are in other regions.
     pub edge: Option<bool>,
+    /// Part of another function, which is judged in its stead: the service that a function of Google's second
+    /// generation runs as.
+    #[serde(default)]
+    pub machinery: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -267,6 +274,9 @@ pub struct LogGroup {
     /// Days events are kept; `None` is for ever.
     pub retention_days: Option<u32>,
     pub bytes: Option<u64>,
+    /// Comes with the account and cannot be deleted.
+    #[serde(default)]
+    pub machinery: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -121,6 +121,7 @@ fn push(group: &Group, out: &mut Listing) {
     let facts = LogGroup {
         retention_days: retention(group),
         bytes: group.stored_bytes().and_then(|bytes| u64::try_from(bytes).ok()),
+        machinery: false,
     };
     // The older field ends in `:*`, which tags are not listed by.
     let arn = group.log_group_arn().or_else(|| group.arn().map(|arn| arn.trim_end_matches(":*")));

@@ -331,6 +331,7 @@ fn push(bucket: &Listed, seen: &Seen, out: &mut Listing) {
         lifecycle: seen.rules.map(|rules| rules.any),
         noncurrent_rule: seen.rules.map(|rules| rules.noncurrent),
         abort_rule: seen.rules.map(|rules| rules.abort),
+        machinery: false,
     };
     out.push(Draft {
         region: seen.region.as_deref(),

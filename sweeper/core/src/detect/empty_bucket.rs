@@ -27,7 +27,10 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
-    let FactsRef::Bucket(_) = resource.facts() else { return Ok(Verdict::CLEAN) };
+    let FactsRef::Bucket(bucket) = resource.facts() else { return Ok(Verdict::CLEAN) };
+    if bucket.machinery {
+        return Ok(Verdict::trap("made by a service for its own use"));
+    }
     // The measure is enough to say that it is not empty. It never says that it is: it comes late, counts
     // no uploads, and is missing for an empty bucket as for a failed one.
     let measure = Question::Usage { metric: Metric::BucketObjects, days: WINDOW };

@@ -31,6 +31,9 @@ pub(super) static SPEC: Spec = Spec {
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     let FactsRef::Function(function) = resource.facts() else { return Ok(Verdict::CLEAN) };
+    if function.machinery {
+        return Ok(Verdict::trap("part of another function, which is judged"));
+    }
     if function.edge == Some(true) {
         return Ok(Verdict::trap("its metrics are in other regions"));
     }

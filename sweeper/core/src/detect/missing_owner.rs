@@ -43,9 +43,14 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
-    if let FactsRef::Interface(interface) = resource.facts()
-        && interface.machinery
-    {
+    let machinery = match resource.facts() {
+        FactsRef::Interface(interface) => interface.machinery,
+        FactsRef::Bucket(bucket) => bucket.machinery,
+        FactsRef::Function(function) => function.machinery,
+        FactsRef::LogGroup(group) => group.machinery,
+        _ => false,
+    };
+    if machinery {
         return Ok(Verdict::trap("made by a service for its own use"));
     }
     let tags = view.tags(resource)?;

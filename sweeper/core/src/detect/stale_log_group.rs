@@ -23,6 +23,9 @@ pub(super) static SPEC: Spec = Spec {
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     let FactsRef::LogGroup(group) = resource.facts() else { return Ok(Verdict::CLEAN) };
+    if group.machinery {
+        return Ok(Verdict::trap("comes with the account and cannot be deleted"));
+    }
     if view.younger(resource.created(), WINDOW) {
         return Ok(Verdict::trap("younger than the window"));
     }

@@ -228,11 +228,17 @@ fn upload() -> Upload {
 }
 
 fn bucket() -> Bucket {
-    Bucket { versioned: None, lifecycle: None, noncurrent_rule: None, abort_rule: None }
+    Bucket { versioned: None, lifecycle: None, noncurrent_rule: None, abort_rule: None, machinery: false }
 }
 
 fn function() -> Function {
-    Function { runtime: Sym::NONE, last_modified: Some(ago(60)), code_bytes: None, edge: Some(false) }
+    Function {
+        runtime: Sym::NONE,
+        last_modified: Some(ago(60)),
+        code_bytes: None,
+        edge: Some(false),
+        machinery: false,
+    }
 }
 
 fn version() -> FunctionVersion {
@@ -293,7 +299,7 @@ fn db_snapshot() -> DbSnapshot {
 }
 
 fn log_group() -> LogGroup {
-    LogGroup { retention_days: None, bytes: Some(1) }
+    LogGroup { retention_days: None, bytes: Some(1), machinery: false }
 }
 
 fn says(detector: &str, world: World) -> Verdict {
@@ -924,6 +930,20 @@ fn unbounded_versions() {
     assert_unknown("unbounded-versions", "not told: versioned", of(None, Some(false)));
     assert_unknown("unbounded-versions", "not told: noncurrent_rule", of(Some(true), None));
     assert_found("unbounded-versions", of(Some(true), Some(false)));
+}
+
+#[test]
+fn what_a_service_made_for_itself_is_no_waste() {
+    let staging = || world(&testing::BUCKET, Bucket { machinery: true, versioned: Some(true), ..bucket() });
+    for detector in ["empty-bucket", "unbounded-versions", "missing-owner"] {
+        assert_trap(detector, "made by a service for its own use", staging());
+    }
+    let part = || world(&testing::FUNCTION, Function { machinery: true, ..function() });
+    assert_trap("idle-function", "part of another function, which is judged", part());
+    assert_trap("missing-owner", "made by a service for its own use", part());
+    let default = || world(&testing::LOG_GROUP, LogGroup { machinery: true, ..log_group() });
+    assert_trap("stale-log-group", "comes with the account and cannot be deleted", default());
+    assert_trap("unbounded-log-group", "comes with the account and cannot be changed", default());
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub(super) static SPEC: Spec = Spec {
 #[expect(clippy::unnecessary_wraps, reason = "every judge has this shape")]
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     let FactsRef::LogGroup(group) = resource.facts() else { return Ok(Verdict::CLEAN) };
+    if group.machinery {
+        return Ok(Verdict::trap("comes with the account and cannot be changed"));
+    }
     if group.retention_days.is_some() {
         return Ok(Verdict::CLEAN);
     }

@@ -27,6 +27,9 @@ pub(super) static SPEC: Spec = Spec {
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     let FactsRef::Bucket(bucket) = resource.facts() else { return Ok(Verdict::CLEAN) };
+    if bucket.machinery {
+        return Ok(Verdict::trap("made by a service for its own use"));
+    }
     match (bucket.versioned, bucket.noncurrent_rule) {
         (Some(false), _) => return Ok(Verdict::CLEAN),
         (_, Some(true)) => return Ok(Verdict::trap("a rule ends its old versions")),

@@ -851,10 +851,13 @@ pub static FIELDS: &[Field] = &[
     Field::new(
         "machinery",
         Type::Bool,
-        &[Class::Interface],
-        "part of another resource (function, balancer, gateway)",
+        &[Class::Interface, Class::Bucket, Class::Function, Class::LogGroup],
+        "part of another resource (function, balancer, gateway), or made by a service for its own use",
         |r| match r.resource.facts() {
             FactsRef::Interface(interface) => truth(interface.machinery),
+            FactsRef::Bucket(bucket) => truth(bucket.machinery),
+            FactsRef::Function(function) => truth(function.machinery),
+            FactsRef::LogGroup(group) => truth(group.machinery),
             _ => absent("machinery"),
         },
     ),

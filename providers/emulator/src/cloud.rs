@@ -73,7 +73,7 @@ impl Cloud {
         let mut index: Index = BTreeMap::new();
         let mut ids: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         let mut links = BTreeMap::new();
-        for (kind, key) in services::LINKS {
+        for (kind, key) in services::links() {
             links.insert((*kind, *key), BTreeMap::<String, Vec<usize>>::new());
         }
         for (position, item) in items.iter().enumerate() {
@@ -155,7 +155,7 @@ impl Cloud {
         positions.map(|at| &self.data.items[*at])
     }
 
-    /// The resources of a kind whose `key` names `id`, for the pairs in [`services::LINKS`].
+    /// The resources of a kind whose `key` names `id`, for the pairs of [`services::links`].
     pub(crate) fn referring(&self, kind: &str, key: &str, id: &str) -> Vec<&Item> {
         self.data
             .links

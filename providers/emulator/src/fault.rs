@@ -55,6 +55,10 @@ pub enum FaultKind {
     ExpiredToken,
     /// Success with nothing in it.
     EmptyOk,
+    /// The credentials' token is one of another tenant (Azure); an expired one elsewhere.
+    WrongTenant,
+    /// The next page is said to be on a host that is none of the cloud's (Azure, whose links are URLs).
+    ForeignLink,
 }
 
 impl Fault {
@@ -86,6 +90,8 @@ impl FaultKind {
             FaultKind::RepeatToken => "repeat-token",
             FaultKind::ExpiredToken => "expired-token",
             FaultKind::EmptyOk => "empty-ok",
+            FaultKind::WrongTenant => "wrong-tenant",
+            FaultKind::ForeignLink => "foreign-link",
         }
     }
 }
@@ -135,9 +141,11 @@ impl TryFrom<Written> for Fault {
             ("repeat-token", None) => FaultKind::RepeatToken,
             ("expired-token", None) => FaultKind::ExpiredToken,
             ("empty-ok", None) => FaultKind::EmptyOk,
+            ("wrong-tenant", None) => FaultKind::WrongTenant,
+            ("foreign-link", None) => FaultKind::ForeignLink,
             (other, None) => {
                 return Err(format!(
-                    "kind {other:?} is none of throttle, denied, error500, slow, cut, malformed, html, repeat-token, expired-token, empty-ok"
+                    "kind {other:?} is none of throttle, denied, error500, slow, cut, malformed, html, repeat-token, expired-token, empty-ok, wrong-tenant, foreign-link"
                 ));
             }
         };
@@ -217,16 +225,56 @@ impl Armed {
     }
 }
 
+/// What a fault is matched with.
+pub(crate) struct Target<'a> {
+    pub(crate) account: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) service: &'a str,
+    pub(crate) action: &'a str,
+    pub(crate) permission: &'a str,
+}
+
+/// A right that the caller has been denied, for answers that depend on more than their own call's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Denial {
+    account: Option<String>,
+    /// The permission, which may end in "*".
+    pub(crate) permission: String,
+}
+
+impl Denial {
+    /// Whether it is one of an account's.
+    pub(crate) fn of(&self, account: &str) -> bool {
+        matches(self.account.as_deref(), account)
+    }
+
+    /// Whether it takes a permission in an account away.
+    pub(crate) fn takes(&self, account: &str, permission: &str) -> bool {
+        self.of(account) && matches(Some(&self.permission), permission)
+    }
+}
+
+/// The permissions that standing faults deny: those that name one, and neither service nor action.
+pub(crate) fn denials(faults: &[Armed]) -> Vec<Denial> {
+    faults
+        .iter()
+        .filter(|armed| armed.passed >= armed.fault.after && armed.fault.times.is_none_or(|times| armed.fired < times))
+        .map(|armed| &armed.fault)
+        .filter(|fault| fault.kind == FaultKind::Denied && fault.service.is_none() && fault.action.is_none())
+        .filter_map(|fault| Some(Denial { account: fault.account.clone(), permission: fault.permission.clone()? }))
+        .collect()
+}
+
 /// What the faults do to a call: the delay of those that only delay, and the first other one.
-pub(crate) fn strike(faults: &mut [Armed], request: &Request) -> (u64, Option<FaultKind>) {
+pub(crate) fn strike(faults: &mut [Armed], call: &Target<'_>) -> (u64, Option<FaultKind>) {
     let mut delay = 0_u64;
     for armed in faults {
         let fault = &armed.fault;
-        let hit = matches(fault.account.as_deref(), &request.account)
-            && matches(fault.region.as_deref(), &request.region)
-            && matches(fault.service.as_deref(), &request.service)
-            && matches(fault.action.as_deref(), &request.action)
-            && matches(fault.permission.as_deref(), &request.permission);
+        let hit = matches(fault.account.as_deref(), call.account)
+            && matches(fault.region.as_deref(), call.region)
+            && matches(fault.service.as_deref(), call.service)
+            && matches(fault.action.as_deref(), call.action)
+            && matches(fault.permission.as_deref(), call.permission);
         if !hit || fault.times.is_some_and(|times| armed.fired >= times) {
             continue;
         }
@@ -274,7 +322,7 @@ pub(crate) fn error(kind: FaultKind, request: &Request) -> Option<WireError> {
             };
             WireError::new(500, code, "An internal error has occurred")
         }
-        FaultKind::ExpiredToken => {
+        FaultKind::ExpiredToken | FaultKind::WrongTenant => {
             let (status, code) = match protocol {
                 Protocol::Ec2 => (400, "RequestExpired"),
                 Protocol::RestXml => (400, "ExpiredToken"),
@@ -289,6 +337,7 @@ pub(crate) fn error(kind: FaultKind, request: &Request) -> Option<WireError> {
         | FaultKind::Malformed
         | FaultKind::Html
         | FaultKind::RepeatToken
+        | FaultKind::ForeignLink
         | FaultKind::EmptyOk => return None,
     })
 }

@@ -10,6 +10,10 @@ pub(crate) enum Reply {
     Value(Value),
     /// An answer that no protocol renders: an object's bytes, a redirect, headers without a body.
     Raw { status: u16, content_type: String, headers: Vec<(String, String)>, body: Vec<u8> },
+    /// As `Value`, with a status and headers of its own.
+    With { status: u16, headers: Vec<(String, String)>, value: Value },
+    /// A gRPC answer: one message, without its frame.
+    Grpc(Vec<u8>),
 }
 
 /// An error, rendered in the protocol the request came in.
@@ -18,11 +22,19 @@ pub(crate) struct WireError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
+    /// Headers that come with it, such as Retry-After.
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl WireError {
     pub(crate) fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> WireError {
-        WireError { status, code: code.into(), message: message.into() }
+        WireError { status, code: code.into(), message: message.into(), headers: Vec::new() }
+    }
+
+    /// The same error with a header.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> WireError {
+        self.headers.push((name.to_owned(), value.into()));
+        self
     }
 }
 

@@ -1,18 +1,23 @@
-//! AWS's wire APIs on loopback, answered from an organisation file.
+//! The clouds' wire APIs on loopback, answered from an organisation file.
 //!
-//! The emulator speaks the protocols that the AWS SDKs speak (EC2 query, query, JSON, REST-JSON,
-//! REST-XML and Smithy RPC v2 CBOR), so that a real client can be pointed at it. It is read-only,
-//! keeps a journal of every call with the IAM action the call needs, and can be told to misbehave:
-//! see [`Fault`]. Signatures are read for the account, the region and the service, never verified.
+//! The emulator speaks the protocols that the SDKs of AWS (EC2 query, query, JSON, REST-JSON, REST-XML and
+//! Smithy RPC v2 CBOR), Azure (ARM and its data planes) and Google Cloud (JSON and gRPC) speak, so that a real
+//! client can be pointed at it. It is read-only, keeps a journal of every call with the permission the call
+//! needs, and can be told to misbehave: see [`Fault`]. One port serves all: a signature, the Host header or the
+//! path says whose a request is. Signatures are read for the account, the region and the service, never
+//! verified; of tokens only the presence is looked at.
 
+mod azure;
 mod cloud;
 mod demo;
 mod fault;
+mod gcp;
 mod http;
 mod org;
 mod page;
 mod render;
 mod request;
+mod rest;
 mod routes;
 mod server;
 mod services;
@@ -20,6 +25,6 @@ mod truth;
 
 pub use demo::{Demo, demo};
 pub use fault::{Fault, FaultError, FaultKind, parse_faults};
-pub use org::{Account, Org, OrgError, Organization, Resource};
+pub use org::{Account, Google, Org, OrgError, Organization, Resource, Tenant, Vendor};
 pub use server::{Call, Emulator, Options};
 pub use truth::Truth;

@@ -14,6 +14,10 @@ use crate::services;
 pub struct Org {
     /// The AWS organisation; without it there is no organisation and the accounts stand alone.
     pub organization: Option<Organization>,
+    /// The `[azure]` table.
+    pub azure: Tenant,
+    /// The `[gcp]` table.
+    pub gcp: Google,
     /// The accounts, in the file's order. The first one is the default without an organisation.
     pub accounts: Vec<Account>,
     /// The resources, in the file's order, before `count` is expanded.
@@ -33,20 +37,123 @@ pub struct Organization {
     pub delegated: Vec<String>,
 }
 
-/// One `[[account]]`.
+/// The `[azure]` table: what holds the subscriptions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// The tenant's id.
+    #[serde(default = "tenant")]
+    pub tenant: String,
+    /// The name of the root management group; that of the tenant by default.
+    #[serde(default)]
+    pub root: String,
+}
+
+impl Default for Tenant {
+    fn default() -> Tenant {
+        Tenant { tenant: tenant(), root: tenant() }
+    }
+}
+
+fn tenant() -> String {
+    "72f988bf-0000-4000-8000-00000000e000".to_owned()
+}
+
+/// The `[gcp]` table: what holds the projects.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Google {
+    /// The organisation's number; without one the projects stand alone.
+    #[serde(default)]
+    pub organization: Option<String>,
+}
+
+/// Whose cloud an account is in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vendor {
+    /// Amazon Web Services.
+    #[default]
+    Aws,
+    /// Microsoft Azure: an account is a subscription.
+    Azure,
+    /// Google Cloud: an account is a project.
+    Gcp,
+}
+
+impl Vendor {
+    /// The name that kinds and files say it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Vendor::Aws => "aws",
+            Vendor::Azure => "azure",
+            Vendor::Gcp => "gcp",
+        }
+    }
+
+    /// The status of an account that is as it should be, and the others that there are.
+    fn statuses(self) -> &'static [&'static str] {
+        match self {
+            Vendor::Aws => &["ACTIVE", "SUSPENDED", "PENDING_CLOSURE"],
+            Vendor::Azure => &["Enabled", "Disabled", "Warned", "PastDue", "Deleted"],
+            Vendor::Gcp => &["ACTIVE", "DELETE_REQUESTED"],
+        }
+    }
+
+    /// Where resources are unless they or their account say so.
+    fn region(self) -> &'static str {
+        match self {
+            Vendor::Aws => "us-east-1",
+            Vendor::Azure => "westeurope",
+            Vendor::Gcp => "europe-west1",
+        }
+    }
+
+    /// What is wrong with an account's id, if anything is.
+    fn refuses(self, id: &str) -> Option<&'static str> {
+        let good = match self {
+            Vendor::Aws => is_account_id(id),
+            Vendor::Azure => is_guid(id),
+            Vendor::Gcp => {
+                let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | ':');
+                id.starts_with(|c: char| c.is_ascii_lowercase()) && id.chars().all(letters)
+            }
+        };
+        (!good).then_some(match self {
+            Vendor::Aws => "is not twelve digits",
+            Vendor::Azure => "is no GUID",
+            Vendor::Gcp => "is no project id",
+        })
+    }
+}
+
+/// One `[[account]]`: an AWS account, an Azure subscription or a Google project.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// Twelve digits.
+    /// Twelve digits, a GUID or a project id.
     pub id: String,
+    /// Whose cloud it is in; AWS unless it says so.
+    #[serde(default)]
+    pub cloud: Vendor,
+    /// A project's number; made of its id by default.
+    #[serde(default)]
+    pub number: String,
+    /// The APIs that a project has not enabled, "compute.googleapis.com".
+    #[serde(default)]
+    pub apis_off: Vec<String>,
+    /// What the caller may read in a subscription: "reader" (all of it), "group:<name>" (one resource
+    /// group) or "none".
+    #[serde(default = "reader")]
+    pub rights: String,
     /// The account's name.
     #[serde(default)]
     pub name: String,
-    /// The path of the organisational unit, "/" being the root.
+    /// The path of the organisational unit, management group or folder, "/" being the root.
     #[serde(default = "root")]
     pub ou: String,
-    /// The enabled regions.
-    #[serde(default = "default_regions")]
+    /// The enabled regions; the first is that of resources that name none.
+    #[serde(default)]
     pub regions: Vec<String>,
     /// The role that other accounts may assume; without one nobody may.
     #[serde(default)]
@@ -54,13 +161,14 @@ pub struct Account {
     /// The external id that assuming the role takes.
     #[serde(default)]
     pub external_id: Option<String>,
-    /// ACTIVE, SUSPENDED or PENDING_CLOSURE.
-    #[serde(default = "active")]
+    /// AWS: ACTIVE, SUSPENDED or PENDING_CLOSURE. Azure: Enabled, Disabled, Warned, PastDue or Deleted.
+    /// GCP: ACTIVE or DELETE_REQUESTED. The first one by default.
+    #[serde(default)]
     pub status: String,
     /// The owner's address; "<name>@example.com" by default.
     #[serde(default)]
     pub email: Option<String>,
-    /// The account's tags in Organizations.
+    /// The account's tags; a project's labels.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
 }
@@ -69,12 +177,8 @@ fn root() -> String {
     "/".to_owned()
 }
 
-fn default_regions() -> Vec<String> {
-    vec!["us-east-1".to_owned()]
-}
-
-fn active() -> String {
-    "ACTIVE".to_owned()
+fn reader() -> String {
+    "reader".to_owned()
 }
 
 /// One `[[resource]]`.
@@ -124,6 +228,10 @@ type Entry = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
 struct File {
     organization: Option<Spanned<Organization>>,
     #[serde(default)]
+    azure: Tenant,
+    #[serde(default)]
+    gcp: Google,
+    #[serde(default)]
     account: Vec<Spanned<Account>>,
     #[serde(default)]
     resource: Vec<Spanned<Entry>>,
@@ -147,19 +255,34 @@ impl Org {
         let mut ids = BTreeSet::new();
         for account in file.account {
             let start = account.span().start;
-            let account = account.into_inner();
-            if !is_account_id(&account.id) {
-                return Err(at(start, format!("account id {:?} is not twelve digits", account.id)));
+            let mut account = account.into_inner();
+            if let Some(wrong) = account.cloud.refuses(&account.id) {
+                return Err(at(start, format!("account id {:?} {wrong}", account.id)));
             }
             if !ids.insert(account.id.clone()) {
                 return Err(at(start, format!("account {} appears twice", account.id)));
             }
-            if !matches!(account.status.as_str(), "ACTIVE" | "SUSPENDED" | "PENDING_CLOSURE") {
+            let statuses = account.cloud.statuses();
+            if account.status.is_empty() {
+                statuses[0].clone_into(&mut account.status);
+            } else if !statuses.contains(&account.status.as_str()) {
+                return Err(at(
+                    start,
+                    format!("account {}: status {:?} is none of {}", account.id, account.status, statuses.join(", ")),
+                ));
+            }
+            if account.regions.is_empty() {
+                account.regions.push(account.cloud.region().to_owned());
+            }
+            if account.number.is_empty() {
+                account.number = project_number(&account.id);
+            }
+            if !matches!(account.rights.as_str(), "reader" | "none") && !account.rights.starts_with("group:") {
                 return Err(at(
                     start,
                     format!(
-                        "account {}: status {:?} is none of ACTIVE, SUSPENDED, PENDING_CLOSURE",
-                        account.id, account.status
+                        "account {}: rights {:?} is none of reader, none, group:<name>",
+                        account.id, account.rights
                     ),
                 ));
             }
@@ -196,14 +319,23 @@ impl Org {
                 read_resource(entry.into_inner(), start, &accounts).map_err(|(offset, message)| at(offset, message))?;
             resources.push(resource);
         }
-        Ok(Org { organization, accounts, resources })
+        let mut azure = file.azure;
+        if azure.root.is_empty() {
+            azure.root.clone_from(&azure.tenant);
+        }
+        Ok(Org { organization, azure, gcp: file.gcp, accounts, resources })
+    }
+
+    /// The accounts of a cloud, in the file's order.
+    pub(crate) fn of(&self, vendor: Vendor) -> impl Iterator<Item = &Account> {
+        self.accounts.iter().filter(move |account| account.cloud == vendor)
     }
 
     /// The account that calls belong to when their access key names none.
     pub(crate) fn default_account(&self) -> &str {
         match &self.organization {
             Some(organization) => &organization.management,
-            None => self.accounts.first().map_or("000000000000", |account| &account.id),
+            None => self.of(Vendor::Aws).next().map_or("000000000000", |account| &account.id),
         }
     }
 }
@@ -237,6 +369,22 @@ pub(crate) fn numbered(text: &str, number: Option<u32>) -> String {
 
 pub(crate) fn is_account_id(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+pub(crate) fn is_guid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// A number in twelve digits that depends on nothing but the id.
+fn project_number(id: &str) -> String {
+    (100_000_000_000 + hash(id) % 900_000_000_000).to_string()
+}
+
+/// A number that depends on nothing but the text (FNV-1a).
+pub(crate) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn read_resource(entry: Entry, start: usize, accounts: &[Account]) -> Result<Resource, (usize, String)> {
@@ -289,9 +437,9 @@ fn read_resource(entry: Entry, start: usize, accounts: &[Account]) -> Result<Res
         return Err((kind_at, format!("unknown kind {:?}", resource.kind)));
     };
     for (key_at, value_at, key, value) in own {
-        let mut specs = kind.keys.iter().chain(services::COMMON);
+        let mut specs = kind.keys.iter().chain(services::common(&resource.kind));
         let Some(spec) = specs.find(|spec| spec_name(spec) == key) else {
-            let specs = kind.keys.iter().chain(services::COMMON);
+            let specs = kind.keys.iter().chain(services::common(&resource.kind));
             let known: Vec<&str> = specs.map(|spec| spec_name(spec)).collect();
             return Err((key_at, format!("{} has no key {key:?}; its keys are {}", kind.kind, known.join(", "))));
         };
@@ -300,17 +448,23 @@ fn read_resource(entry: Entry, start: usize, accounts: &[Account]) -> Result<Res
         resource.keys.insert(key, value);
     }
     resource.id = id.ok_or((start, format!("a resource of {} has no id", resource.kind)))?;
+    let vendor = resource.kind.split('.').next().unwrap_or_default();
+    let mut own = accounts.iter().filter(|known| known.cloud.name() == vendor);
     resource.account = match account {
-        Some((offset, account)) => {
-            if !accounts.iter().any(|known| known.id == account) {
-                return Err((offset, format!("account {account} has no [[account]]")));
+        Some((offset, account)) => match accounts.iter().find(|known| known.id == account) {
+            None => return Err((offset, format!("account {account} has no [[account]]"))),
+            Some(known) if known.cloud.name() != vendor => {
+                return Err((
+                    offset,
+                    format!("account {account} is one of {}, and {} is not", known.cloud.name(), resource.kind),
+                ));
             }
-            account
-        }
-        None if accounts.len() == 1 => accounts[0].id.clone(),
-        None => {
-            return Err((start, format!("resource {} names no account", resource.id)));
-        }
+            Some(_) => account,
+        },
+        None => match (own.next(), own.next()) {
+            (Some(only), None) => only.id.clone(),
+            _ => return Err((start, format!("resource {} names no account", resource.id))),
+        },
     };
     resource.region = region
         .or_else(|| {
@@ -413,6 +567,20 @@ mod tests {
     fn error(text: &str) -> (usize, String) {
         let error = Org::parse(text).unwrap_err();
         (error.line, error.message)
+    }
+
+    #[test]
+    fn accounts_of_three_clouds() {
+        let text = "[gcp]\norganization = \"1\"\n[[account]]\nid = \"111111111111\"\n[[account]]\ncloud = \"azure\"\nid = \"00000000-0000-0000-0000-0000000000aa\"\n[[account]]\ncloud = \"gcp\"\nid = \"shop-1\"\n";
+        let org = Org::parse(&format!("{text}[[resource]]\nkind = \"aws.ec2-volume\"\nid = \"v\"\n")).unwrap();
+        assert_eq!(org.resources[0].account, "111111111111");
+        assert_eq!(org.azure.root, org.azure.tenant);
+        let statuses: Vec<&str> = org.accounts.iter().map(|account| account.status.as_str()).collect();
+        assert_eq!(statuses, ["ACTIVE", "Enabled", "ACTIVE"]);
+        assert_eq!(org.accounts[2].number.len(), 12);
+        let wrong = "[[resource]]\nkind = \"aws.ec2-volume\"\naccount = \"shop-1\"\nid = \"v\"\n";
+        assert!(error(&format!("{text}{wrong}")).1.contains("is one of gcp"));
+        assert!(error("[[account]]\ncloud = \"azure\"\nid = \"111111111111\"\n").1.contains("no GUID"));
     }
 
     #[test]

@@ -9,12 +9,14 @@ use crate::http::WireError;
 use crate::request::{Protocol, Request};
 
 /// An answer as bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Rendered {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// What follows the body: gRPC's status. Not empty, it takes HTTP/2.
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 const XML_HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -72,7 +74,7 @@ pub(crate) fn value(request: &Request, value: &Value, n: u64) -> Rendered {
             ("application/cbor".to_owned(), bytes)
         }
     };
-    Rendered { status: 200, content_type, headers, body }
+    Rendered { status: 200, content_type, headers, body, ..Rendered::default() }
 }
 
 /// An error.
@@ -134,7 +136,7 @@ pub(crate) fn error(request: &Request, error: &WireError, n: u64) -> Rendered {
             ("application/cbor".to_owned(), bytes)
         }
     };
-    Rendered { status: error.status, content_type, headers, body }
+    Rendered { status: error.status, content_type, headers, body, ..Rendered::default() }
 }
 
 fn namespace(service: &str) -> &'static str {

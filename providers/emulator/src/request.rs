@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::http::WireError;
-use crate::org::{Org, is_account_id};
+use crate::org::{Org, Vendor, is_account_id};
 use crate::{routes, services};
 
 /// The protocol a request came in, which is the one its answer goes out in.
@@ -60,6 +60,8 @@ pub(crate) struct Request {
 pub(crate) struct Parts<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
+    /// The authority of an HTTP/2 request, which has no Host header.
+    pub(crate) authority: Option<&'a str>,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
@@ -401,7 +403,7 @@ fn refuse(request: &Request, org: &Org) -> Option<WireError> {
             WireError::new(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
         }
     };
-    let Some(account) = org.accounts.iter().find(|known| known.id == request.account) else {
+    let Some(account) = org.of(Vendor::Aws).find(|known| known.id == request.account) else {
         return Some(invalid());
     };
     if account.status != "ACTIVE" {
@@ -486,12 +488,12 @@ fn version_service(version: &str) -> &'static str {
 }
 
 /// The decoded segments of a path; an encoded slash does not separate.
-fn segments(path: &str) -> Vec<String> {
+pub(crate) fn segments(path: &str) -> Vec<String> {
     path.split('/').filter(|part| !part.is_empty()).map(|part| decode(part.as_bytes(), false)).collect()
 }
 
 /// A form body or query string. Of a name that appears twice the last value stays.
-fn form(text: &[u8]) -> BTreeMap<String, String> {
+pub(crate) fn form(text: &[u8]) -> BTreeMap<String, String> {
     text.split(|byte| *byte == b'&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
@@ -554,7 +556,7 @@ mod tests {
             "authorization",
             format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0").parse().unwrap(),
         );
-        recognise(&Parts { method, path, query, headers: &headers, body: body.as_bytes() }, &org())
+        recognise(&Parts { method, path, authority: None, query, headers: &headers, body: body.as_bytes() }, &org())
     }
 
     #[test]

@@ -10,23 +10,25 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cloud::Cloud;
-use crate::fault::{self, Armed, Fault, FaultKind};
+use crate::fault::{self, Armed, Denial, Fault, FaultKind, Target};
 use crate::http::{Reply, WireError};
-use crate::org::Org;
+use crate::org::{Org, Vendor};
 use crate::render::{self, Rendered};
 use crate::request::{Parts, Request, recognise};
+use crate::rest::{self, Req};
 use crate::services;
 use crate::truth::Truth;
 
@@ -64,15 +66,16 @@ impl Default for Options {
 pub struct Call {
     /// The call's number, from one.
     pub n: u64,
-    /// The calling account.
+    /// The calling account; elsewhere the subscription or project that it is about.
     pub account: String,
-    /// The region the call was signed for.
+    /// The region the call was signed for; elsewhere the location that it names, or "global".
     pub region: String,
-    /// The service: the signing name, save that ELB v2 is "elasticloadbalancingv2".
+    /// The service: AWS's signing name, save that ELB v2 is "elasticloadbalancingv2"; Azure's resource
+    /// provider; the first word of Google's host.
     pub service: String,
     /// The operation.
     pub action: String,
-    /// The IAM action that the operation needs.
+    /// The permission that the operation needs; empty if it needs none.
     pub permission: String,
     /// A fingerprint of what was asked: two calls with the same one, the same account and the same region
     /// asked the same thing.
@@ -182,9 +185,11 @@ async fn connection(stream: TcpStream, state: Arc<State>, mut closed: watch::Rec
         let state = Arc::clone(&state);
         async move { Ok::<_, Infallible>(answer(&state, request).await) }
     });
-    let serving = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service);
+    // HTTP/1.1, or HTTP/2 where the client begins with its preface.
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    builder.http2().timer(TokioTimer::new());
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         _ = closed.changed() => {}
         // A client that hangs up is no error of ours, and a cut is meant.
@@ -206,27 +211,29 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
     let parts = Parts {
         method: head.method.as_str(),
         path: head.uri.path(),
+        authority: head.uri.authority().map(hyper::http::uri::Authority::as_str),
         query: head.uri.query().unwrap_or_default(),
         headers: &head.headers,
         body: &body,
     };
     let asked = fingerprint(&parts);
-    let recognised = recognise(&parts, state.cloud.org());
+    let recognised = Asked::recognise(&parts, state);
     let n = state.calls.fetch_add(1, Ordering::Relaxed) + 1;
     let mut struck = None;
     let mut delay = state.latency;
     let (request, mut rendered) = match recognised {
         Err(wrong) => {
-            let rendered = render::error(&wrong.request, &wrong.error, n);
-            (wrong.request, rendered)
+            let (request, error) = *wrong;
+            let rendered = request.error(&error, n);
+            (request, rendered)
         }
         Ok(request) => {
-            let (late, kind) = fault::strike(&mut lock(&state.faults), &request);
+            let (late, kind) = fault::strike(&mut lock(&state.faults), &request.target());
             delay = delay.saturating_add(Duration::from_millis(late));
             struck = kind.map(|kind| kind.to_string()).or_else(|| (late > 0).then(|| "slow".to_owned()));
             let rendered = perform(state, &request, kind, n);
             if matches!(kind, Some(FaultKind::Cut)) {
-                record(state, n, &request, asked, rendered.status, struck);
+                record(state, n, &request.target(), asked, rendered.status, struck);
                 wait(delay).await;
                 return respond(rendered, true);
             }
@@ -237,9 +244,106 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
     if head.method == hyper::Method::HEAD {
         rendered.body.clear();
     }
-    record(state, n, &request, asked, rendered.status, struck);
+    record(state, n, &request.target(), asked, rendered.status, struck);
     wait(delay).await;
     respond(rendered, false)
+}
+
+/// A recognised request of whichever cloud.
+enum Asked {
+    Aws(Request),
+    Rest(Box<Req>),
+}
+
+impl Asked {
+    fn recognise(parts: &Parts<'_>, state: &State) -> Result<Asked, Box<(Asked, WireError)>> {
+        match rest::vendor(parts) {
+            Vendor::Aws => recognise(parts, state.cloud.org())
+                .map(Asked::Aws)
+                .map_err(|wrong| Box::new((Asked::Aws(wrong.request), wrong.error))),
+            vendor => {
+                let denials: Vec<Denial> = fault::denials(&lock(&state.faults));
+                rest::recognise(vendor, parts, &state.cloud, denials).map(|req| Asked::Rest(Box::new(req))).map_err(
+                    |wrong| {
+                        let (req, error) = *wrong;
+                        Box::new((Asked::Rest(Box::new(req)), error))
+                    },
+                )
+            }
+        }
+    }
+
+    fn target(&self) -> Target<'_> {
+        match self {
+            Asked::Aws(request) => Target {
+                account: &request.account,
+                region: &request.region,
+                service: &request.service,
+                action: &request.action,
+                permission: &request.permission,
+            },
+            Asked::Rest(req) => req.target(),
+        }
+    }
+
+    fn fault(&self, kind: FaultKind) -> Option<WireError> {
+        match self {
+            Asked::Aws(request) => fault::error(kind, request),
+            Asked::Rest(req) => req.fault(kind),
+        }
+    }
+
+    fn error(&self, error: &WireError, n: u64) -> Rendered {
+        match self {
+            Asked::Aws(request) => render::error(request, error, n),
+            Asked::Rest(req) => req.error(error, n),
+        }
+    }
+
+    /// The service's answer.
+    fn handle(&self, cloud: &Cloud) -> Result<Reply, WireError> {
+        match self {
+            Asked::Aws(request) => handle(cloud, request),
+            Asked::Rest(req) => req.handle(cloud),
+        }
+    }
+
+    /// The service's answer to a request for the first page.
+    fn handle_first(&self, cloud: &Cloud) -> Result<Reply, WireError> {
+        match self {
+            Asked::Aws(request) => {
+                let mut request = request.clone();
+                request.forget_token();
+                handle(cloud, &request)
+            }
+            Asked::Rest(req) => {
+                let mut req = req.clone();
+                req.forget_token();
+                req.handle(cloud)
+            }
+        }
+    }
+
+    fn repeat_token(&self, output: &mut Map<String, Value>) {
+        match self {
+            Asked::Aws(request) => render::repeat_token(request, output),
+            Asked::Rest(req) => req.repeat_token(output),
+        }
+    }
+
+    fn empty(&self, value: &mut Value) {
+        match self {
+            Asked::Aws(_) => render::empty(value, 0),
+            Asked::Rest(req) => req.empty(value),
+        }
+    }
+
+    fn finish(&self, reply: Result<Reply, WireError>, n: u64) -> Rendered {
+        match self {
+            Asked::Aws(request) => finish(request, reply, n),
+            Asked::Rest(req) => req.render(reply, n),
+        }
+    }
 }
 
 async fn wait(delay: Duration) {
@@ -260,14 +364,14 @@ fn fingerprint(parts: &Parts<'_>) -> String {
     format!("{hash:016x}")
 }
 
-fn record(state: &State, n: u64, request: &Request, asked: String, status: u16, fault: Option<String>) {
+fn record(state: &State, n: u64, request: &Target<'_>, asked: String, status: u16, fault: Option<String>) {
     lock(&state.journal).push(Call {
         n,
-        account: request.account.clone(),
-        region: request.region.clone(),
-        service: request.service.clone(),
-        action: request.action.clone(),
-        permission: request.permission.clone(),
+        account: request.account.to_owned(),
+        region: request.region.to_owned(),
+        service: request.service.to_owned(),
+        action: request.action.to_owned(),
+        permission: request.permission.to_owned(),
         asked,
         status,
         fault,
@@ -275,39 +379,50 @@ fn record(state: &State, n: u64, request: &Request, asked: String, status: u16, 
 }
 
 /// The service's answer with the fault's doing.
-fn perform(state: &State, request: &Request, kind: Option<FaultKind>, n: u64) -> Rendered {
-    if let Some(error) = kind.and_then(|kind| fault::error(kind, request)) {
-        return render::error(request, &error, n);
+fn perform(state: &State, request: &Asked, kind: Option<FaultKind>, n: u64) -> Rendered {
+    if let Some(error) = kind.and_then(|kind| request.fault(kind)) {
+        return request.error(&error, n);
     }
+    let cloud = &state.cloud;
     match kind {
         Some(FaultKind::Html) => Rendered {
             status: 200,
             content_type: "text/html".to_owned(),
-            headers: Vec::new(),
             body: b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><p>Please sign in to the proxy.</p></body></html>\n".to_vec(),
+            ..Rendered::default()
         },
         Some(FaultKind::RepeatToken) => {
-            let mut request = request.clone();
-            request.forget_token();
-            let mut reply = handle(&state.cloud, &request);
-            if let Ok(Reply::Value(Value::Object(value))) = &mut reply {
-                render::repeat_token(&request, value);
+            let mut reply = request.handle_first(cloud);
+            if let Ok(Reply::Value(Value::Object(value)) | Reply::With { value: Value::Object(value), .. }) = &mut reply
+            {
+                request.repeat_token(value);
             }
-            finish(&request, reply, n)
+            request.finish(reply, n)
         }
         Some(FaultKind::EmptyOk) => {
-            let mut reply = handle(&state.cloud, request);
-            if let Ok(Reply::Value(value)) = &mut reply {
-                render::empty(value, 0);
+            let mut reply = request.handle(cloud);
+            match &mut reply {
+                Ok(Reply::Value(value) | Reply::With { value, .. }) => request.empty(value),
+                Ok(Reply::Grpc(message)) => message.clear(),
+                _ => {}
             }
-            finish(request, reply, n)
+            request.finish(reply, n)
+        }
+        Some(FaultKind::ForeignLink) => {
+            let mut reply = request.handle(cloud);
+            if let (Asked::Rest(_), Ok(Reply::Value(Value::Object(value)))) = (request, &mut reply)
+                && value.contains_key("value")
+            {
+                value.insert("nextLink".to_owned(), Value::from("https://management.azure.com.example/next"));
+            }
+            request.finish(reply, n)
         }
         Some(FaultKind::Malformed) => {
-            let mut rendered = finish(request, handle(&state.cloud, request), n);
+            let mut rendered = request.finish(request.handle(cloud), n);
             rendered.body.truncate(rendered.body.len() / 2);
             rendered
         }
-        _ => finish(request, handle(&state.cloud, request), n),
+        _ => request.finish(request.handle(cloud), n),
     }
 }
 
@@ -321,7 +436,11 @@ fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
 fn finish(request: &Request, reply: Result<Reply, WireError>, n: u64) -> Rendered {
     match reply {
         Ok(Reply::Value(value)) => render::value(request, &value, n),
-        Ok(Reply::Raw { status, content_type, headers, body }) => Rendered { status, content_type, headers, body },
+        Ok(Reply::With { status, headers, value }) => Rendered { status, headers, ..render::value(request, &value, n) },
+        Ok(Reply::Raw { status, content_type, headers, body }) => {
+            Rendered { status, content_type, headers, body, ..Rendered::default() }
+        }
+        Ok(Reply::Grpc(body)) => Rendered { status: 200, body, ..Rendered::default() },
         Err(error) => render::error(request, &error, n),
     }
 }
@@ -331,8 +450,8 @@ fn operate(state: &State, method: &str, path: &str, body: &[u8]) -> Rendered {
     let json = |value: Value| Rendered {
         status: 200,
         content_type: "application/json".to_owned(),
-        headers: Vec::new(),
         body: value.to_string().into_bytes(),
+        ..Rendered::default()
     };
     match (method, path) {
         ("GET", "journal") => match serde_json::to_value(&*lock(&state.journal)) {
@@ -362,8 +481,8 @@ fn plain(status: u16, text: &str) -> Rendered {
     Rendered {
         status,
         content_type: "text/plain".to_owned(),
-        headers: Vec::new(),
         body: format!("{text}\n").into_bytes(),
+        ..Rendered::default()
     }
 }
 
@@ -375,6 +494,7 @@ fn respond(rendered: Rendered, cut: bool) -> Response<Answer> {
     }
     let mut response = Response::new(Answer {
         left: (!body.is_empty()).then_some(body),
+        trailers: trailers(&rendered.trailers),
         cut: cut.then(|| Box::pin(tokio::time::sleep(CUT_AFTER))),
         length: length as u64,
     });
@@ -392,9 +512,20 @@ fn respond(rendered: Rendered, cut: bool) -> Response<Answer> {
     response
 }
 
+fn trailers(pairs: &[(String, String)]) -> Option<HeaderMap> {
+    let mut trailers = HeaderMap::new();
+    for (name, value) in pairs {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            trailers.insert(name, value);
+        }
+    }
+    (!trailers.is_empty()).then_some(trailers)
+}
+
 /// A response body that can promise more than it gives.
 struct Answer {
     left: Option<Bytes>,
+    trailers: Option<HeaderMap>,
     cut: Option<Pin<Box<tokio::time::Sleep>>>,
     length: u64,
 }
@@ -420,11 +551,11 @@ impl Body for Answer {
             self.cut = None;
             return Poll::Ready(Some(Err(std::io::Error::other("cut on purpose"))));
         }
-        Poll::Ready(None)
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.is_none() && self.cut.is_none()
+        self.left.is_none() && self.cut.is_none() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

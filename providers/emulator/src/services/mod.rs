@@ -69,10 +69,10 @@ pub(crate) const SERVICES: &[Service] = &[
 ];
 
 /// The keys that every kind has, written as in [`Kind::keys`]: what CloudWatch says of the resource.
-pub(crate) const COMMON: &[&str] = &["metrics:table", "metrics_gap:bool"];
+const COMMON: &[&str] = &["metrics:table", "metrics_gap:bool"];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
-pub(crate) const LINKS: &[(&str, &str)] = &[
+const LINKS: &[(&str, &str)] = &[
     ("aws.backup-recovery-point", "vault"),
     ("aws.ec2-address", "instance"),
     ("aws.ec2-address", "interface"),
@@ -89,8 +89,24 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
     ("aws.s3-upload", "bucket"),
 ];
 
+/// The keys that every kind of a kind's cloud has.
+pub(crate) fn common(kind: &str) -> &'static [&'static str] {
+    match kind.split('.').next() {
+        Some("azure") => crate::azure::COMMON,
+        Some("gcp") => crate::gcp::COMMON,
+        _ => COMMON,
+    }
+}
+
+/// A kind of any cloud.
 pub(crate) fn kind(id: &str) -> Option<&'static Kind> {
-    SERVICES.iter().flat_map(|service| service.kinds).find(|kind| kind.kind == id)
+    let aws = SERVICES.iter().flat_map(|service| service.kinds);
+    aws.chain(crate::azure::kinds()).chain(crate::gcp::kinds()).find(|kind| kind.kind == id)
+}
+
+/// The pairs of [`LINKS`] and of the other clouds.
+pub(crate) fn links() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    LINKS.iter().chain(crate::azure::LINKS).chain(crate::gcp::LINKS)
 }
 
 pub(crate) fn service(name: &str) -> Option<&'static Service> {
@@ -115,12 +131,13 @@ mod tests {
     #[test]
     fn kinds_and_links_fit() {
         let mut seen = std::collections::BTreeSet::new();
-        for kind in SERVICES.iter().flat_map(|service| service.kinds) {
+        let others = crate::azure::kinds().chain(crate::gcp::kinds());
+        for kind in SERVICES.iter().flat_map(|service| service.kinds).chain(others) {
             assert!(seen.insert(kind.kind), "{} appears twice", kind.kind);
         }
-        for (kind_id, key) in LINKS {
+        for (kind_id, key) in links() {
             let found = kind(kind_id).unwrap();
-            assert!(found.keys.iter().any(|spec| spec.split(':').next() == Some(*key)));
+            assert!(found.keys.iter().chain(common(kind_id)).any(|spec| spec.split(':').next() == Some(*key)));
         }
         let names: Vec<_> = SERVICES.iter().map(|service| service.name).collect();
         assert!(names.is_sorted(), "{names:?}");

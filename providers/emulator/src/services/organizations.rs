@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cloud::Cloud;
 use crate::fault::denied;
 use crate::http::{Reply, WireError, time};
-use crate::org::{Account, Organization};
+use crate::org::{Account, Organization, Vendor};
 use crate::request::Request;
 use crate::services::invalid_action;
 
@@ -45,13 +45,13 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
     let tree = Tree::new(cloud, organization);
     match request.action.as_str() {
         "ListAccounts" => {
-            let accounts: Vec<&Account> = cloud.org().accounts.iter().collect();
+            let accounts: Vec<&Account> = cloud.org().of(Vendor::Aws).collect();
             list(cloud, request, "Accounts", &accounts, |account| tree.account(cloud, account))
         }
         "ListAccountsForParent" => {
             let path = tree.parent_path(request, "ParentId")?;
             let accounts: Vec<&Account> =
-                cloud.org().accounts.iter().filter(|account| normal(&account.ou) == path).collect();
+                cloud.org().of(Vendor::Aws).filter(|account| normal(&account.ou) == path).collect();
             list(cloud, request, "Accounts", &accounts, |account| tree.account(cloud, account))
         }
         "ListRoots" => list(cloud, request, "Roots", &[()], |()| {
@@ -159,7 +159,7 @@ struct Tree<'a> {
 impl<'a> Tree<'a> {
     fn new(cloud: &Cloud, organization: &'a Organization) -> Tree<'a> {
         let mut units = BTreeMap::new();
-        for account in &cloud.org().accounts {
+        for account in cloud.org().of(Vendor::Aws) {
             let mut path = normal(&account.ou);
             while path != "/" {
                 let above = parent(&path).to_owned();

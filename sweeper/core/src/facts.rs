@@ -154,6 +154,10 @@ pub struct Function {
     pub code_bytes: Option<u64>,
     /// Runs at the edge: its metrics are in other regions.
     pub edge: Option<bool>,
+    /// Instances that are kept running, and billed, whether or not anybody calls; `None` where it takes a question
+    /// ([`crate::answers::Metric::FunctionProvisioned`]) to know.
+    #[serde(default)]
+    pub kept_warm: Option<u32>,
     /// Part of another function, which is judged in its stead: the service that a function of Google's second
     /// generation runs as.
     #[serde(default)]

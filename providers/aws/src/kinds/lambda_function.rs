@@ -331,6 +331,7 @@ fn push(function: &FunctionConfiguration, more: &More, out: &mut Listing) {
         last_modified: instant(function.last_modified()),
         code_bytes: u64::try_from(function.code_size()).ok(),
         edge: more.edge.fact(out),
+        kept_warm: None,
         machinery: false,
     };
     out.push(Draft {

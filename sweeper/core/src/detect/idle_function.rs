@@ -54,9 +54,11 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
         .measured(Metric::FunctionInvocations, &calls)
         .and("runtime", view.inventory.text(function.runtime), source.clone())
         .and_known("last_modified", function.last_modified, source.clone())
-        .and_known("code_bytes", function.code_bytes, source);
+        .and_known("code_bytes", function.code_bytes, source.clone())
+        .and_known("kept_warm", function.kept_warm, source);
     // Only for people: whether it also costs something.
-    if let Ok(warm) = view.usage(resource, Metric::FunctionProvisioned, WINDOW)
+    if function.kept_warm.is_none()
+        && let Ok(warm) = view.usage(resource, Metric::FunctionProvisioned, WINDOW)
         && warm.covered > 0
     {
         finding = finding.measured(Metric::FunctionProvisioned, &warm);

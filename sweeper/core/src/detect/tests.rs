@@ -237,6 +237,7 @@ fn function() -> Function {
         last_modified: Some(ago(60)),
         code_bytes: None,
         edge: Some(false),
+        kept_warm: None,
         machinery: false,
     }
 }

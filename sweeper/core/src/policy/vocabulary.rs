@@ -803,6 +803,16 @@ pub static FIELDS: &[Field] = &[
             _ => absent("last_modified"),
         },
     ),
+    Field::new(
+        "kept_warm",
+        Type::Int,
+        &[Class::Function],
+        "instances kept running, and billed, whether or not anybody calls; unknown where the listing does not tell",
+        |r| match r.resource.facts() {
+            FactsRef::Function(function) => counted(function.kept_warm.map(u64::from), "kept_warm"),
+            _ => absent("kept_warm"),
+        },
+    ),
     Field::new("code_bytes", Type::Int, &[Class::Function, Class::FunctionVersion], "size of its code", |r| {
         match r.resource.facts() {
             FactsRef::Function(function) => counted(function.code_bytes, "code_bytes"),

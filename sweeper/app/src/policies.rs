@@ -18,6 +18,7 @@ macro_rules! shipped {
 
 shipped! {
     "artifacts.toml",
+    "clusters.toml",
     "databases.toml",
     "disks.toml",
     "functions.toml",
@@ -25,6 +26,7 @@ shipped! {
     "machines.toml",
     "network.toml",
     "ownership.toml",
+    "plans.toml",
     "snapshots-and-images.toml",
 }
 

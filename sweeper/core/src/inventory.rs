@@ -2,7 +2,8 @@
 //!
 //! One table a (kind, scope): rows of interned ids, a typed column of facts, flat tags and references.
 //! A table is committed whole or not at all, so a failed listing leaves [`Status::Blind`] behind and
-//! never a short list. Absence is concluded only by [`Inventory::users`] and [`Inventory::exists`].
+//! never a short list. Absence is concluded only by [`Inventory::users`], [`Inventory::exists`] and
+//! [`Inventory::marked`].
 
 use crate::{
     facts::{FactColumn, Facts, FactsRef},
@@ -559,20 +560,54 @@ impl Inventory {
         let from = index.partition_point(|(sym, _)| *sym < native);
         let found = index[from..].iter().take_while(|(sym, _)| *sym == native).map(|(_, ix)| *ix).find(|ix| {
             let there = self.at(*ix);
-            let scope = there.scope();
-            there.kind().class == class
-                && scope.cloud == home.cloud
-                && match reach {
-                    Reach::Region => scope.account == home.account && near_each_other(there.region(), near.region()),
-                    Reach::Account => scope.account == home.account,
-                    Reach::Org => true,
-                }
-                && fits(there)
+            there.kind().class == class && there.cloud() == home.cloud && self.within(*ix, near, reach) && fits(there)
         });
         let sight = self.sight(near, Sought::Class(class, reach), &[]);
         match (&sight.unseen, found) {
             (Some(unseen), None) => Err(unseen.clone()),
             _ => Ok(Search { users: found.into_iter().collect(), sight }),
+        }
+    }
+
+    /// Who else of `class` within `reach` of `near` refers by `relation` to the same thing: carries the mark of
+    /// the same cluster, whether or not that exists. Somebody found is certain; nobody found with a blind place
+    /// within reach is [`Unseen`].
+    pub fn marked(
+        &self,
+        near: Resource<'_>,
+        class: Class,
+        relation: Relation,
+        target: Sym,
+        reach: Reach,
+    ) -> Result<Search, Unseen> {
+        let index = self.uses.get_or_init(|| self.index_uses());
+        let from = index.partition_point(|(sym, kind, _)| (*sym, *kind) < (target, relation));
+        let users: Vec<ResourceIx> = index[from..]
+            .iter()
+            .take_while(|(sym, kind, _)| *sym == target && *kind == relation)
+            .map(|(_, _, user)| *user)
+            .filter(|user| {
+                let there = self.at(*user);
+                *user != near.ix
+                    && there.kind().class == class
+                    && there.cloud() == near.cloud()
+                    && self.within(*user, near, reach)
+            })
+            .collect();
+        let sight = self.sight(near, Sought::Class(class, reach), &[]);
+        match &sight.unseen {
+            Some(unseen) if users.is_empty() => Err(unseen.clone()),
+            _ => Ok(Search { users, sight }),
+        }
+    }
+
+    /// Whether a place is within reach of a resource of the same cloud.
+    fn within(&self, place: ResourceIx, near: Resource<'_>, reach: Reach) -> bool {
+        let there = self.at(place);
+        match reach {
+            Reach::Region => there.account() == near.account() && near_each_other(there.region(), near.region()),
+            Reach::Account => there.account() == near.account(),
+            Reach::Org => true,
         }
     }
 
@@ -835,13 +870,15 @@ impl<'a> Resource<'a> {
 
     /// What it uses.
     pub fn uses(self) -> impl Iterator<Item = (Relation, &'a str)> {
+        self.used().map(move |(relation, target)| (relation, self.inventory.text(target)))
+    }
+
+    /// As [`Self::uses`], to search for the same.
+    pub(crate) fn used(self) -> impl Iterator<Item = (Relation, Sym)> + 'a {
         let row = self.ix.row;
         let uses = &self.table().uses;
         let from = uses.partition_point(|used| used.row < row);
-        uses[from..]
-            .iter()
-            .take_while(move |used| used.row == row)
-            .map(move |used| (used.relation, self.inventory.text(used.target)))
+        uses[from..].iter().take_while(move |used| used.row == row).map(|used| (used.relation, used.target))
     }
 
     /// Other names by which others may refer to it.

@@ -75,6 +75,11 @@ test_kinds! {
     DATABASE "aws.test-database" Database Regions [];
     DB_SNAPSHOT "aws.test-db-snapshot" DbSnapshot Regions [];
     LOG_GROUP "aws.test-log-group" LogGroup Regions [];
+    PLAN "aws.test-plan" Plan Regions [];
+    APPLIANCE "aws.test-appliance" Appliance Regions [];
+    SECURITY_GROUP "aws.test-security-group" SecurityGroup Regions [Guards Region];
+    GUARDED "aws.test-guarded" Referrer Regions [Guards Region];
+    CLUSTER "aws.test-cluster" Cluster Regions [];
 }
 
 /// Something being put together for a test.

@@ -34,8 +34,9 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     if view.younger(resource.created(), WINDOW) {
         return Ok(Verdict::trap("younger than the window"));
     }
-    // Routes are searched first: it costs nothing.
-    let routed = view.users(resource, Relation::Routed);
+    // Routes are searched first: it costs nothing. Where a cloud has none that name a gateway, traffic decides.
+    let routable = view.may_be(Relation::Routed, resource);
+    let routed = if routable { view.users(resource, Relation::Routed) } else { Ok(Vec::new()) };
     if routed.as_ref().is_ok_and(|routes| !routes.is_empty()) {
         return Ok(Verdict::trap("a route leads to it"));
     }
@@ -44,11 +45,8 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     };
     routed?;
     let source = view.source(resource);
-    Ok(Verdict::Found(
-        Finding::new("state", view.inventory.text(gateway.state), source.clone())
-            .measured(Metric::GatewayTraffic, &traffic)
-            .and("routed", false, "inventory")
-            .searched(view)
-            .and("kind", gateway.kind.name(), source),
-    ))
+    let finding = Finding::new("state", view.inventory.text(gateway.state), source.clone())
+        .measured(Metric::GatewayTraffic, &traffic);
+    let finding = if routable { finding.and("routed", false, "inventory").searched(view) } else { finding };
+    Ok(Verdict::Found(finding.and("kind", gateway.kind.name(), source)))
 }

@@ -309,6 +309,37 @@ impl<'a> View<'a> {
         Ok(!search.users.is_empty())
     }
 
+    /// Whether a resource of a class with this native id is known anywhere in the cloud. That one is seen is
+    /// certain; that none is says nothing, since not everything may have been seen.
+    pub fn known(&self, near: Resource<'a>, class: Class, native: crate::intern::Sym) -> bool {
+        self.declared(&class, |spec| spec.sources.contains(&class));
+        let search = self.inventory.exists(near, class, native, Reach::Org, |_| true);
+        search.is_ok_and(|search| !search.users.is_empty())
+    }
+
+    /// Whether another resource of a class within reach refers by the relation to the same thing.
+    pub fn marked(
+        &self,
+        near: Resource<'a>,
+        class: Class,
+        relation: Relation,
+        target: crate::intern::Sym,
+        reach: Reach,
+    ) -> Result<bool, Unseen> {
+        self.declared(&class, |spec| spec.sources.contains(&class));
+        let search = self.inventory.marked(near, class, relation, target, reach)?;
+        self.searched(&search);
+        Ok(!search.users.is_empty())
+    }
+
+    /// Whether any kind of the resource's cloud may refer by a relation at all.
+    pub fn may_be(&self, relation: Relation, resource: Resource<'_>) -> bool {
+        self.inventory
+            .kinds()
+            .iter()
+            .any(|spec| spec.cloud == resource.cloud() && spec.refers.iter().any(|(declared, _)| *declared == relation))
+    }
+
     /// The answer to a question, noting it when it has not been asked yet.
     pub fn ask(&self, resource: Resource<'a>, question: Question) -> Result<&'a Answer, Unseen> {
         self.declared(&question, |spec| spec.questions.contains(&question));
@@ -515,6 +546,7 @@ detectors! {
     unattached_disk,
     previous_generation_disk,
     stopped_vm,
+    stopped_not_deallocated,
     idle_vm,
     orphaned_snapshot,
     unused_image,
@@ -532,6 +564,10 @@ detectors! {
     targetless_load_balancer,
     idle_load_balancer,
     unbound_target_group,
+    idle_network_appliance,
+    unused_security_group,
+    dead_cluster,
+    empty_plan,
     idle_database,
     sourceless_db_snapshot,
     stale_log_group,

@@ -63,6 +63,7 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
             .searched(view)
             .and("shared_with", if shares.is_empty() { "nobody".to_owned() } else { shares.join(", ") }, "shares")
             .and("size_gib", snapshot.size_gib, source.clone())
+            .and_known("stored_bytes", snapshot.stored_bytes, source.clone())
             .and("tier", snapshot.tier.name(), source.clone())
             .and("locked", snapshot.locked, source),
     ))

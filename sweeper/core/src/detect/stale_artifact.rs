@@ -28,7 +28,8 @@ pub(super) static SPEC: Spec = Spec {
         repository, and the three newest versions of a layer, are always kept.",
     when_it_is_wrong: "A node that already has an image does not pull it again, so a long-lived pod, a quiet cluster \
         or another account may run an image that looks unused; so may a release kept to roll back to. Give an \
-        in-use file where clusters run. Signatures and SBOMs of an image that is still there go with it and are \
+        in-use file where clusters run. Images of a registry that records no pulls, and packages whose users \
+        nobody can list, are never found. Signatures and SBOMs of an image that is still there go with it and are \
         not found.",
 };
 
@@ -40,6 +41,9 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
 fn package<'a>(view: &View<'a>, resource: Resource<'a>, artifact: &Artifact) -> Judged {
     if artifact.rank <= KEPT_VERSIONS {
         return Ok(Verdict::trap("one of the newest versions"));
+    }
+    if !artifact.users_listed {
+        return Ok(Verdict::trap("who uses it cannot be listed"));
     }
     if !view.users(resource, Relation::Referenced)?.is_empty() {
         return Ok(Verdict::CLEAN);
@@ -61,6 +65,9 @@ fn image<'a>(view: &View<'a>, resource: Resource<'a>, artifact: &Artifact) -> Ju
     }
     if artifact.rank <= 1 {
         return Ok(Verdict::trap("newest of its repository"));
+    }
+    if !artifact.pull_recorded {
+        return Ok(Verdict::trap("its registry records no pulls"));
     }
     let referenced = view.users(resource, Relation::Referenced);
     if referenced.as_ref().is_ok_and(|users| !users.is_empty()) {
@@ -85,9 +92,6 @@ fn image<'a>(view: &View<'a>, resource: Resource<'a>, artifact: &Artifact) -> Ju
     attached?;
     if let Some(why) = unseen {
         return Err(why);
-    }
-    if !artifact.pull_recorded {
-        return Err(view.not_told(resource, "last_pulled"));
     }
     // Only now is it worth a call to learn who else may fetch it.
     if !view.users_and_shares(resource, Relation::Referenced)?.is_empty() {

@@ -16,9 +16,10 @@ pub(super) static SPEC: Spec = Spec {
     sources: &[],
     questions: &[],
     severity: Severity::Ticket,
-    why_it_matters: "A stopped machine goes on paying for its disks and addresses, and in some clouds, where it \
-        is stopped but not deallocated, for its compute too. Many were stopped \"for now\" by somebody who left.",
-    when_it_is_wrong: "Machines stopped at night or over the weekend, a disaster recovery standby, the golden \
+    why_it_matters: "A stopped machine goes on paying for its disks and addresses. Many were stopped \"for now\" by \
+        somebody who left.",
+    when_it_is_wrong: "One whose compute is billed all the same is another pattern, `stopped-not-deallocated`, and is \
+        not found here. Machines stopped at night or over the weekend, a disaster recovery standby, the golden \
         machine an image is made from, a legal hold. It is found from the first day: `for` in the policy (30 days \
         is usual) waits for the first, an `[[except]]` with a reason keeps the others.",
 };
@@ -29,6 +30,7 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     Ok(match vm.state {
         VmState::Running => Verdict::CLEAN,
         VmState::Other => Verdict::trap("between two states"),
+        VmState::Stopped if vm.still_billed => Verdict::trap("its compute is billed though it is stopped"),
         VmState::Stopped | VmState::Deallocated => Verdict::Found(
             Finding::new("state", vm.state.name(), view.source(resource))
                 .and_known("in_state_since", vm.in_state_since, view.source(resource))

@@ -34,6 +34,7 @@ const CASES: &[Case] = &[
         world.with(&testing::DISK, IT, Disk { tier, ..disk() })
     }),
     case("stopped-vm", || world(&testing::VM, vm())),
+    case("stopped-not-deallocated", || world(&testing::VM, Vm { still_billed: true, ..vm() })),
     case("idle-vm", || {
         world(&testing::VM, Vm { state: VmState::Running, ..vm() })
             .answer(IT, usage(Metric::VmCpuMax, 14), quiet(14, 9.5))
@@ -130,6 +131,14 @@ const CASES: &[Case] = &[
         })
     },
     case("unbound-target-group", || world(&testing::TARGET_GROUP, group())),
+    case("idle-network-appliance", || world(&testing::APPLIANCE, appliance())),
+    case("unused-security-group", || world(&testing::SECURITY_GROUP, security_group())),
+    Case {
+        // Groups name each other.
+        looked_into: &[Relation::Guards],
+        ..case("dead-cluster", || of_cluster(&testing::SECURITY_GROUP, security_group(), &["blue"]))
+    },
+    case("empty-plan", || world(&testing::PLAN, plan())),
     case("idle-database", || {
         world(&testing::DATABASE, database()).answer(IT, usage(Metric::DbConnectionsMax, 14), quiet(14, 0.0))
     }),
@@ -188,7 +197,14 @@ fn disk() -> Disk {
 }
 
 fn vm() -> Vm {
-    Vm { state: VmState::Stopped, vm_type: Sym::NONE, image: Sym::NONE, in_state_since: Some(ago(50)), spot: false, still_billed: false }
+    Vm {
+        state: VmState::Stopped,
+        vm_type: Sym::NONE,
+        image: Sym::NONE,
+        in_state_since: Some(ago(50)),
+        spot: false,
+        still_billed: false,
+    }
 }
 
 fn snapshot() -> Snapshot {
@@ -303,6 +319,28 @@ fn log_group() -> LogGroup {
     LogGroup { retention_days: None, bytes: Some(1), machinery: false }
 }
 
+fn plan() -> Plan {
+    Plan { tier: Sym::NONE, holds: Some(0), capacity: 1, free: false }
+}
+
+fn appliance() -> Appliance {
+    Appliance { sort: Sym::NONE, tier: Sym::NONE, state: Sym::NONE, active: true, serves: Some(0) }
+}
+
+fn security_group() -> SecurityGroup {
+    SecurityGroup { default: false, associations: None }
+}
+
+/// With the marks of clusters.
+fn marked<'a>(native: &'a str, facts: impl Into<Facts>, clusters: &[&'a str]) -> Draft<'a> {
+    let uses = clusters.iter().map(|cluster| (Relation::OfCluster, *cluster)).collect();
+    Draft { uses, ..Draft::new(native, facts) }
+}
+
+fn of_cluster(spec: &'static KindSpec, facts: impl Into<Facts>, clusters: &[&str]) -> World {
+    World::new().draft(spec, marked(IT, facts, clusters))
+}
+
 fn says(detector: &str, world: World) -> Verdict {
     world.seal().judge(detector, IT).0
 }
@@ -386,7 +424,8 @@ fn a_blind_referrer_makes_unknown() {
         let spec = detector(case.detector).unwrap().spec;
         for relation in spec.relations {
             assert!(referrers(*relation).next().is_some(), "{relation:?} has no test kind");
-            for referrer in referrers(*relation) {
+            // What is judged itself is not there to be judged in a blind listing.
+            for referrer in referrers(*relation).filter(|referrer| !spec.judges(referrer.class)) {
                 assert_unknown(
                     case.detector,
                     &format!("denied test:List-{}", referrer.id),
@@ -416,6 +455,7 @@ fn a_user_seen_is_certain_whatever_else_is_blind() {
                         Class::Function => function().into(),
                         Class::Gateway => gateway().into(),
                         Class::Interface => interface().into(),
+                        Class::SecurityGroup => security_group().into(),
                         _ => Referrer {}.into(),
                     };
                     (case.found)().draft(referrer, Draft { uses, ..Draft::new("user", facts) })
@@ -598,12 +638,164 @@ fn stopped_vm() {
     assert_clean("stopped-vm", of(VmState::Running));
     assert_trap("stopped-vm", "between two states", of(VmState::Other));
     assert_found("stopped-vm", of(VmState::Deallocated));
+    let billed = Vm { still_billed: true, ..vm() };
+    assert_trap("stopped-vm", "its compute is billed though it is stopped", world(&testing::VM, billed));
     let since = assert_found("stopped-vm", of(VmState::Stopped)).since_hint();
     assert_eq!(since, Some((ago(50), "in state since")));
     // From the first day, and without a time.
     let new = Vm { in_state_since: Some(NOW), ..vm() };
     assert_found("stopped-vm", world(&testing::VM, new));
     assert_eq!(assert_found("stopped-vm", world(&testing::VM, Vm { in_state_since: None, ..vm() })).since_hint(), None);
+}
+
+#[test]
+fn stopped_not_deallocated() {
+    let id = "stopped-not-deallocated";
+    let of = |state, still_billed| world(&testing::VM, Vm { state, still_billed, ..vm() });
+    assert_eq!(assert_found(id, of(VmState::Stopped, true)).since_hint(), Some((ago(50), "in state since")));
+    assert_clean(id, of(VmState::Running, false));
+    assert_trap(id, "between two states", of(VmState::Other, false));
+    for state in [VmState::Stopped, VmState::Deallocated] {
+        assert_trap(id, "stopped, and its compute is not billed", of(state, false));
+    }
+    // Either the one or the other, never both.
+    for (state, still_billed) in [(VmState::Stopped, true), (VmState::Stopped, false), (VmState::Deallocated, false)] {
+        let found = |id| matches!(says(id, of(state, still_billed)), Verdict::Found(_));
+        assert!(found(id) != found("stopped-vm"), "{state:?}");
+    }
+}
+
+#[test]
+fn empty_plan() {
+    let of = |plan| world(&testing::PLAN, plan);
+    assert_clean("empty-plan", of(Plan { holds: Some(1), ..plan() }));
+    assert_unknown("empty-plan", "not told: holds", of(Plan { holds: None, ..plan() }));
+    assert_trap("empty-plan", "its tier costs nothing by itself", of(Plan { free: true, holds: None, ..plan() }));
+}
+
+#[test]
+fn idle_network_appliance() {
+    let id = "idle-network-appliance";
+    let of = |appliance| world(&testing::APPLIANCE, appliance);
+    assert_clean(id, of(Appliance { serves: Some(2), ..appliance() }));
+    assert_unknown(id, "not told: serves", of(Appliance { serves: None, ..appliance() }));
+    assert_trap(id, "not in a state that is billed", of(Appliance { active: false, ..appliance() }));
+}
+
+#[test]
+fn unused_security_group() {
+    let id = "unused-security-group";
+    let of = |group| world(&testing::SECURITY_GROUP, group);
+    let default = SecurityGroup { default: true, ..security_group() };
+    assert_trap(id, "comes with its network and cannot be deleted", of(default));
+    // Where the group itself says what it is on, nothing is searched.
+    let told = |associations| of(SecurityGroup { associations: Some(associations), ..security_group() });
+    assert_clean(id, told(1));
+    assert_found(id, told(0).blind(&testing::GUARDED));
+    // It may name itself in its own rules.
+    let own = Draft { uses: vec![(Relation::Guards, IT)], ..Draft::new(IT, security_group()) };
+    assert_found(id, World::new().draft(&testing::SECURITY_GROUP, own));
+}
+
+#[test]
+fn dead_cluster() {
+    let id = "dead-cluster";
+    let cluster = |native| Draft::new(native, Cluster { version: Sym::NONE, state: Sym::NONE, nodes: None });
+    let disk_of = |clusters: &[&str]| of_cluster(&testing::DISK, disk(), clusters);
+    let finding = assert_found(id, disk_of(&["blue"]));
+    let said: Vec<(&str, &str)> =
+        finding.evidence().iter().map(|evidence| (evidence.fact.as_ref(), evidence.value.as_str())).collect();
+    assert_eq!(
+        said[..4],
+        [
+            ("cluster", "blue"),
+            ("cluster_exists", "false"),
+            ("machines_of_cluster", "0"),
+            ("searched", "aws.test-cluster (account), aws.test-vm (account)"),
+        ]
+    );
+    assert_clean(id, disk_of(&[]));
+    assert_clean(id, world(&testing::DISK, disk()));
+    // The cluster lives, under its name or another.
+    let lives = "its cluster exists";
+    assert_trap(id, lives, disk_of(&["blue"]).draft(&testing::CLUSTER, cluster("blue")).blind(&testing::VM));
+    let renamed = Draft { also: vec!["blue"], ..cluster("arn:cluster/blue") };
+    assert_trap(id, lives, disk_of(&["blue"]).draft(&testing::CLUSTER, renamed));
+    assert_found(id, disk_of(&["blue"]).draft(&testing::CLUSTER, cluster("blue-2")));
+    // All that it is marked with must be gone.
+    assert_trap(id, lives, disk_of(&["green", "blue"]).draft(&testing::CLUSTER, cluster("blue")));
+    assert_eq!(assert_found(id, disk_of(&["green", "blue"])).evidence()[0].value, "green, blue");
+    // A cluster that nobody lists, asleep or not.
+    let machine = "a machine carries the mark of the same cluster";
+    let with_vm = |clusters: &[&str]| {
+        disk_of(&["blue"]).draft(&testing::VM, marked("vm", Vm { state: VmState::Deallocated, ..vm() }, clusters))
+    };
+    assert_trap(id, machine, with_vm(&["blue"]).blind(&testing::CLUSTER));
+    assert_found(id, with_vm(&["green"]));
+    // Only machines speak for a cluster.
+    assert_found(id, disk_of(&["blue"]).draft(&testing::DISK, marked("other", disk(), &["blue"])));
+    // In use, whoever uses it.
+    for state in [DiskState::Attached, DiskState::Reserved, DiskState::Other] {
+        assert_clean(id, of_cluster(&testing::DISK, Disk { state, ..disk() }, &["blue"]).blind(&testing::VM));
+    }
+    assert_clean(id, of_cluster(&testing::ADDRESS, Address { associated: true, ..address() }, &["blue"]));
+    assert_clean(id, of_cluster(&testing::INTERFACE, Interface { attached: true, ..interface() }, &["blue"]));
+    assert_clean(id, of_cluster(&testing::INTERFACE, Interface { machinery: true, ..interface() }, &["blue"]));
+    assert_found(id, of_cluster(&testing::ADDRESS, address(), &["blue"]));
+    assert_found(id, of_cluster(&testing::INTERFACE, interface(), &["blue"]));
+    assert_found(id, of_cluster(&testing::LOAD_BALANCER, balancer(), &["blue"]));
+    // A group is in use by all but groups, which name each other.
+    let group = || of_cluster(&testing::SECURITY_GROUP, security_group(), &["blue"]);
+    let guards = |native| Draft { uses: vec![(Relation::Guards, IT)], ..Draft::new(native, security_group()) };
+    assert_found(id, group().draft(&testing::SECURITY_GROUP, guards("nodes")));
+    let guarded = group().referrer(&testing::GUARDED, "eni", &[(Relation::Guards, IT)]);
+    assert_trap(id, "still guards something", guarded.blind(&testing::VM));
+    let told = |count| {
+        of_cluster(&testing::SECURITY_GROUP, SecurityGroup { associations: Some(count), ..security_group() }, &["b"])
+    };
+    assert_trap(id, "still guards something", told(1));
+    assert_found(id, told(0).blind(&testing::GUARDED));
+}
+
+/// Clusters and machines of other accounts: a cluster seen there is certain, and nothing else is.
+#[test]
+fn the_cluster_of_another_account() {
+    use crate::{
+        inventory::{InventoryBuilder, Status},
+        model::CloudId,
+    };
+    let judge = |elsewhere: Option<&str>, machine: bool| {
+        let mut builder = InventoryBuilder::new(KINDS);
+        let mut it = builder.listing(&testing::DISK, &testing::home());
+        it.push(marked(IT, disk(), &["blue"]));
+        builder.complete(it, 1);
+        let away = crate::model::Scope::new(CloudId::Aws, "222222222222", "us-east-1");
+        for scope in [testing::home(), away.clone()] {
+            for spec in [&testing::CLUSTER, &testing::VM] {
+                let mut listing = builder.listing(spec, &scope);
+                if scope == away && spec.class == Class::Cluster {
+                    let Some(name) = elsewhere else {
+                        builder.mark(spec, &scope, Status::Blind { why: "denied".to_owned() }, 1);
+                        continue;
+                    };
+                    listing.push(Draft::new(name, Cluster { version: Sym::NONE, state: Sym::NONE, nodes: None }));
+                }
+                if scope == away && spec.class == Class::Vm && machine {
+                    listing.push(marked("vm", vm(), &["blue"]));
+                }
+                builder.complete(listing, 1);
+            }
+        }
+        let (inventory, answers, house) = (builder.build(), Answers::default(), House::default());
+        let view = View::new(&inventory, &answers, &house, NOW);
+        let it = inventory.of_class(Class::Disk).next().unwrap();
+        detector("dead-cluster").unwrap().judge(&view, it)
+    };
+    assert_eq!(judge(Some("blue"), false), Verdict::trap("its cluster exists"));
+    assert!(matches!(judge(Some("green"), false), Verdict::Found(_)));
+    // Neither a blind account elsewhere nor a machine of one that is not this says anything.
+    assert!(matches!(judge(None, false), Verdict::Found(_)));
+    assert!(matches!(judge(None, true), Verdict::Found(_)));
 }
 
 #[test]
@@ -652,6 +844,9 @@ fn orphaned_snapshot() {
     assert_trap("orphaned-snapshot", "its source is not told", sourceless);
     let locked = of(|snapshot| Snapshot { locked: true, tier: Tier::Archive, ..snapshot });
     assert_found("orphaned-snapshot", locked.answer(IT, Question::Shares, shares(&[])));
+    let stored = of(|snapshot| Snapshot { stored_bytes: Some(4096), ..snapshot });
+    let stored = assert_found("orphaned-snapshot", stored.answer(IT, Question::Shares, shares(&[])));
+    assert!(stored.evidence().iter().any(|evidence| (&*evidence.fact, &*evidence.value) == ("stored_bytes", "4096")));
     // A manager's mark holds the action; it does not hide the finding.
     let world = World::new();
     let source = world.sym("vol-1");
@@ -687,6 +882,8 @@ fn unused_image() {
     let of = |image| world(&testing::IMAGE, image).answer(IT, Question::Shares, shares(&[]));
     assert_trap("unused-image", "being made, or failed", of(Image { state: ImageState::Other, ..image() }));
     assert_found("unused-image", of(Image { state: ImageState::Disabled, ..image() }));
+    let newest = of(Image { newest: true, ..image() }).blind(&testing::TEMPLATE);
+    assert_trap("unused-image", "newest of its family: whoever starts from the family gets it", newest);
     assert_unknown("unused-image", "shared with everybody", of(Image { public: true, ..image() }));
     let launched = of(image()).answer(IT, Question::LastUsed, Answer::When(Some(ago(3))));
     assert_eq!(assert_found("unused-image", launched).since_hint(), Some((ago(3), "last used")));
@@ -836,7 +1033,8 @@ fn stale_artifact() {
     assert_clean("stale-artifact", of(Artifact { last_pulled: Some(ago(89)), ..artifact() }));
     assert_clean("stale-artifact", of(Artifact { pushed: Some(ago(1)), last_pulled: None, ..artifact() }));
     assert_trap("stale-artifact", "newest of its repository", of(Artifact { rank: 1, ..artifact() }));
-    assert_unknown("stale-artifact", "not told: last_pulled", of(Artifact { pull_recorded: false, ..artifact() }));
+    let unrecorded = Artifact { pull_recorded: false, last_pulled: None, ..artifact() };
+    assert_trap("stale-artifact", "its registry records no pulls", of(unrecorded).blind(&testing::WORKLOAD));
     assert_unknown(
         "stale-artifact",
         "not told: pushed",
@@ -848,6 +1046,8 @@ fn stale_artifact() {
     assert_found("stale-artifact", package(4));
     assert_clean("stale-artifact", package(4).referrer(&testing::WORKLOAD, "f", &[(Relation::Referenced, IT)]));
     assert_unknown("stale-artifact", "denied", package(4).blind(&testing::FUNCTION));
+    let open = Artifact { package: true, rank: 9, users_listed: false, ..artifact() };
+    assert_trap("stale-artifact", "who uses it cannot be listed", world(&testing::ARTIFACT, open));
 }
 
 #[test]
@@ -974,6 +1174,8 @@ fn old_function_version() {
 fn unassociated_address() {
     let of = |address| world(&testing::ADDRESS, address);
     assert_clean("unassociated-address", of(Address { associated: true, ..address() }));
+    let internal = of(Address { internal: true, ..address() }).blind(&testing::GATEWAY);
+    assert_trap("unassociated-address", "internal address: costs nothing", internal);
     let served = Address { service_managed: true, ..address() };
     assert_trap("unassociated-address", "managed by a service", of(served));
     let held = of(address())
@@ -1003,6 +1205,17 @@ fn idle_gateway() {
     let (verdict, notes) = standby.seal().judge("idle-gateway", IT);
     assert_eq!(verdict, Verdict::trap("a route leads to it"));
     assert!(notes.asks.is_empty(), "a routed gateway needs no metrics");
+    // In a cloud whose routes name no gateways, traffic decides.
+    let mut builder = crate::inventory::InventoryBuilder::new(&[&testing::GATEWAY]);
+    let mut listing = builder.listing(&testing::GATEWAY, &testing::home());
+    listing.push(Draft { created: Some(ago(400)), ..Draft::new(IT, gateway()) });
+    builder.complete(listing, 1);
+    let (inventory, mut answers, house) = (builder.build(), Answers::default(), House::default());
+    let it = inventory.resources().next().unwrap().ix();
+    answers.insert(Ask { resource: it, question: usage(Metric::GatewayTraffic, 32) }, quiet(32, 0.0));
+    let view = View::new(&inventory, &answers, &house, NOW);
+    let verdict = detector("idle-gateway").unwrap().judge(&view, inventory.at(it));
+    assert!(matches!(verdict, Verdict::Found(finding) if finding.evidence().iter().all(|one| one.fact != "routed")));
 }
 
 #[test]

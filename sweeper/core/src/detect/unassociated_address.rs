@@ -19,13 +19,17 @@ pub(super) static SPEC: Spec = Spec {
         of them to be had.",
     when_it_is_wrong: "Releasing an address is one-way: a partner's firewall or a DNS record may still name it, and \
         nobody can get it back. Addresses kept for a planned cut-over or a disaster recovery site. Addresses of \
-        the customer's own pool cost nothing (`own_pool` says so) and are clutter at most.",
+        the customer's own pool cost nothing (`own_pool` says so) and are clutter at most. Internal addresses cost \
+        nothing and are never found.",
 };
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     let FactsRef::Address(address) = resource.facts() else { return Ok(Verdict::CLEAN) };
     if address.associated {
         return Ok(Verdict::CLEAN);
+    }
+    if address.internal {
+        return Ok(Verdict::trap("internal address: costs nothing"));
     }
     if address.service_managed {
         return Ok(Verdict::trap("managed by a service"));

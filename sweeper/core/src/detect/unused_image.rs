@@ -19,7 +19,8 @@ pub(super) static SPEC: Spec = Spec {
     why_it_matters: "Pipelines make an image a build and nobody removes the old ones; each holds snapshots that \
         are billed for as long as the image is registered.",
     when_it_is_wrong: "An image that a person or a script starts machines from by its id, the last good image kept \
-        to roll back to, a family of which the newest is always taken. `last_used` says when a machine was last \
+        to roll back to. The newest of a family or definition is never found: machines are started by the family's \
+        name. `last_used` says when a machine was last \
         started from it, where the cloud records that. Images shared with accounts that are not surveyed are \
         unknown, never unused: their users cannot be seen.",
 };
@@ -29,6 +30,9 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     // A disabled image cannot start anything until it is enabled again, and costs the same.
     if image.state == ImageState::Other {
         return Ok(Verdict::trap("being made, or failed"));
+    }
+    if image.newest {
+        return Ok(Verdict::trap("newest of its family: whoever starts from the family gets it"));
     }
     let vm = view.users(resource, Relation::UsedByVm);
     if vm.as_ref().is_ok_and(|users| !users.is_empty()) {

@@ -180,7 +180,7 @@ impl Verb {
             Self::Report => true,
             Self::Tag => !matches!(class, Class::Artifact | Class::FunctionVersion | Class::Upload | Class::Referrer),
             Self::Stop => matches!(class, Class::Vm | Class::Database),
-            Self::Delete => !matches!(class, Class::Registry | Class::Bucket | Class::Referrer),
+            Self::Delete => !matches!(class, Class::Registry | Class::Bucket | Class::Cluster | Class::Referrer),
             Self::SetRetention => matches!(class, Class::LogGroup),
         }
     }

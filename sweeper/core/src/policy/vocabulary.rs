@@ -458,13 +458,15 @@ pub static FIELDS: &[Field] = &[
     Field::new(
         "state",
         Type::Text,
-        &[Class::Vm, Class::Disk, Class::Image, Class::Database],
+        &[Class::Vm, Class::Disk, Class::Image, Class::Database, Class::Appliance, Class::Cluster],
         "its state, in the words of its class",
         |r| match r.resource.facts() {
             FactsRef::Vm(vm) => word(vm.state.name()),
             FactsRef::Disk(disk) => word(disk.state.name()),
             FactsRef::Image(image) => word(image.state.name()),
             FactsRef::Database(database) => word(database.state.name()),
+            FactsRef::Appliance(appliance) => r.text(appliance.state),
+            FactsRef::Cluster(cluster) => r.text(cluster.state),
             _ => absent("state"),
         },
     )
@@ -505,6 +507,16 @@ pub static FIELDS: &[Field] = &[
         FactsRef::Vm(vm) => truth(vm.spot),
         _ => absent("spot"),
     }),
+    Field::new(
+        "still_billed",
+        Type::Bool,
+        &[Class::Vm],
+        "stopped, and its compute is billed all the same",
+        |r| match r.resource.facts() {
+            FactsRef::Vm(vm) => truth(vm.still_billed),
+            _ => absent("still_billed"),
+        },
+    ),
     Field::new("in_state_for", Type::Span, &[Class::Vm], "how long it has been in its state", |r| {
         match r.resource.facts() {
             FactsRef::Vm(vm) => r.since(vm.in_state_since, "in_state_for"),
@@ -543,12 +555,14 @@ pub static FIELDS: &[Field] = &[
     Field::new(
         "tier",
         Type::Text,
-        &[Class::Disk, Class::Snapshot, Class::Database],
-        "volume type (`gp3`), or storage tier of a snapshot",
+        &[Class::Disk, Class::Snapshot, Class::Database, Class::Plan, Class::Appliance],
+        "volume type (`gp3`), storage tier of a snapshot, SKU of a plan or appliance",
         |r| match r.resource.facts() {
             FactsRef::Disk(disk) => r.text(disk.tier),
             FactsRef::Snapshot(snapshot) => word(snapshot.tier.name()),
             FactsRef::Database(database) => r.text(database.storage_type),
+            FactsRef::Plan(plan) => r.text(plan.tier),
+            FactsRef::Appliance(appliance) => r.text(appliance.tier),
             _ => absent("tier"),
         },
     )
@@ -588,6 +602,12 @@ pub static FIELDS: &[Field] = &[
         FactsRef::Snapshot(snapshot) => truth(snapshot.complete),
         _ => absent("complete"),
     }),
+    Field::new("stored_bytes", Type::Int, &[Class::Snapshot], "what is really stored and billed", |r| {
+        match r.resource.facts() {
+            FactsRef::Snapshot(snapshot) => counted(snapshot.stored_bytes, "stored_bytes"),
+            _ => absent("stored_bytes"),
+        }
+    }),
     Field::new(
         "source_exists",
         Type::Bool,
@@ -625,6 +645,16 @@ pub static FIELDS: &[Field] = &[
             _ => absent("deprecated"),
         }
     }),
+    Field::new(
+        "newest",
+        Type::Bool,
+        &[Class::Image],
+        "the newest usable one of a family by whose name machines are started",
+        |r| match r.resource.facts() {
+            FactsRef::Image(image) => truth(image.newest),
+            _ => absent("newest"),
+        },
+    ),
     Field::new("public", Type::Bool, &[Class::Image], "anybody may use it", |r| match r.resource.facts() {
         FactsRef::Image(image) => truth(image.public),
         _ => absent("public"),
@@ -839,9 +869,71 @@ pub static FIELDS: &[Field] = &[
         FactsRef::FunctionVersion(version) => counted(Some(version.version), "version"),
         _ => absent("version"),
     }),
+    Field::new("holds", Type::Int, &[Class::Plan], "apps or databases in it", |r| match r.resource.facts() {
+        FactsRef::Plan(plan) => counted(plan.holds.map(u64::from), "holds"),
+        _ => absent("holds"),
+    }),
+    Field::new("capacity", Type::Int, &[Class::Plan], "instances that are billed", |r| match r.resource.facts() {
+        FactsRef::Plan(plan) => int(plan.capacity),
+        _ => absent("capacity"),
+    }),
+    Field::new("free", Type::Bool, &[Class::Plan], "of a tier that costs nothing by itself", |r| {
+        match r.resource.facts() {
+            FactsRef::Plan(plan) => truth(plan.free),
+            _ => absent("free"),
+        }
+    }),
+    Field::new("sort", Type::Text, &[Class::Appliance], "what it is: `firewall`, `VPN gateway` …", |r| {
+        match r.resource.facts() {
+            FactsRef::Appliance(appliance) => r.text(appliance.sort),
+            _ => absent("sort"),
+        }
+    }),
+    Field::new(
+        "serves",
+        Type::Int,
+        &[Class::Appliance],
+        "backends, connections, circuits or networks it serves",
+        |r| match r.resource.facts() {
+            FactsRef::Appliance(appliance) => counted(appliance.serves.map(u64::from), "serves"),
+            _ => absent("serves"),
+        },
+    ),
+    Field::new("default", Type::Bool, &[Class::SecurityGroup], "comes with its network and cannot be deleted", |r| {
+        match r.resource.facts() {
+            FactsRef::SecurityGroup(group) => truth(group.default),
+            _ => absent("default"),
+        }
+    }),
+    Field::new(
+        "associations",
+        Type::Int,
+        &[Class::SecurityGroup],
+        "interfaces and subnets it is on, where the group itself says so",
+        |r| match r.resource.facts() {
+            FactsRef::SecurityGroup(group) => counted(group.associations.map(u64::from), "associations"),
+            _ => absent("associations"),
+        },
+    ),
+    Field::new("cluster_version", Type::Text, &[Class::Cluster], "its Kubernetes version; `\"\"` when not told", |r| {
+        match r.resource.facts() {
+            FactsRef::Cluster(cluster) => r.text(cluster.version),
+            _ => absent("cluster_version"),
+        }
+    }),
+    Field::new("nodes", Type::Int, &[Class::Cluster], "nodes the service counts", |r| match r.resource.facts() {
+        FactsRef::Cluster(cluster) => counted(cluster.nodes.map(u64::from), "nodes"),
+        _ => absent("nodes"),
+    }),
     Field::new("associated", Type::Bool, &[Class::Address], "belongs to something", |r| match r.resource.facts() {
         FactsRef::Address(address) => truth(address.associated),
         _ => absent("associated"),
+    }),
+    Field::new("internal", Type::Bool, &[Class::Address], "of a private network: costs nothing", |r| {
+        match r.resource.facts() {
+            FactsRef::Address(address) => truth(address.internal),
+            _ => absent("internal"),
+        }
     }),
     Field::new("ip", Type::Text, &[Class::Address], "the address itself", |r| match r.resource.facts() {
         FactsRef::Address(address) => r.text(address.ip),
@@ -874,9 +966,10 @@ pub static FIELDS: &[Field] = &[
     Field::new(
         "active",
         Type::Bool,
-        &[Class::Gateway, Class::Endpoint],
+        &[Class::Gateway, Class::Endpoint, Class::Appliance],
         "in the state in which it carries traffic and is billed",
         |r| match r.resource.facts() {
+            FactsRef::Appliance(appliance) => truth(appliance.active),
             FactsRef::Gateway(gateway) => truth(gateway.active),
             FactsRef::Endpoint(endpoint) => truth(endpoint.active),
             _ => absent("active"),

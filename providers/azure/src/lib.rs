@@ -1,12 +1,44 @@
-//! Azure: subscriptions and kinds.
+//! Azure: subscriptions and kinds, read through one transport and the core's one door.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `universe` | subscriptions, from the parent or the environment |
+//! | `auth` | credentials and tokens |
+//! | `transport` | the one HTTP client, and the hosts that may see a token |
+//! | `arm` | a thin client of Resource Manager: pages or an error |
+//! | `sdk` | the management crate's client on the same transport |
+//! | `entity` | what all resources have in common, and how they are listed |
+//! | `graph` | Resource Graph: one query for all subscriptions |
+//! | `rights` | whether a right holds at a subscription's root |
+//! | `locks` | management locks |
+//! | `marks` | who manages a resource, by its tags and group |
+//! | `fault` | errors by meaning |
+//! | `usage` | metrics, batched |
+//! | `kinds/` | one file a kind |
+//!
+//! `azure_mgmt_compute` is community-generated and frozen: it stays behind `sdk` and the kinds that use it.
 
-use async_trait::async_trait;
-use std::{collections::BTreeSet, sync::Arc};
-use sweeper_core::{
-    calls::Calls,
-    kind::{Cloud, CloudError, Fault, Kind, KindSpec, Universe},
-    model::CloudId,
-};
+mod arm;
+mod auth;
+mod entity;
+mod fault;
+mod graph;
+mod kinds;
+mod locks;
+mod marks;
+mod rights;
+mod sdk;
+#[cfg(test)]
+mod testing;
+mod transport;
+mod universe;
+mod usage;
+
+pub use auth::SOURCES;
+pub use universe::connect;
+
+use std::collections::BTreeSet;
+use sweeper_core::kind::KindSpec;
 
 /// What to look at, and how.
 #[derive(Clone, Debug, Default)]
@@ -22,33 +54,7 @@ pub struct Config {
     pub endpoint: Option<String>,
 }
 
-/// Where credentials are looked for, in order, for the message when there are none.
-pub const SOURCES: &str = "";
-
-struct Provider;
-
-#[async_trait]
-impl Cloud for Provider {
-    fn id(&self) -> CloudId {
-        CloudId::Azure
-    }
-
-    fn kinds(&self) -> &[Arc<dyn Kind>] {
-        &[]
-    }
-
-    async fn universe(&self) -> Result<Universe, CloudError> {
-        Err(CloudError::new(Fault::Unauthenticated, "Microsoft.Resources/subscriptions/read", "this version cannot look at Azure yet"))
-    }
-}
-
-/// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
-#[expect(clippy::unused_async, reason = "connecting is asynchronous")]
-pub async fn connect(_config: Config, _calls: Calls) -> Arc<dyn Cloud> {
-    Arc::new(Provider)
-}
-
 /// The passports of every kind, without connecting to anything.
 pub fn specs() -> Vec<&'static KindSpec> {
-    Vec::new()
+    kinds::SPECS.to_vec()
 }

@@ -1,0 +1,296 @@
+//! What all of Azure's resources have in common, and how they are listed.
+//!
+//! A kind names its sort of resource ([`Sort`]) and says what one of them means; [`Azure::each`] lists them by
+//! one Resource Graph query for all subscriptions of the run or, where that cannot be asked, by the subscription's
+//! own list, and adds what is the same for all: locks, marks, and whether the right to read holds at the root.
+
+use crate::{
+    arm::Azure,
+    graph,
+    locks::{self, Locks},
+    marks, rights,
+};
+use futures_util::future::BoxFuture;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+};
+use std::{fmt, sync::Arc};
+use sweeper_core::{
+    calls::Site,
+    facts::Facts,
+    inventory::{Draft, Listing, Tags},
+    kind::CloudError,
+    model::{Relation, Scope, Timestamp},
+};
+
+/// A sort of resource, and the two ways to list it.
+#[derive(Debug)]
+pub(crate) struct Sort {
+    /// The permission: `Microsoft.Compute/disks/read`.
+    pub(crate) op: &'static str,
+    /// Resource Graph's table: `resources`. Empty where it has none.
+    pub(crate) table: &'static str,
+    /// The type, as in the path of the list: `Microsoft.Compute/disks`.
+    pub(crate) of: &'static str,
+    /// Columns beside id, name, location, tags and properties: `sku, kind, managedBy, zones`.
+    pub(crate) columns: &'static str,
+    /// Further conditions in Resource Graph's language (`kind contains 'functionapp'`); empty for none. The other way
+    /// does not apply them: the kind must sort such resources out itself.
+    pub(crate) filter: &'static str,
+    /// The API version of the list.
+    pub(crate) api: &'static str,
+}
+
+/// A resource as Resource Manager and Resource Graph both write it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Entity<P> {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) location: Option<String>,
+    #[serde(default, deserialize_with = "pairs")]
+    pub(crate) tags: Vec<(String, String)>,
+    #[serde(default)]
+    pub(crate) sku: Option<Sku>,
+    #[serde(default)]
+    pub(crate) kind: Option<String>,
+    #[serde(default, rename = "managedBy")]
+    pub(crate) managed_by: Option<String>,
+    pub(crate) properties: P,
+}
+
+/// What was bought.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Sku {
+    pub(crate) name: Option<String>,
+    pub(crate) tier: Option<String>,
+    pub(crate) capacity: Option<i64>,
+}
+
+/// A reference to another resource.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ref {
+    pub(crate) id: Option<String>,
+}
+
+impl Ref {
+    /// The id it names, lower case; empty for none.
+    pub(crate) fn lower(&self) -> String {
+        self.id.as_deref().unwrap_or_default().to_ascii_lowercase()
+    }
+}
+
+/// The lower-cased ids of a list of references, which may be absent.
+pub(crate) fn ids(list: Option<&Vec<Ref>>) -> Vec<String> {
+    list.into_iter().flatten().map(Ref::lower).filter(|id| !id.is_empty()).collect()
+}
+
+/// Tags, in the cloud's order; absent and null are none. Values that are no text are written as they are.
+fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
+    struct Pairs;
+    impl<'de> Visitor<'de> for Pairs {
+        type Value = Vec<(String, String)>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("tags")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut pairs = Vec::new();
+            while let Some(key) = map.next_key::<String>()? {
+                pairs.push((key, map.next_value::<Option<String>>()?.unwrap_or_default()));
+            }
+            Ok(pairs)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_map(self)
+        }
+
+        // Resource Graph writes no tags as an empty text where the column is mixed.
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            if text.is_empty() { Ok(Vec::new()) } else { Err(E::custom("tags are no text")) }
+        }
+    }
+    deserializer.deserialize_any(Pairs)
+}
+
+/// Counts the items of a list whose content does not matter; null and absent are `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) Option<u32>);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = Option::<Vec<IgnoredAny>>::deserialize(deserializer)?;
+        Ok(Self(items.map(|items| items.len() as u32)))
+    }
+}
+
+impl<P> Entity<P> {
+    /// Its name: its own, or the end of its id.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| self.id.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// The name of its SKU; empty for none.
+    pub(crate) fn sku(&self) -> &str {
+        self.sku.as_ref().and_then(|sku| sku.name.as_deref()).unwrap_or_default()
+    }
+
+    /// A tag's value, by its key without case.
+    pub(crate) fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The part of an id after a segment of its path: `part(id, "resourceGroups")`. Without case.
+pub(crate) fn part<'a>(id: &'a str, segment: &str) -> Option<&'a str> {
+    let mut parts = id.split('/');
+    parts.find(|part| part.eq_ignore_ascii_case(segment))?;
+    parts.next().filter(|part| !part.is_empty())
+}
+
+/// The resource group's own id, lower case: `/subscriptions/…/resourcegroups/…`.
+pub(crate) fn group_id(id: &str) -> Option<String> {
+    let (subscription, group) = (part(id, "subscriptions")?, part(id, "resourceGroups")?);
+    Some(format!("/subscriptions/{subscription}/resourcegroups/{group}").to_ascii_lowercase())
+}
+
+/// `East US` as `eastus`: both spellings are in use.
+pub(crate) fn location(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_whitespace()).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// RFC 3339, as Azure writes it.
+pub(crate) fn at(time: Option<&str>) -> Option<Timestamp> {
+    // Some services write the year 1 for never.
+    time.and_then(Timestamp::parse).filter(|at| at.0 > 0)
+}
+
+/// What is true of a resource whatever its kind. Its texts live here while a [`Draft`] borrows them.
+pub(crate) struct Common {
+    /// The id, lower case: how others refer to it.
+    pub(crate) lower: String,
+    /// The location, `eastus`.
+    pub(crate) region: String,
+    /// Whose mark it carries; empty for nobody's.
+    pub(crate) managed_by: String,
+    /// The lock that protects it; empty for none.
+    pub(crate) protected: String,
+    /// The cluster whose mark it carries; empty for none.
+    pub(crate) cluster: String,
+}
+
+impl Common {
+    /// A draft with all that is common: id, name, region, tags, marks, locks, cluster. Add creation and relations.
+    pub(crate) fn draft<'a, P>(&'a self, entity: &'a Entity<P>, facts: impl Into<Facts>) -> Draft<'a> {
+        let mut draft = Draft::new(&entity.id, facts);
+        draft.name = entity.name();
+        draft.region =
+            Some(&self.region).filter(|region| !region.is_empty() && *region != Scope::GLOBAL).map(String::as_str);
+        draft.tags = Tags::Read(entity.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect());
+        draft.managed_by = &self.managed_by;
+        draft.protected = &self.protected;
+        if self.lower != entity.id {
+            draft.also.push(&self.lower);
+        }
+        draft
+    }
+
+    /// As [`Self::draft`], and says so where it carries the mark of a cluster: for disks, addresses, interfaces,
+    /// balancers, security groups and machines.
+    pub(crate) fn marked<'a, P>(&'a self, entity: &'a Entity<P>, facts: impl Into<Facts>) -> Draft<'a> {
+        let mut draft = self.draft(entity, facts);
+        if !self.cluster.is_empty() {
+            draft.uses.push((Relation::OfCluster, &self.cluster));
+        }
+        draft
+    }
+}
+
+/// What is true around a subscription's resources.
+pub(crate) struct Around(Result<Arc<Locks>, CloudError>);
+
+impl Around {
+    /// What is true of a resource whatever its kind.
+    pub(crate) fn common<P>(&self, entity: &Entity<P>) -> Common {
+        let lower = entity.id.to_ascii_lowercase();
+        let protected = match &self.0 {
+            Ok(locks) => locks.on(&lower),
+            Err(_) => locks::UNREADABLE.to_owned(),
+        };
+        Common {
+            region: location(entity.location.as_deref().unwrap_or_default()),
+            managed_by: marks::managed_by(entity),
+            cluster: marks::cluster(entity).unwrap_or_default(),
+            protected,
+            lower,
+        }
+    }
+}
+
+impl Azure {
+    /// Reads what is true around a subscription's resources, once a run. Where the right to read does not hold at
+    /// the subscription's root, or is not known to, the listing is blind; unreadable locks are hidden facts.
+    pub(crate) async fn around(&self, site: &Site, op: &'static str, out: &mut Listing) -> Around {
+        if let Err(why) = rights::held(self, site, op).await {
+            out.blind_in(Scope::GLOBAL, why);
+        }
+        let locks = locks::of(self, site).await;
+        if let Err(error) = &locks {
+            out.hides(error.cause());
+        }
+        Around(locks)
+    }
+
+    /// Every resource of a sort in the site's subscription. `push` says what one means.
+    pub(crate) async fn each<P>(
+        &self,
+        site: &Site,
+        sort: &'static Sort,
+        out: &mut Listing,
+        push: impl FnMut(&Entity<P>, &Common, &mut Listing) + Send,
+    ) -> Result<(), CloudError>
+    where
+        P: DeserializeOwned + Send + Sync + 'static,
+    {
+        let path = format!("/subscriptions/{}/providers/{}", site.scope().account, sort.of);
+        let list = Box::pin(async move { self.list(site, sort.op, &path, sort.api).await });
+        self.each_or(site, sort, out, list, push).await
+    }
+
+    /// As [`Self::each`], with another way to list one subscription.
+    pub(crate) async fn each_or<P>(
+        &self,
+        site: &Site,
+        sort: &'static Sort,
+        out: &mut Listing,
+        list: BoxFuture<'_, Result<Vec<Entity<P>>, CloudError>>,
+        mut push: impl FnMut(&Entity<P>, &Common, &mut Listing) + Send,
+    ) -> Result<(), CloudError>
+    where
+        P: DeserializeOwned + Send + Sync + 'static,
+    {
+        let rows = match graph::rows::<P>(self, site, sort).await {
+            Some(rows) => rows,
+            None => list.await?,
+        };
+        let around = self.around(site, sort.op, out).await;
+        for entity in rows {
+            push(&entity, &around.common(&entity), out);
+        }
+        Ok(())
+    }
+}

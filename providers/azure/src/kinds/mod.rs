@@ -1,0 +1,75 @@
+//! The kinds of Azure, one file each. A line here declares the module and registers the kind.
+
+use crate::arm::Azure;
+use std::sync::Arc;
+use sweeper_core::{
+    kind::{Kind, KindSpec, Prices},
+    model::CloudId,
+    money::{Cost, HOURS_A_MONTH},
+};
+
+macro_rules! kinds {
+    ($($module:ident :: $kind:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// Every kind's passport, in the order of its line here.
+        pub(crate) static SPECS: &[&KindSpec] = &[$(&$module::SPEC),*];
+
+        /// Every kind, connected.
+        pub(crate) fn all(azure: &Arc<Azure>) -> Vec<Arc<dyn Kind>> {
+            vec![$(Arc::new($module::$kind(Arc::clone(azure)))),*]
+        }
+
+        #[cfg(test)]
+        const FILES: &[&str] = &[$(stringify!($module)),*];
+    };
+}
+
+kinds! {
+    network_public_ip::NetworkPublicIp,
+}
+
+/// What an hourly list price is a month; unknown where there is none.
+pub(crate) fn hourly(prices: &dyn Prices, region: &str, key: &str) -> Cost {
+    prices.unit(CloudId::Azure, region, key).map_or_else(Cost::unknown, |hour| Cost::list(hour.times(HOURS_A_MONTH)))
+}
+
+/// What a monthly list price is; unknown where there is none.
+pub(crate) fn monthly(prices: &dyn Prices, region: &str, key: &str) -> Cost {
+    prices.unit(CloudId::Azure, region, key).map_or_else(Cost::unknown, Cost::list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sweeper_core::money::Amount;
+
+    /// A price list of one region, for tests of prices.
+    pub(super) struct Book(pub(super) &'static [(&'static str, &'static str)]);
+
+    impl Prices for Book {
+        fn unit(&self, _: CloudId, _: &str, key: &str) -> Option<Amount> {
+            self.0.iter().find(|(known, _)| *known == key).and_then(|(_, usd)| Amount::parse(usd))
+        }
+    }
+
+    #[test]
+    fn every_kind_is_named_as_its_file_and_declares_its_reads() {
+        let mut ids = std::collections::BTreeSet::new();
+        for (spec, file) in SPECS.iter().zip(FILES) {
+            assert_eq!(spec.id.strip_prefix("azure.").unwrap().replace('-', "_"), *file);
+            assert!(ids.insert(spec.id), "{} is registered twice", spec.id);
+            assert!(!spec.reads.is_empty(), "{} declares no permission", spec.id);
+            assert!(!spec.title.is_empty(), "{} has no title", spec.id);
+            for op in spec.reads.iter().chain(spec.asks) {
+                assert!(
+                    op.split_once('/').is_some_and(|(service, action)| service.contains('.') && !action.is_empty()),
+                    "{op}"
+                );
+            }
+            for need in spec.needs {
+                assert!(SPECS.iter().any(|spec| spec.id == *need), "{} needs {need}, which is no kind", spec.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Public IP addresses.
+
+use crate::{
+    arm::Azure,
+    entity::{Common, Entity, Ref, Sort},
+    graph,
+    kinds::hourly,
+    locks, rights,
+};
+use async_trait::async_trait;
+use serde::Deserialize;
+use std::sync::Arc;
+use sweeper_core::{
+    calls::Site,
+    facts::{Address, FactsRef},
+    inventory::{Listing, Resource},
+    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId},
+    money::Cost,
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "azure.network-public-ip",
+    cloud: CloudId::Azure,
+    class: Class::Address,
+    title: "public IP address",
+    places: Places::Account,
+    reads: &[LIST, rights::OP, locks::OP, graph::OP],
+    asks: &[],
+    refers: &[],
+    needs: &[],
+    out_of_sight: &[],
+    advised: "",
+    report_only: "",
+};
+
+const LIST: &str = "Microsoft.Network/publicIPAddresses/read";
+
+static SORT: Sort = Sort {
+    op: LIST,
+    table: "resources",
+    of: "Microsoft.Network/publicIPAddresses",
+    columns: "sku",
+    filter: "",
+    api: "2024-05-01",
+};
+
+pub(super) struct NetworkPublicIp(pub(super) Arc<Azure>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Properties {
+    ip_address: Option<String>,
+    #[serde(rename = "publicIPAllocationMethod")]
+    allocation: Option<String>,
+    /// The interface, balancer, gateway or firewall that has it.
+    ip_configuration: Option<Ref>,
+    nat_gateway: Option<Ref>,
+    #[serde(rename = "publicIPPrefix")]
+    prefix: Option<Ref>,
+    /// The other half of an address that is moved to or from a subscription of Azure's own.
+    linked_public_ip_address: Option<Ref>,
+    service_public_ip_address: Option<Ref>,
+}
+
+#[async_trait]
+impl Kind for NetworkPublicIp {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        self.0.each(site, &SORT, out, push).await
+    }
+
+    fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+        match resource.facts() {
+            FactsRef::Address(address) if address.own_pool => Cost::unknown(),
+            FactsRef::Address(_) => hourly(prices, resource.region(), "ip.standard.hour"),
+            _ => Cost::unknown(),
+        }
+    }
+}
+
+fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
+    let properties = &entity.properties;
+    let named = |reference: &Option<Ref>| reference.as_ref().is_some_and(|reference| !reference.lower().is_empty());
+    let facts = Address {
+        associated: named(&properties.ip_configuration) || named(&properties.nat_gateway),
+        ip: out.sym(properties.ip_address.as_deref().unwrap_or_default()),
+        service_managed: named(&properties.linked_public_ip_address) || named(&properties.service_public_ip_address),
+        own_pool: named(&properties.prefix),
+        internal: false,
+    };
+    out.push(common.marked(entity, facts));
+}

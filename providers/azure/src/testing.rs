@@ -1,0 +1,1 @@
+//! A server of canned answers on loopback, for tests.

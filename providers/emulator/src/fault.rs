@@ -59,6 +59,11 @@ pub enum FaultKind {
     WrongTenant,
     /// The next page is said to be on a host that is none of the cloud's (Azure, whose links are URLs).
     ForeignLink,
+    /// The place that `region` names cannot be reached: lists say so and leave out what is there (GCP, whose lists
+    /// are of many places). The call itself is not struck.
+    Unreachable,
+    /// The same, said by a warning inside of the place's own list where a service has such (GCP's Compute).
+    ScopeWarning,
 }
 
 impl Fault {
@@ -92,6 +97,8 @@ impl FaultKind {
             FaultKind::EmptyOk => "empty-ok",
             FaultKind::WrongTenant => "wrong-tenant",
             FaultKind::ForeignLink => "foreign-link",
+            FaultKind::Unreachable => "unreachable",
+            FaultKind::ScopeWarning => "scope-warning",
         }
     }
 }
@@ -143,9 +150,14 @@ impl TryFrom<Written> for Fault {
             ("empty-ok", None) => FaultKind::EmptyOk,
             ("wrong-tenant", None) => FaultKind::WrongTenant,
             ("foreign-link", None) => FaultKind::ForeignLink,
+            ("unreachable" | "scope-warning", None) if written.region.is_none() => {
+                return Err(format!("kind {:?} takes a region, the place that is not reached", written.kind));
+            }
+            ("unreachable", None) => FaultKind::Unreachable,
+            ("scope-warning", None) => FaultKind::ScopeWarning,
             (other, None) => {
                 return Err(format!(
-                    "kind {other:?} is none of throttle, denied, error500, slow, cut, malformed, html, repeat-token, expired-token, empty-ok, wrong-tenant, foreign-link"
+                    "kind {other:?} is none of throttle, denied, error500, slow, cut, malformed, html, repeat-token, expired-token, empty-ok, wrong-tenant, foreign-link, unreachable, scope-warning"
                 ));
             }
         };
@@ -265,16 +277,31 @@ pub(crate) fn denials(faults: &[Armed]) -> Vec<Denial> {
         .collect()
 }
 
+/// The places that a call's answer is to leave out, of the faults of a kind that says so.
+pub(crate) fn places(faults: &[Armed], kind: FaultKind, call: &Target<'_>) -> Vec<String> {
+    faults
+        .iter()
+        .map(|armed| &armed.fault)
+        .filter(|fault| fault.kind == kind && fits(fault, call))
+        .filter_map(|fault| fault.region.clone())
+        .collect()
+}
+
+/// Whether a fault is one of a call's, wherever the call is.
+fn fits(fault: &Fault, call: &Target<'_>) -> bool {
+    matches(fault.account.as_deref(), call.account)
+        && matches(fault.service.as_deref(), call.service)
+        && matches(fault.action.as_deref(), call.action)
+        && matches(fault.permission.as_deref(), call.permission)
+}
+
 /// What the faults do to a call: the delay of those that only delay, and the first other one.
 pub(crate) fn strike(faults: &mut [Armed], call: &Target<'_>) -> (u64, Option<FaultKind>) {
     let mut delay = 0_u64;
     for armed in faults {
         let fault = &armed.fault;
-        let hit = matches(fault.account.as_deref(), call.account)
-            && matches(fault.region.as_deref(), call.region)
-            && matches(fault.service.as_deref(), call.service)
-            && matches(fault.action.as_deref(), call.action)
-            && matches(fault.permission.as_deref(), call.permission);
+        let of_places = matches!(fault.kind, FaultKind::Unreachable | FaultKind::ScopeWarning);
+        let hit = !of_places && matches(fault.region.as_deref(), call.region) && fits(fault, call);
         if !hit || fault.times.is_some_and(|times| armed.fired >= times) {
             continue;
         }
@@ -338,6 +365,8 @@ pub(crate) fn error(kind: FaultKind, request: &Request) -> Option<WireError> {
         | FaultKind::Html
         | FaultKind::RepeatToken
         | FaultKind::ForeignLink
+        | FaultKind::Unreachable
+        | FaultKind::ScopeWarning
         | FaultKind::EmptyOk => return None,
     })
 }

@@ -5,31 +5,60 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Item};
 use crate::fault::FaultKind;
 use crate::http::WireError;
 use crate::render::Rendered;
 use crate::rest::{Req, Route, is_loopback};
 use crate::services::Kind;
 
+mod compute;
 mod resourcemanager;
+mod shape;
 
 /// The keys that every kind has, written as in [`Kind::keys`].
-pub(crate) const COMMON: &[&str] = &["metrics:table", "metrics_gap:bool"];
+///
+/// `raw` is merged over a resource's JSON as it is and `without` takes fields out of it, so that an answer can
+/// say what no other key says.
+pub(crate) const COMMON: &[&str] = &["metrics:table", "metrics_gap:bool", "raw:table", "without:list"];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
-pub(crate) const LINKS: &[(&str, &str)] = &[];
+pub(crate) const LINKS: &[(&str, &str)] = &[
+    ("gcp.cloud-nat", "ips"),
+    ("gcp.compute-forwarding-rule", "address"),
+    ("gcp.compute-instance", "addresses"),
+    ("gcp.compute-instance", "disks"),
+];
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
-    vec![resourcemanager::ROUTES]
+    vec![compute::ROUTES, resourcemanager::ROUTES]
 }
 
-const KINDS: &[&[Kind]] = &[];
+const KINDS: &[&[Kind]] = &[compute::KINDS];
 
 /// Every service's kinds.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().copied().flatten()
+}
+
+/// Where a resource of a kind is that does not say so: in the project's first region, in a zone of it, or nowhere
+/// in particular.
+pub(crate) fn home(kind: &str, region: &str) -> String {
+    match kind {
+        "gcp.compute-disk"
+        | "gcp.compute-instance"
+        | "gcp.compute-instance-group"
+        | "gcp.compute-instance-group-manager" => {
+            format!("{region}-a")
+        }
+        "gcp.compute-image"
+        | "gcp.compute-instance-template"
+        | "gcp.compute-machine-image"
+        | "gcp.compute-snapshot"
+        | "gcp.compute-target-ssl-proxy" => "global".to_owned(),
+        _ => region.to_owned(),
+    }
 }
 
 /// Whether a host is one of Google's.
@@ -59,25 +88,120 @@ pub(crate) fn claim(req: &mut Req, cloud: &Cloud) -> Result<(), WireError> {
         .org()
         .of(crate::org::Vendor::Gcp)
         .find(|known| known.id == project || known.number == project)
-        .filter(|known| known.status == "ACTIVE");
+        // Resource Manager says itself of projects what is with them.
+        .filter(|known| req.service == "cloudresourcemanager" || (known.status == "ACTIVE" && known.rights != "none"));
     let Some(known) = known else {
-        return Err(WireError::new(
-            403,
-            "PERMISSION_DENIED",
-            format!("Permission denied on resource project {project}."),
-        ));
+        return Err(no_project(req, &project));
     };
     req.account.clone_from(&known.id);
     req.labels.insert("project", known.id.clone());
     let api = format!("{}.googleapis.com", req.service);
     if known.apis_off.contains(&api) {
-        return Err(WireError::new(
-            403,
-            "PERMISSION_DENIED",
-            format!("{api} has not been used in project {} before or it is disabled.", known.number),
-        ));
+        let message = format!(
+            "{} has not been used in project {} before or it is disabled. Enable it by visiting https://console.developers.google.com/apis/api/{api}/overview?project={} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry.",
+            title(req.service),
+            known.number,
+            known.number
+        );
+        return Err(WireError::new(403, "SERVICE_DISABLED", message));
     }
     Ok(())
+}
+
+/// What a service answers about a project that is not there, or that the caller may not see.
+fn no_project(req: &Req, project: &str) -> WireError {
+    match req.service {
+        "compute" => not_found(&format!("projects/{project}")),
+        _ => denied(req, &format!("projects/{project}")),
+    }
+}
+
+/// The name that a service's messages call it by.
+fn title(service: &str) -> &'static str {
+    match service {
+        "artifactregistry" => "Artifact Registry API",
+        "cloudfunctions" => "Cloud Functions API",
+        "cloudresourcemanager" => "Cloud Resource Manager API",
+        "compute" => "Compute Engine API",
+        "container" => "Kubernetes Engine API",
+        "logging" => "Cloud Logging API",
+        "monitoring" => "Cloud Monitoring API",
+        "recommender" => "Recommender API",
+        "run" => "Cloud Run Admin API",
+        "sqladmin" => "Cloud SQL Admin API",
+        "storage" => "Cloud Storage JSON API",
+        _ => "The API",
+    }
+}
+
+fn project_number<'a>(cloud: &'a Cloud, project: &'a str) -> &'a str {
+    cloud.account(project).map_or(project, |account| &account.number)
+}
+
+/// The IP address of an address: the one of its key, or one that is made from its name.
+fn address(item: &Item) -> String {
+    item.text("address").filter(|_| item.kind == "gcp.compute-address").map_or_else(
+        || {
+            let hash = shape::hash(&[&item.account, &item.region, &item.id]);
+            let inside = item.text("type") == Some("INTERNAL");
+            let (first, second) = if inside { (10, 128) } else { (34, 64 + (hash >> 16 & 0x3f)) };
+            format!("{first}.{second}.{}.{}", hash >> 8 & 0xff, hash & 0xff)
+        },
+        str::to_owned,
+    )
+}
+
+fn not_found(path: &str) -> WireError {
+    WireError::new(404, "NOT_FOUND", format!("The resource '{path}' was not found"))
+}
+
+/// The answer of a place that cannot be reached, asked by itself.
+fn unreachable(place: &str) -> WireError {
+    WireError::new(503, "UNAVAILABLE", format!("The location {place} is currently unreachable."))
+}
+
+/// The answer to a caller that lacks the call's permission.
+fn denied(req: &Req, resource: &str) -> WireError {
+    let message = match req.service {
+        "compute" => format!("Required '{}' permission for '{resource}'", req.permission),
+        "storage" => format!(
+            "sweeper@example.com does not have {} access to the Google Cloud project. Permission '{}' denied on resource (or it may not exist).",
+            req.permission, req.permission
+        ),
+        "sqladmin" => "The client is not authorized to make this request.".to_owned(),
+        _ => format!(
+            "Permission '{}' denied on resource '//{}.googleapis.com/{resource}' (or it may not exist).",
+            req.permission, req.service
+        ),
+    };
+    WireError::new(403, "PERMISSION_DENIED", message)
+}
+
+/// One page of a list: what the parameter `size` asks for (Google's APIs take less than what is too much, save
+/// Compute, which refuses it), the token and the options' cap.
+fn page<T: Clone>(
+    cloud: &Cloud,
+    req: &Req,
+    items: &[T],
+    size: &str,
+    most: usize,
+) -> Result<(Vec<T>, Option<String>), WireError> {
+    let bad = |what: String| WireError::new(400, "INVALID_ARGUMENT", what);
+    let asked = match req.param(size) {
+        None | Some("" | "0") => most,
+        Some(text) => {
+            let asked: usize = text.parse().map_err(|_| bad(format!("Invalid value '{text}' for {size}.")))?;
+            if asked > most && req.service == "compute" {
+                return Err(bad(format!(
+                    "Invalid value for field '{size}': '{asked}'. Values must be within the range: [0, {most}]"
+                )));
+            }
+            asked.min(most)
+        }
+    };
+    cloud
+        .page(items, Some(asked), req.param("pageToken"))
+        .map_err(|_| bad("Invalid value for field 'pageToken'.".to_owned()))
 }
 
 /// An error in Google's shape. The code of a [`WireError`] is the canonical status, "PERMISSION_DENIED".
@@ -94,22 +218,32 @@ pub(crate) fn error(req: &Req, error: &WireError) -> Rendered {
             ..Rendered::default()
         };
     }
-    let reason = match error.code.as_str() {
-        "PERMISSION_DENIED" => "forbidden",
-        "RESOURCE_EXHAUSTED" => "rateLimitExceeded",
-        "NOT_FOUND" => "notFound",
-        "UNAUTHENTICATED" => "authError",
-        "INTERNAL" => "backendError",
-        _ => "invalid",
+    let off = error.code == "SERVICE_DISABLED";
+    let (status, domain, reason) = match error.code.as_str() {
+        "SERVICE_DISABLED" => ("PERMISSION_DENIED", "usageLimits", "accessNotConfigured"),
+        "PERMISSION_DENIED" => ("PERMISSION_DENIED", "global", "forbidden"),
+        "RESOURCE_EXHAUSTED" => ("RESOURCE_EXHAUSTED", "usageLimits", "rateLimitExceeded"),
+        "NOT_FOUND" => ("NOT_FOUND", "global", "notFound"),
+        "UNAUTHENTICATED" => ("UNAUTHENTICATED", "global", "authError"),
+        "INTERNAL" => ("INTERNAL", "global", "backendError"),
+        "UNAVAILABLE" => ("UNAVAILABLE", "global", "backendError"),
+        other => (other, "global", "invalid"),
     };
-    let body = json!({
-        "error": {
-            "code": error.status,
-            "message": error.message,
-            "status": error.code,
-            "errors": [{ "message": error.message, "domain": "global", "reason": reason }],
-        }
-    });
+    let mut body = json!({ "code": error.status, "message": error.message });
+    // The older APIs have a list of errors. They say the canonical status too only where the answer is not
+    // their own but that of what stands before them.
+    let old = matches!(req.service, "compute" | "storage" | "sqladmin");
+    if old || off {
+        body["errors"] = json!([{ "message": error.message, "domain": domain, "reason": reason }]);
+    }
+    let before = off || matches!(status, "UNAUTHENTICATED" | "RESOURCE_EXHAUSTED");
+    if !old || before {
+        body["status"] = json!(status);
+    }
+    if let Some(details) = details(req, error) {
+        body["details"] = details;
+    }
+    let body = json!({ "error": body });
     Rendered {
         status: error.status,
         content_type: "application/json; charset=UTF-8".to_owned(),
@@ -118,8 +252,40 @@ pub(crate) fn error(req: &Req, error: &WireError) -> Rendered {
     }
 }
 
+/// What the newer error model says beside the message.
+fn details(req: &Req, error: &WireError) -> Option<Value> {
+    let api = format!("{}.googleapis.com", req.service);
+    let info = |reason: &str, domain: &str, metadata: Value| json!({ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": domain, "metadata": metadata });
+    match error.code.as_str() {
+        "SERVICE_DISABLED" => {
+            let consumer = format!("projects/{}", req.account);
+            let url = format!("https://console.developers.google.com/apis/api/{api}/overview?project={}", req.account);
+            Some(json!([
+                info("SERVICE_DISABLED", "googleapis.com", json!({ "service": api, "consumer": consumer, "containerInfo": req.account, "serviceTitle": title(req.service), "activationUrl": url })),
+                { "@type": "type.googleapis.com/google.rpc.Help", "links": [{ "description": "Google developers console API activation", "url": url }] },
+            ]))
+        }
+        "RESOURCE_EXHAUSTED" => Some(json!([info(
+            "RATE_LIMIT_EXCEEDED",
+            "googleapis.com",
+            json!({ "service": api, "consumer": format!("projects/{}", req.account), "quota_limit": "ReadRequestsPerMinutePerProject" }),
+        )])),
+        "PERMISSION_DENIED"
+            if !matches!(req.service, "compute" | "storage" | "sqladmin") && !req.permission.is_empty() =>
+        {
+            Some(json!([info(
+                "IAM_PERMISSION_DENIED",
+                &api,
+                json!({ "permission": req.permission, "resource": format!("projects/{}", req.account) })
+            )]))
+        }
+        _ => None,
+    }
+}
+
 fn grpc_code(status: &str) -> u8 {
     match status {
+        "SERVICE_DISABLED" => 7,
         "INVALID_ARGUMENT" => 3,
         "NOT_FOUND" => 5,
         "PERMISSION_DENIED" => 7,
@@ -146,11 +312,7 @@ pub(crate) fn fault(kind: FaultKind, req: &Req) -> Option<WireError> {
                 format!("Quota exceeded for quota metric 'Queries' of service '{}.googleapis.com'.", req.service);
             WireError::new(429, "RESOURCE_EXHAUSTED", what).with("Retry-After", "1")
         }
-        FaultKind::Denied => WireError::new(
-            403,
-            "PERMISSION_DENIED",
-            format!("Required '{}' permission for 'projects/{}'", req.permission, req.account),
-        ),
+        FaultKind::Denied => denied(req, &format!("projects/{}", req.account)),
         FaultKind::Error500 => WireError::new(500, "INTERNAL", "Internal error encountered."),
         FaultKind::ExpiredToken | FaultKind::WrongTenant => WireError::new(
             401,

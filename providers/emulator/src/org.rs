@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use crate::services;
+use crate::{gcp, services};
 
 /// An organisation: what the emulator answers from.
 #[derive(Debug, Clone, Default)]
@@ -142,8 +142,11 @@ pub struct Account {
     /// The APIs that a project has not enabled, "compute.googleapis.com".
     #[serde(default)]
     pub apis_off: Vec<String>,
-    /// What the caller may read in a subscription: "reader" (all of it), "group:<name>" (one resource
-    /// group) or "none".
+    /// The zones and regions of a project that its APIs cannot reach.
+    #[serde(default)]
+    pub unreachable: Vec<String>,
+    /// What the caller may read in a subscription or a project: "reader" (all of it), "group:<name>" (one
+    /// resource group of a subscription) or "none".
     #[serde(default = "reader")]
     pub rights: String,
     /// The account's name.
@@ -468,7 +471,8 @@ fn read_resource(entry: Entry, start: usize, accounts: &[Account]) -> Result<Res
     };
     resource.region = region
         .or_else(|| {
-            accounts.iter().find(|known| known.id == resource.account).and_then(|known| known.regions.first().cloned())
+            let first = accounts.iter().find(|known| known.id == resource.account)?.regions.first()?;
+            Some(gcp::home(kind.kind, first))
         })
         .unwrap_or_default();
     if resource.created.is_empty() {

@@ -60,6 +60,10 @@ pub(crate) struct Req {
     pub(crate) body: Vec<u8>,
     /// The rights that standing faults take away.
     pub(crate) denials: Vec<Denial>,
+    /// The zones and regions that cannot be reached.
+    pub(crate) lost: Vec<String>,
+    /// Those that a warning in their own list says so of.
+    pub(crate) warned: Vec<String>,
 }
 
 impl Req {
@@ -86,6 +90,16 @@ impl Req {
     /// Whether the caller was denied a permission in an account.
     pub(crate) fn denied(&self, account: &str, permission: &str) -> bool {
         self.denials.iter().any(|denial| denial.takes(account, permission))
+    }
+
+    /// Whether a place, or the region that it is in, cannot be reached.
+    pub(crate) fn is_lost(&self, place: &str) -> bool {
+        within(&self.lost, place)
+    }
+
+    /// Whether a place's own list is to say that it cannot be reached.
+    pub(crate) fn is_warned(&self, place: &str) -> bool {
+        within(&self.warned, place)
     }
 
     pub(crate) fn target(&self) -> Target<'_> {
@@ -192,6 +206,13 @@ impl Req {
     }
 }
 
+/// Whether a place is one of these, or a zone of one of them.
+fn within(places: &[String], place: &str) -> bool {
+    places
+        .iter()
+        .any(|known| place.strip_prefix(known.as_str()).is_some_and(|tail| tail.is_empty() || tail.starts_with('-')))
+}
+
 fn routes(vendor: Vendor) -> Vec<&'static [Route]> {
     match vendor {
         Vendor::Aws => Vec::new(),
@@ -264,6 +285,8 @@ pub(crate) fn recognise(
         headers: parts.headers.clone(),
         body: parts.body.to_vec(),
         denials,
+        lost: Vec::new(),
+        warned: Vec::new(),
     };
     let path = segments(parts.path);
     let found = routes(vendor).into_iter().flatten().find_map(|route| {

@@ -263,12 +263,25 @@ impl Asked {
                 .map_err(|wrong| Box::new((Asked::Aws(wrong.request), wrong.error))),
             vendor => {
                 let denials: Vec<Denial> = fault::denials(&lock(&state.faults));
-                rest::recognise(vendor, parts, &state.cloud, denials).map(|req| Asked::Rest(Box::new(req))).map_err(
-                    |wrong| {
+                match rest::recognise(vendor, parts, &state.cloud, denials) {
+                    Ok(mut req) => {
+                        let faults = lock(&state.faults);
+                        req.lost = fault::places(&faults, FaultKind::Unreachable, &req.target());
+                        req.warned = fault::places(&faults, FaultKind::ScopeWarning, &req.target());
+                        req.lost.extend(
+                            state
+                                .cloud
+                                .account(&req.account)
+                                .into_iter()
+                                .flat_map(|account| account.unreachable.clone()),
+                        );
+                        Ok(Asked::Rest(Box::new(req)))
+                    }
+                    Err(wrong) => {
                         let (req, error) = *wrong;
-                        Box::new((Asked::Rest(Box::new(req)), error))
-                    },
-                )
+                        Err(Box::new((Asked::Rest(Box::new(req)), error)))
+                    }
+                }
             }
         }
     }

@@ -19,24 +19,49 @@ use crate::render::Rendered;
 use crate::rest::{Req, Route, is_loopback};
 use crate::services::Kind;
 
-mod subscriptions;
+use arm::Type;
+
+pub(crate) mod arm;
+mod compute;
+mod resources;
 
 /// The keys that every kind has, written as in [`Kind::keys`].
-pub(crate) const COMMON: &[&str] = &["metrics:table", "metrics_gap:bool", "group:text"];
+pub(crate) const COMMON: &[&str] = &[
+    "metrics:table",
+    "metrics_gap:bool",
+    "group:text",
+    "lock:text",
+    "managed_by:text",
+    "zones:list",
+    "properties:table",
+];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
-pub(crate) const LINKS: &[(&str, &str)] = &[];
+pub(crate) const LINKS: &[&[(&str, &str)]] = &[compute::LINKS];
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
-    vec![subscriptions::ROUTES]
+    let mut all = vec![resources::ROUTES, arm::ROUTES];
+    all.extend(compute::ROUTES);
+    all
 }
 
-const KINDS: &[&[Kind]] = &[];
+const KINDS: &[&[Kind]] = &[resources::KINDS, arm::KINDS, compute::KINDS];
+
+/// Every resource type.
+fn types() -> impl Iterator<Item = &'static Type> {
+    let all = [compute::TYPES, arm::TYPES];
+    all.into_iter().flatten().copied()
+}
 
 /// Every service's kinds.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().copied().flatten()
+}
+
+/// What the cloud calls a resource of a kind.
+pub(crate) fn native_id(kind: &str, account: &str, name: &str, text: impl Fn(&str) -> Option<String>) -> String {
+    arm::id_of(kind, account, name, text)
 }
 
 const ARM: &str = "management.azure.com";

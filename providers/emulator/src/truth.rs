@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::org::{Org, Resource, numbered};
-use crate::services;
+use crate::{azure, services};
 
 /// One planted truth: what a detector must say about a resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,6 +81,7 @@ fn native_id(resource: &Resource, number: Option<u32>) -> String {
             let key = text("key").unwrap_or_else(|| services::UPLOAD_KEY.to_owned());
             format!("{}/{key}?uploadId={id}", text("bucket").unwrap_or_default())
         }
+        kind if kind.starts_with("azure.") => azure::native_id(kind, &resource.account, &id, text),
         _ => id,
     }
 }

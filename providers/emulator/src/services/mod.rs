@@ -106,7 +106,7 @@ pub(crate) fn kind(id: &str) -> Option<&'static Kind> {
 
 /// The pairs of [`LINKS`] and of the other clouds.
 pub(crate) fn links() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    LINKS.iter().chain(crate::azure::LINKS).chain(crate::gcp::LINKS)
+    LINKS.iter().chain(crate::azure::LINKS.iter().copied().flatten()).chain(crate::gcp::LINKS)
 }
 
 pub(crate) fn service(name: &str) -> Option<&'static Service> {

@@ -45,7 +45,30 @@ fn wrong_arguments_end_with_2_and_a_hint() {
     place.run(&["report", "--state", "s3://bucket/x"]).failed(2, &["`s3://`", "help:"]);
     place.run(&["report", "--config", "none.toml"]).failed(2, &["failed to read the config none.toml"]);
     place.run(&["report", "--policies", "none"]).failed(2, &["failed to read policies from none"]);
+    #[cfg(not(feature = "gcp"))]
     place.run(&["report", "--cloud", "gcp"]).failed(2, &["this build cannot look at gcp"]);
+}
+
+#[test]
+fn ids_are_held_against_their_cloud() {
+    let place = Place::new();
+    place.run(&["report", "--account", "shop"]).failed(2, &["--account: `shop` is no AWS account", "twelve digits"]);
+    place.run(&["report", "--account", "azure:x"]).failed(2, &["`azure:x` is not of aws"]);
+    place.run(&["report", "--subscription", "shop"]).failed(2, &["--subscription: `shop` is no Azure subscription"]);
+    place.run(&["report", "--org", "--subscription", "1111"]).failed(2, &["`1111` is no Azure subscription"]);
+    place.run(&["report", "--project", "222222222222"]).failed(2, &["is no GCP project", "its number"]);
+    let guid = "11111111-1111-1111-1111-111111111111";
+    let apart = place.run(&["report", "--cloud", "aws,gcp", "--subscription", guid]);
+    apart.failed(2, &["--subscription is about azure, which --cloud leaves out"]);
+}
+
+#[cfg(feature = "gcp")]
+#[test]
+fn the_parent_of_projects_is_named_in_the_config() {
+    let place = Place::new();
+    place.run(&["report", "--cloud", "gcp", "--org"]).failed(2, &["--org needs `organization` or `folder`", "help:"]);
+    place.write("sweeper.toml", "[gcp]\norganisation = \"1\"\n");
+    place.run(&["report"]).failed(2, &["sweeper.toml:2:1", "did you mean `organization`?"]);
 }
 
 #[test]
@@ -65,7 +88,7 @@ fn without_credentials_it_says_where_it_looked() {
     ran.failed(2, &["no usable credentials", "AWS_ACCESS_KEY_ID", "AWS_PROFILE", "help:"]);
 }
 
-#[cfg(not(feature = "aws"))]
+#[cfg(not(any(feature = "aws", feature = "azure", feature = "gcp")))]
 #[test]
 fn a_build_without_clouds_says_so() {
     let place = Place::new();

@@ -1,7 +1,7 @@
 //! Reports of a survey taken before: every form, the same bytes, and text that means harm.
 
 use super::{Place, Ran, text};
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 use sweeper_core::{
     answers::Answers,
     calls::Journal,
@@ -114,7 +114,7 @@ fn survey(place: &Place, blind: bool) -> PathBuf {
             journal: Journal::new(),
         },
         finished: Timestamp(1_763_600_061),
-        whole: false,
+        whole: BTreeSet::new(),
         house: House::default(),
         waivers: Vec::new(),
         costs,

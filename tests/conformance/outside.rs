@@ -20,6 +20,17 @@ fn named(ran: &Ran, what: &str) {
     assert!(ran.stderr.contains("error: "), "{what}: {}", ran.shown());
 }
 
+/// It ends in time with a report in which nothing was seen, and says why.
+fn blind(ran: &Ran, what: &str) {
+    assert!(ran.is_sane() && ran.took < BOUND, "{what}: {}", ran.shown());
+    assert_eq!(ran.code, Some(3), "{what}: {}", ran.shown());
+    let report = ran.report();
+    assert!(report.document.findings.is_empty(), "{what}: {}", ran.shown());
+    let coverage = &report.document.coverage;
+    assert!(!coverage.is_empty() && coverage.iter().all(|seen| seen.status.name() == "blind" && seen.account == "-"));
+    assert!(ran.stderr.contains("aws cannot be looked at: "), "{what}: {}", ran.shown());
+}
+
 #[test]
 fn without_credentials() {
     let home = Home::new();
@@ -49,7 +60,7 @@ fn without_an_endpoint() {
     let mut command = home.sweeper(&["report", "--format", "json"]);
     credentials(&mut command, &format!("http://127.0.0.1:{port}"));
     let ran = home.wait(command);
-    named(&ran, "closed port");
+    blind(&ran, "closed port");
     assert!(ran.stderr.contains("unreachable"), "{}", ran.shown());
 }
 
@@ -60,7 +71,7 @@ fn without_a_name() {
     // RFC 6761: never there.
     credentials(&mut command, "http://no-such-host.invalid");
     let ran = home.wait(command);
-    named(&ran, "no such host");
+    blind(&ran, "no such host");
     assert!(ran.stderr.contains("unreachable"), "{}", ran.shown());
 }
 
@@ -73,7 +84,7 @@ fn without_a_word() {
     let mut command = home.sweeper(&["report", "--format", "json"]);
     credentials(&mut command, &format!("http://{}", silent.local_addr().unwrap()));
     let ran = home.wait(command);
-    named(&ran, "silence");
+    blind(&ran, "silence");
 }
 
 /// Something listens and speaks another protocol.
@@ -92,7 +103,7 @@ fn with_another_protocol() {
     let home = Home::new();
     let mut command = home.sweeper(&["report", "--format", "json"]);
     credentials(&mut command, &format!("http://{address}"));
-    named(&home.wait(command), "another protocol");
+    blind(&home.wait(command), "another protocol");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! The clouds of this build. The only file that names provider crates.
 
 use crate::exit::Failure;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use sweeper_core::{
     calls::Calls,
     kind::{Cloud, KindSpec},
@@ -10,22 +13,52 @@ use sweeper_core::{
 
 /// Which part of which clouds to look at.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(not(any(feature = "aws", feature = "azure", feature = "gcp")), expect(dead_code, reason = "a build without clouds reads none of it"))]
 pub struct Choice {
     /// Empty: every cloud of this build.
     pub clouds: BTreeSet<CloudId>,
-    /// Ids; empty: the account of the credentials, or all of the organisation.
-    pub accounts: BTreeSet<String>,
-    /// Empty: every enabled region.
-    pub regions: BTreeSet<String>,
+    /// Of those, the ones that nothing speaks of: without credentials they are left out.
+    pub untold: BTreeSet<CloudId>,
+    /// Ids by cloud; none: the account of the credentials, or all below the parent.
+    pub accounts: BTreeMap<CloudId, BTreeSet<String>>,
+    /// By cloud; none: every enabled region.
+    pub regions: BTreeMap<CloudId, BTreeSet<String>>,
+    /// The whole organisation of AWS.
     pub org: Option<Org>,
+    /// Every subscription below this management group of Azure; empty is the tenant's root.
+    pub management_group: Option<String>,
+    /// Every project of GCP below it: `organizations/123`, `folders/456`.
+    pub parent: Option<String>,
     /// Where an emulator serves every cloud, instead of the clouds themselves.
     pub endpoint: Option<String>,
 }
 
+impl Choice {
+    /// Clouds whose parent is looked at, and everything below it.
+    pub fn whole(&self) -> BTreeSet<CloudId> {
+        let parents = [
+            (CloudId::Aws, self.org.is_some()),
+            (CloudId::Azure, self.management_group.is_some()),
+            (CloudId::Gcp, self.parent.is_some()),
+        ];
+        let whole = parents
+            .into_iter()
+            .filter(|(cloud, has_parent)| *has_parent && self.accounts.get(cloud).is_none_or(BTreeSet::is_empty));
+        whole.map(|(cloud, _)| cloud).collect()
+    }
+}
+
+/// What a cloud calls its accounts.
+pub const fn noun(cloud: CloudId) -> &'static str {
+    match cloud {
+        CloudId::Aws => "account",
+        CloudId::Azure => "subscription",
+        CloudId::Gcp => "project",
+    }
+}
+
 /// How to enter the accounts of an organisation.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(any(feature = "aws", feature = "azure", feature = "gcp")), expect(dead_code, reason = "a build without clouds reads none of it"))]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a build without AWS reads none of it"))]
 pub struct Org {
     pub role: String,
     pub external_id: Option<String>,
@@ -43,7 +76,10 @@ pub const BUILT: &[CloudId] = &[
 
 /// The passports of every kind of this build, without connecting to anything.
 pub fn specs() -> Vec<&'static KindSpec> {
-    #[cfg_attr(not(any(feature = "aws", feature = "azure", feature = "gcp")), expect(unused_mut, reason = "a build without clouds has no kinds"))]
+    #[cfg_attr(
+        not(any(feature = "aws", feature = "azure", feature = "gcp")),
+        expect(unused_mut, reason = "a build without clouds has no kinds")
+    )]
     let mut specs = Vec::new();
     #[cfg(feature = "aws")]
     specs.extend(sweeper_aws::specs());
@@ -67,7 +103,10 @@ pub fn remedies() -> Vec<(CloudId, &'static str)> {
 }
 
 /// The clouds that were chosen, connected. Makes no call yet.
-#[cfg_attr(not(any(feature = "aws", feature = "azure", feature = "gcp")), expect(clippy::unused_async, reason = "connecting to a cloud is asynchronous"))]
+#[cfg_attr(
+    not(any(feature = "aws", feature = "azure", feature = "gcp")),
+    expect(clippy::unused_async, reason = "connecting to a cloud is asynchronous")
+)]
 pub async fn connect(choice: &Choice, calls: &Calls) -> Result<Vec<Arc<dyn Cloud>>, Failure> {
     if let Some(other) = choice.clouds.iter().find(|cloud| !BUILT.contains(cloud)) {
         let built: Vec<&str> = BUILT.iter().map(|cloud| cloud.name()).collect();
@@ -94,19 +133,20 @@ pub async fn connect(choice: &Choice, calls: &Calls) -> Result<Vec<Arc<dyn Cloud
     let _ = calls;
     if clouds.is_empty() {
         return Err(Failure::usage("this build has no clouds")
-            .help("`--survey FILE` judges a survey taken elsewhere; a build with the feature `aws` looks for itself"));
+            .help("`--survey FILE` judges a survey taken elsewhere; a build with a cloud's feature looks for itself"));
     }
     Ok(clouds)
 }
 
 #[cfg(feature = "aws")]
 async fn aws(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
+    let accounts = choice.accounts.get(&CloudId::Aws).cloned().unwrap_or_default();
     let config = sweeper_aws::Config {
-        regions: choice.regions.clone(),
+        regions: choice.regions.get(&CloudId::Aws).cloned().unwrap_or_default(),
         org: choice.org.as_ref().map(|org| sweeper_aws::OrgConfig {
             role: org.role.clone(),
             external_id: org.external_id.clone(),
-            accounts: choice.accounts.clone(),
+            accounts: accounts.clone(),
         }),
         s3_path_style: choice.endpoint.is_some(),
         endpoint: choice.endpoint.clone(),
@@ -117,9 +157,10 @@ async fn aws(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
 #[cfg(feature = "azure")]
 async fn azure(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
     let config = sweeper_azure::Config {
-        subscriptions: choice.accounts.clone(),
-        management_group: None,
-        regions: choice.regions.clone(),
+        subscriptions: choice.accounts.get(&CloudId::Azure).cloned().unwrap_or_default(),
+        management_group: choice.management_group.clone(),
+        // Everything is listed, since it may be used from elsewhere; what is judged is selected later.
+        regions: BTreeSet::new(),
         endpoint: choice.endpoint.clone(),
     };
     sweeper_azure::connect(config, calls.clone()).await
@@ -128,9 +169,10 @@ async fn azure(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
 #[cfg(feature = "gcp")]
 async fn gcp(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
     let config = sweeper_gcp::Config {
-        projects: choice.accounts.clone(),
-        parent: None,
-        regions: choice.regions.clone(),
+        projects: choice.accounts.get(&CloudId::Gcp).cloned().unwrap_or_default(),
+        parent: choice.parent.clone(),
+        // Everything is listed, since it may be used from elsewhere; what is judged is selected later.
+        regions: BTreeSet::new(),
         endpoint: choice.endpoint.clone(),
     };
     sweeper_gcp::connect(config, calls.clone()).await
@@ -140,6 +182,8 @@ async fn gcp(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
 #[cfg(feature = "demo")]
 pub mod emulated {
     use crate::exit::{Exit, Failure};
+    use std::collections::BTreeSet;
+    use sweeper_core::model::CloudId;
     use sweeper_emulator::{Emulator, Options, Org, demo, parse_faults};
 
     /// What a sweep must say of a resource.
@@ -155,6 +199,7 @@ pub mod emulated {
     /// Emulated clouds, until dropped.
     pub struct Served {
         emulator: Emulator,
+        clouds: BTreeSet<CloudId>,
     }
 
     /// The config a deployer of the demo's organisation would have written.
@@ -170,14 +215,21 @@ pub mod emulated {
                 |error: String| Failure::new(Exit::Bug, format!("the organisation of the demo is wrong: {error}"));
             let org = Org::parse(demo.organisation).map_err(|error| wrong(error.to_string()))?;
             let faults = parse_faults(demo.faults).map_err(|error| wrong(error.to_string()))?;
+            let clouds = org.resources.iter().filter_map(|resource| CloudId::parse(resource.kind.split('.').next()?));
+            let clouds = clouds.collect();
             let emulator = Emulator::start(org, Options { faults, ..Options::default() })
                 .await
                 .map_err(|error| Failure::usage(format!("failed to serve the demo on 127.0.0.1: {error}")))?;
-            Ok(Self { emulator })
+            Ok(Self { emulator, clouds })
         }
 
         pub fn url(&self) -> String {
             self.emulator.url()
+        }
+
+        /// Clouds that the organisation has something in.
+        pub fn clouds(&self) -> BTreeSet<CloudId> {
+            self.clouds.clone()
         }
 
         /// What was planted in the organisation.

@@ -46,6 +46,8 @@ pub struct Config {
     /// How long a run may read.
     pub deadline: Option<Duration>,
     pub aws: Aws,
+    pub azure: Azure,
+    pub gcp: Gcp,
     pub schedules: Vec<Entry>,
 }
 
@@ -57,6 +59,26 @@ pub struct Aws {
     pub role: Option<String>,
     pub external_id: Option<String>,
     pub accounts: BTreeSet<String>,
+    pub regions: BTreeSet<String>,
+}
+
+/// `[azure]`.
+#[derive(Clone, Debug, Default)]
+pub struct Azure {
+    /// Every subscription below the tenant's root management group.
+    pub org: bool,
+    /// Every subscription below this management group.
+    pub management_group: Option<String>,
+    pub subscriptions: BTreeSet<String>,
+    pub regions: BTreeSet<String>,
+}
+
+/// `[gcp]`.
+#[derive(Clone, Debug, Default)]
+pub struct Gcp {
+    /// Every project below it: `organizations/123` or `folders/456`.
+    pub parent: Option<String>,
+    pub projects: BTreeSet<String>,
     pub regions: BTreeSet<String>,
 }
 
@@ -81,6 +103,8 @@ impl Default for Config {
             limits: Limits::default(),
             deadline: None,
             aws: Aws::default(),
+            azure: Azure::default(),
+            gcp: Gcp::default(),
             schedules: Vec::new(),
         }
     }
@@ -133,7 +157,8 @@ struct Reader<'t> {
     problems: Vec<Problem>,
 }
 
-const TOP: &[&str] = &["deployment", "state", "policies", "house", "scope", "waiver", "limits", "aws", "schedule"];
+const TOP: &[&str] =
+    &["deployment", "state", "policies", "house", "scope", "waiver", "limits", "aws", "azure", "gcp", "schedule"];
 const HOUSE: &[&str] = &[
     "owner_keys",
     "expiry_keys",
@@ -152,6 +177,8 @@ const SCOPE: &[&str] = &["accounts", "class", "owner", "contact"];
 const WAIVER: &[&str] = &["accounts", "regions", "kinds", "reason", "until"];
 const LIMITS: &[&str] = &["concurrency", "rate", "burst", "tries", "call_timeout", "deadline", "max_api_usd"];
 const AWS: &[&str] = &["org", "role", "external_id", "accounts", "regions"];
+const AZURE: &[&str] = &["org", "management_group", "subscriptions", "regions"];
+const GCP: &[&str] = &["organization", "folder", "projects", "regions"];
 const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "format", "output"];
 const FORMATS: &[&str] = &["table", "json", "csv", "markdown"];
 
@@ -190,8 +217,30 @@ impl Reader<'_> {
                 org: self.truth(aws, "org").unwrap_or(false),
                 role: self.string(aws, "role"),
                 external_id: self.string(aws, "external_id"),
-                accounts: self.list(aws, "accounts").into_iter().collect(),
+                accounts: self.ids(aws, "accounts", CloudId::Aws),
                 regions: self.list(aws, "regions").into_iter().collect(),
+            };
+        }
+        if let Some(azure) = self.table(table, "azure") {
+            self.known(azure, AZURE);
+            config.azure = Azure {
+                org: self.truth(azure, "org").unwrap_or(false),
+                management_group: self.string(azure, "management_group").map(|group| last(&group).to_owned()),
+                subscriptions: self.ids(azure, "subscriptions", CloudId::Azure),
+                regions: self.list(azure, "regions").into_iter().collect(),
+            };
+        }
+        if let Some(gcp) = self.table(table, "gcp") {
+            self.known(gcp, GCP);
+            let organization = self.numbered(gcp, "organization", "organizations/");
+            let folder = self.numbered(gcp, "folder", "folders/");
+            if let (Some(_), Some(_), Some(value)) = (&organization, &folder, gcp.get("folder")) {
+                self.wrong(value, "a folder is in its organisation: name one of `organization` and `folder`");
+            }
+            config.gcp = Gcp {
+                parent: folder.or(organization),
+                projects: self.ids(gcp, "projects", CloudId::Gcp),
+                regions: self.list(gcp, "regions").into_iter().collect(),
             };
         }
         for (span, schedule) in self.tables(table, "schedule") {
@@ -403,6 +452,40 @@ impl Reader<'_> {
         seconds.map(Duration::from_secs)
     }
 
+    /// The ids of accounts of a cloud.
+    fn ids(&mut self, table: &Table<'_>, key: &str, cloud: CloudId) -> BTreeSet<String> {
+        let ids = self.list(table, key);
+        let Some(value) = table.get(key) else { return BTreeSet::new() };
+        let mut known = BTreeSet::new();
+        for (at, id) in ids.iter().enumerate() {
+            match account_of(cloud, id) {
+                Ok(id) => {
+                    known.insert(id);
+                }
+                Err(error) => {
+                    let item = value.get_ref().as_array().and_then(|items| items.get(at)).unwrap_or(value);
+                    self.wrong(item, error);
+                }
+            }
+        }
+        known
+    }
+
+    /// A number with what stands before it in the names of the cloud: `organizations/123`. Both are understood.
+    fn numbered(&mut self, table: &Table<'_>, key: &str, before: &str) -> Option<String> {
+        let value = table.get(key)?;
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.as_str().to_owned(),
+            _ => self.string(table, key)?,
+        };
+        let number = text.strip_prefix(before).unwrap_or(&text);
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.wrong(value, format!("`{key}` is a number: write `{key} = \"123456789012\"`"));
+            return None;
+        }
+        Some(format!("{before}{number}"))
+    }
+
     fn list(&mut self, table: &Table<'_>, key: &str) -> Vec<String> {
         let Some(value) = table.get(key) else { return Vec::new() };
         let Some(items) = value.get_ref().as_array() else {
@@ -524,11 +607,62 @@ pub fn meant(word: &str, words: &[&'static str]) -> Option<String> {
     close.min_by_key(|(distance, _)| *distance).map(|(_, known)| format!("did you mean `{known}`?"))
 }
 
-/// `aws:111122223333` or `111122223333`, as the account's id.
-pub fn account_id(text: &str) -> &str {
-    match text.split_once(':') {
-        Some((cloud, id)) if CloudId::parse(cloud).is_some() => id,
+/// The last part of a path: a management group may be given by its whole id.
+fn last(text: &str) -> &str {
+    text.trim_end_matches('/').rsplit('/').next().unwrap_or(text)
+}
+
+/// The id of an account of a cloud, from `111122223333` or `aws:111122223333`; of a subscription of Azure also from
+/// its path. An error says what one looks like.
+pub fn account_of(cloud: CloudId, text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let id = match text.split_once(':') {
+        Some((own, id)) if own == cloud.name() => id,
+        Some((other, _)) if CloudId::parse(other).is_some() => {
+            return Err(format!("`{text}` is not of {}", cloud.name()));
+        }
         _ => text,
+    };
+    match cloud {
+        CloudId::Aws if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) => Ok(id.to_owned()),
+        CloudId::Aws => Err(format!("`{text}` is no AWS account: its id has twelve digits")),
+        CloudId::Azure => {
+            let id = id.strip_prefix("/subscriptions/").unwrap_or(id);
+            let groups = [8, 4, 4, 4, 12];
+            let is_guid = id.split('-').count() == groups.len()
+                && id
+                    .split('-')
+                    .zip(groups)
+                    .all(|(group, length)| group.len() == length && group.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            if is_guid {
+                Ok(id.to_ascii_lowercase())
+            } else {
+                Err(format!(
+                    "`{text}` is no Azure subscription: its id is 00000000-0000-0000-0000-000000000000 with other digits"
+                ))
+            }
+        }
+        CloudId::Gcp => {
+            let id = id.strip_prefix("projects/").unwrap_or(id);
+            // Old projects of Workspace domains are `example.com:project`.
+            let (domain, name) = id.rsplit_once(':').unwrap_or(("", id));
+            let plain = |text: &str, more: &[char]| {
+                text.chars()
+                    .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || more.contains(&letter))
+            };
+            let is_id = (4..=30).contains(&name.len())
+                && name.starts_with(|letter: char| letter.is_ascii_lowercase())
+                && plain(name, &['-'])
+                && plain(domain, &['-', '.']);
+            if is_id {
+                Ok(id.to_owned())
+            } else {
+                Err(format!(
+                    "`{text}` is no GCP project: its id, as `shop-prod-123456`, has small letters, digits and `-`; its number \
+                     and its name are something else"
+                ))
+            }
+        }
     }
 }
 
@@ -575,6 +709,16 @@ max_api_usd = 0.5
 [aws]
 org = true
 role = "reader"
+accounts = ["aws:111122223333"]
+
+[azure]
+management_group = "/providers/Microsoft.Management/managementGroups/mg-shop"
+subscriptions = ["azure:11111111-1111-1111-1111-11111111AAAA"]
+regions = ["westeurope"]
+
+[gcp]
+organization = 123456789012
+projects = ["shop-prod", "example.com:old-shop"]
 
 [[schedule]]
 cron = "0 6 * * MON-FRI"
@@ -589,6 +733,33 @@ zone = "Europe/London"
         assert_eq!(config.deadline, Some(Duration::from_mins(20)));
         assert_eq!(config.schedules[0].name, "0 6 * * MON-FRI");
         assert!(config.aws.org);
+        assert_eq!(config.azure.management_group.as_deref(), Some("mg-shop"));
+        assert!(config.azure.subscriptions.contains("11111111-1111-1111-1111-11111111aaaa"));
+        assert_eq!(config.gcp.parent.as_deref(), Some("organizations/123456789012"));
+        assert!(config.gcp.projects.contains("example.com:old-shop"));
+    }
+
+    #[test]
+    fn ids_are_those_of_their_cloud() {
+        let found = problems(
+            "[aws]\naccounts = [\"1111\"]\n[azure]\nsubscriptions = [\"shop\"]\nmanagment_group = \"x\"\n[gcp]\n\
+             organization = \"acme\"\nprojects = [\"222222222222\", \"azure:x\"]\n",
+        );
+        for text in [
+            "sweeper.toml:2:13",
+            "twelve digits",
+            "sweeper.toml:4:18",
+            "no Azure subscription",
+            "did you mean `management_group`?",
+            "`organization` is a number",
+            "sweeper.toml:8:13",
+            "no GCP project",
+            "`azure:x` is not of gcp",
+        ] {
+            assert!(found.contains(text), "{text}: {found}");
+        }
+        let found = problems("[gcp]\norganization = 1\nfolder = \"folders/2\"\n");
+        assert!(found.contains("name one of"), "{found}");
     }
 
     #[test]

@@ -2,20 +2,23 @@
 //! judging still asks, judge again, move the clocks on, seal.
 
 use crate::{exit::Exit, render::summary::blind};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use sweeper_core::{
     answers::Ask,
     calls::Calls,
     costs::CostSheet,
     detect::{Severity, View},
     house::House,
-    kind::{Cloud, CloudError, KindSpec, Prices},
+    kind::{Cloud, KindSpec, Prices},
     ledger::{self, Ledger, LedgerSlice},
-    model::Timestamp,
+    model::{CloudId, Timestamp},
     money::Cost,
     policy::{self, Evaluation, PolicySet},
     report::{Cause, Parts, Report, Verdict},
-    survey::{self, Progress, Survey, Wanted},
+    survey::{self, Progress, Survey, Universes, Wanted},
     survey_file::{RunCost, Sealed},
     waiver::Waiver,
 };
@@ -25,19 +28,19 @@ const ROUNDS: usize = 4;
 
 /// What a run is told.
 pub struct Inputs<'a> {
-    pub clouds: &'a [Arc<dyn Cloud>],
+    pub universes: &'a Universes,
     pub calls: &'a Calls,
     pub set: &'a PolicySet,
     pub house: House,
     pub waivers: Vec<Waiver>,
-    /// Ids; empty: every account of the universe.
-    pub accounts: BTreeSet<String>,
-    /// Empty: every enabled region.
-    pub regions: BTreeSet<String>,
+    /// Ids by cloud; none: every account of its universe.
+    pub accounts: BTreeMap<CloudId, BTreeSet<String>>,
+    /// By cloud; none: every enabled region.
+    pub regions: BTreeMap<CloudId, BTreeSet<String>>,
     /// Also kinds that no policy needs.
     pub all_kinds: bool,
-    /// The whole organisation is asked for.
-    pub whole: bool,
+    /// Clouds whose whole organisation is asked for.
+    pub whole: BTreeSet<CloudId>,
     pub prices: &'a dyn Prices,
     pub ledger: Option<&'a dyn Ledger>,
     pub progress: &'a dyn Progress,
@@ -56,16 +59,18 @@ pub struct Outcome {
     pub causes: Vec<Cause>,
 }
 
-/// Looks and judges. Fails when no cloud has anything to look at.
-pub async fn run(inputs: Inputs<'_>) -> Result<Outcome, CloudError> {
-    let Inputs { clouds, calls, set, ref house, progress, .. } = inputs;
+/// Looks and judges.
+pub async fn run(inputs: Inputs<'_>) -> Outcome {
+    let Inputs { universes, calls, set, ref house, progress, .. } = inputs;
+    let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
+    let clouds = clouds.as_slice();
     let specs = specs_of(clouds);
     let wanted = Wanted {
         kinds: (!inputs.all_kinds).then(|| policy::wanted(set, &specs)),
         accounts: inputs.accounts.clone(),
         regions: inputs.regions.clone(),
     };
-    let mut survey = survey::list(clouds, &wanted, calls, progress).await?;
+    let mut survey = survey::list(universes, &wanted, calls, progress).await;
     let taken_at = survey.taken_at;
     let now = inputs.now.unwrap_or(taken_at);
     survey.inventory.waive(|kind, scope, _| {
@@ -100,7 +105,7 @@ pub async fn run(inputs: Inputs<'_>) -> Result<Outcome, CloudError> {
         cost,
     };
     warn_unmatched(set, &evaluation, now, &mut warnings);
-    Ok(Outcome { sealed, evaluation, now, warnings, causes })
+    Outcome { sealed, evaluation, now, warnings, causes }
 }
 
 /// Judges a survey that was taken before. Reads and writes nothing.
@@ -153,7 +158,7 @@ pub fn specs_of(clouds: &[Arc<dyn Cloud>]) -> Vec<&'static KindSpec> {
 }
 
 fn price(survey: &Survey, clouds: &[Arc<dyn Cloud>], prices: &dyn Prices) -> CostSheet {
-    let kinds: std::collections::BTreeMap<&str, _> =
+    let kinds: BTreeMap<&str, _> =
         clouds.iter().flat_map(|cloud| cloud.kinds()).map(|kind| (kind.spec().id, kind)).collect();
     CostSheet::of(&survey.inventory, |resource| {
         kinds.get(resource.kind().id).map_or_else(Cost::unknown, |kind| kind.price(resource, prices))

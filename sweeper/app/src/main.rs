@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod policies;
 mod render;
+mod signs;
 mod state;
 
 /// When a daemon runs.

@@ -1,7 +1,7 @@
 //! The house's own rules: what counts as an owner, which tags say how long something may live, and what
 //! its accounts are for.
 
-use crate::{model::CloudId, policy::glob};
+use crate::{model::CloudId, policy::glob_anycase};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub struct House {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeRule {
-    /// Ids, `aws:111122223333`, with `*` for any text.
+    /// Ids, `aws:111122223333`, `azure:<guid>`, `gcp:<project>`, with `*` for any text.
     pub accounts: Vec<String>,
     #[serde(default)]
     pub class: AccountClass,
@@ -83,8 +83,10 @@ impl House {
     pub fn scope(&self, cloud: CloudId, account: &str) -> Option<&ScopeRule> {
         self.scopes.iter().find(|rule| {
             rule.accounts.iter().any(|pattern| match pattern.split_once(':') {
-                Some((own, pattern)) if CloudId::parse(own).is_some() => own == cloud.name() && glob(pattern, account),
-                _ => glob(pattern, account),
+                Some((own, pattern)) if CloudId::parse(own).is_some() => {
+                    own == cloud.name() && glob_anycase(pattern, account)
+                }
+                _ => glob_anycase(pattern, account),
             })
         })
     }

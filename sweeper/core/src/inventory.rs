@@ -270,6 +270,7 @@ pub struct InventoryBuilder {
     coverage: BTreeMap<(u16, u32), Covered>,
     beyond: BTreeSet<Scope>,
     partial_universe: BTreeSet<CloudId>,
+    only_in: BTreeMap<CloudId, BTreeSet<String>>,
     /// Parts of complete listings that could not be seen. Kept apart until the end: scopes are numbered in
     /// the order they are met, which must not depend on which listing ended first.
     blind: BTreeMap<(u16, Scope), String>,
@@ -289,6 +290,7 @@ impl InventoryBuilder {
             coverage: BTreeMap::new(),
             beyond: BTreeSet::new(),
             partial_universe: BTreeSet::new(),
+            only_in: BTreeMap::new(),
             blind: BTreeMap::new(),
         }
     }
@@ -380,6 +382,12 @@ impl InventoryBuilder {
         self.partial_universe.insert(cloud);
     }
 
+    /// Only resources in these regions of a cloud, and in no region, are to be judged. What an account lists once
+    /// is all kept: others may be used by it.
+    pub fn only_in(&mut self, cloud: CloudId, regions: BTreeSet<String>) {
+        self.only_in.insert(cloud, regions);
+    }
+
     /// Everything that was completed. Listings still under way are lost, as they must be.
     pub fn build(mut self) -> Inventory {
         for ((kind, scope), why) in std::mem::take(&mut self.blind) {
@@ -401,6 +409,7 @@ impl InventoryBuilder {
             coverage: self.coverage,
             beyond: self.beyond,
             partial_universe: self.partial_universe,
+            only_in: self.only_in,
             uses: OnceLock::new(),
             natives: OnceLock::new(),
             sights: Mutex::default(),
@@ -417,6 +426,7 @@ pub struct Inventory {
     coverage: BTreeMap<(u16, u32), Covered>,
     beyond: BTreeSet<Scope>,
     partial_universe: BTreeSet<CloudId>,
+    only_in: BTreeMap<CloudId, BTreeSet<String>>,
     uses: OnceLock<Vec<(Sym, Relation, ResourceIx)>>,
     natives: OnceLock<Vec<(Sym, ResourceIx)>>,
     sights: Mutex<Sights>,
@@ -495,6 +505,26 @@ impl Inventory {
             .iter()
             .find(|((at, place), _)| self.kinds[*at as usize].id == kind && &self.scopes[*place as usize] == scope)
             .map(|(_, covered)| covered)
+    }
+
+    /// Whether a kind was seen completely in an account and region. What is listed once an account must have been
+    /// seen in all of it: an account of which a region is blind has things that a list does not show.
+    pub fn is_whole(&self, kind: &KindSpec, scope: &Scope) -> bool {
+        let mut listed = false;
+        for ((at, place), covered) in &self.coverage {
+            let there = &self.scopes[*place as usize];
+            if self.kinds[*at as usize].id != kind.id || there.cloud != scope.cloud || there.account != scope.account {
+                continue;
+            }
+            if kind.places == Places::Regions && there.region != scope.region {
+                continue;
+            }
+            if !matches!(covered.status, Status::Complete | Status::None { .. }) {
+                return false;
+            }
+            listed |= there.region == scope.region;
+        }
+        listed
     }
 
     /// Replaces the status of blind scopes that a waiver accepts. Call it before any search.
@@ -769,8 +799,12 @@ impl Inventory {
 
 /// Whether one place is the other, or a zone of it: `us-central1` and `us-central1-a`. What has no region is near all.
 fn near_each_other(a: &str, b: &str) -> bool {
-    let within = |zone: &str, region: &str| zone.strip_prefix(region).is_some_and(|rest| rest.starts_with('-'));
-    a == b || b == Scope::GLOBAL || within(a, b) || within(b, a)
+    b == Scope::GLOBAL || is_within(a, b) || is_within(b, a)
+}
+
+/// Whether a place is a region, or a zone in it.
+pub(crate) fn is_within(place: &str, region: &str) -> bool {
+    place.strip_prefix(region).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// A resource of an inventory.
@@ -818,6 +852,14 @@ impl<'a> Resource<'a> {
     pub fn region(self) -> &'a str {
         let own = self.row().region;
         if own.is_none() { &self.scope().region } else { self.inventory.text(own) }
+    }
+
+    /// Whether it is in a region that was selected for the run: in a zone of it is in it, and what is in no region
+    /// always is.
+    pub fn is_selected(self) -> bool {
+        let Some(regions) = self.inventory.only_in.get(&self.cloud()) else { return true };
+        let region = self.region();
+        region == Scope::GLOBAL || regions.iter().any(|own| is_within(region, own))
     }
 
     /// What the cloud's delete call takes.
@@ -906,6 +948,8 @@ struct Written {
     coverage: Vec<((u16, u32), Covered)>,
     beyond: BTreeSet<Scope>,
     partial_universe: BTreeSet<CloudId>,
+    #[serde(default)]
+    only_in: BTreeMap<CloudId, BTreeSet<String>>,
 }
 
 impl Inventory {
@@ -920,6 +964,8 @@ impl Inventory {
             coverage: Vec<(&'a (u16, u32), &'a Covered)>,
             beyond: &'a BTreeSet<Scope>,
             partial_universe: &'a BTreeSet<CloudId>,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            only_in: &'a BTreeMap<CloudId, BTreeSet<String>>,
         }
         Borrowed {
             strings: &self.strings,
@@ -929,6 +975,7 @@ impl Inventory {
             coverage: self.coverage.iter().collect(),
             beyond: &self.beyond,
             partial_universe: &self.partial_universe,
+            only_in: &self.only_in,
         }
         .serialize(serializer)
     }
@@ -985,6 +1032,7 @@ impl Inventory {
             coverage: written.coverage.into_iter().collect(),
             beyond: written.beyond,
             partial_universe: written.partial_universe,
+            only_in: written.only_in,
             uses: OnceLock::new(),
             natives: OnceLock::new(),
             sights: Mutex::default(),

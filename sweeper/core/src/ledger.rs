@@ -6,7 +6,7 @@
 
 use crate::{
     detect::View,
-    inventory::{Resource, ResourceIx, Status},
+    inventory::{Resource, ResourceIx},
     model::{DAY, Scope, Timestamp},
     policy::{Evaluation, PolicySet, RowVerdict},
 };
@@ -571,19 +571,17 @@ fn ended(entries: &[Entry], still: &[bool], set: &PolicySet, view: &View<'_>) ->
                 // Seen, and judged by the rule without a row: it does not hold.
                 Some(at) => {
                     let resource = view.inventory.at(*at);
-                    set.policies.iter().any(|policy| {
+                    let judged = set.policies.iter().any(|policy| {
                         policy.rule == key.rule()
                             && policy.judges(resource.kind())
                             && policy.covers(resource.cloud(), resource.account())
                             && policy.covers_region(resource.region())
-                    })
+                    });
+                    judged && resource.is_selected()
                 }
                 // Not seen: gone only where its listing was complete.
                 None => view.inventory.kinds().iter().find(|kind| kind.id == key.kind()).is_some_and(|kind| {
-                    let scope = Scope::new(kind.cloud, key.account(), &*sighting.region);
-                    view.inventory
-                        .covered(kind.id, &scope)
-                        .is_some_and(|covered| matches!(covered.status, Status::Complete | Status::None { .. }))
+                    view.inventory.is_whole(kind, &Scope::new(kind.cloud, key.account(), &*sighting.region))
                 }),
             }
         })

@@ -27,6 +27,11 @@ impl CloudId {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cloud| cloud.name() == name)
     }
+
+    /// Whether its ids are the same in capital and small letters, as those of Azure Resource Manager are.
+    pub const fn ignores_case(self) -> bool {
+        matches!(self, Self::Azure)
+    }
 }
 
 /// An instant: seconds since 1970-01-01T00:00:00Z.

@@ -559,8 +559,7 @@ impl<'a> Report<'a> {
 
     /// What was seen of every kind in every scope, by cloud, account, region and kind.
     pub fn coverage(&self) -> impl Iterator<Item = Coverage> {
-        let partial =
-            self.parts.sealed.whole.then(|| self.view.inventory.partial_universe().iter()).into_iter().flatten();
+        let partial = self.parts.sealed.whole.intersection(self.view.inventory.partial_universe());
         let beyond = partial.map(|cloud| Coverage {
             cloud: *cloud,
             account: "*".to_owned(),

@@ -4,10 +4,10 @@ use crate::{
     answers::{Answer, Answers, Ask},
     calls::{Calls, Journal},
     inventory::{Inventory, InventoryBuilder, Status},
-    kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places},
+    kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places, Universe},
     model::{CloudId, Scope, Timestamp},
 };
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future::join_all, stream};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -18,10 +18,35 @@ use std::{
 pub struct Wanted {
     /// Kind ids; `None` is every kind.
     pub kinds: Option<BTreeSet<&'static str>>,
-    /// Account ids; empty is every account of the universe.
-    pub accounts: BTreeSet<String>,
-    /// Regions; empty is every enabled region.
-    pub regions: BTreeSet<String>,
+    /// Account ids by cloud; a cloud without an entry, or with an empty one, has every account of its universe
+    /// looked at.
+    pub accounts: BTreeMap<CloudId, BTreeSet<String>>,
+    /// Regions by cloud, with the zones in them; a cloud without an entry, or with an empty one, is looked at in
+    /// every region.
+    pub regions: BTreeMap<CloudId, BTreeSet<String>>,
+}
+
+impl Wanted {
+    fn has_account(&self, cloud: CloudId, account: &str) -> bool {
+        self.accounts.get(&cloud).is_none_or(|accounts| accounts.is_empty() || accounts.contains(account))
+    }
+
+    fn has_region(&self, cloud: CloudId, region: &str) -> bool {
+        self.regions.get(&cloud).is_none_or(|regions| regions.is_empty() || regions.contains(region))
+    }
+}
+
+/// The clouds to look at, each with its accounts, or why those are not known.
+pub struct Universes {
+    pub started: Timestamp,
+    pub clouds: Vec<(Arc<dyn Cloud>, Result<Universe, CloudError>)>,
+}
+
+/// Asks all clouds at once for their accounts. Gives them in the order they came.
+pub async fn universes(clouds: Vec<Arc<dyn Cloud>>, calls: &Calls) -> Universes {
+    let started = calls.clock().wall();
+    let known = join_all(clouds.iter().map(|cloud| cloud.universe())).await;
+    Universes { started, clouds: clouds.into_iter().zip(known).collect() }
 }
 
 /// How many (scope, kind) pairs are listed, and question batches asked, at once. Each listing follows one
@@ -70,42 +95,39 @@ pub struct Survey {
     pub journal: Journal,
 }
 
-/// Lists every wanted kind in every wanted scope. Fails only when no cloud has any account to look at.
-pub async fn list(
-    clouds: &[Arc<dyn Cloud>],
-    wanted: &Wanted,
-    calls: &Calls,
-    progress: &dyn Progress,
-) -> Result<Survey, CloudError> {
-    let started = calls.clock().wall();
-    let specs: Vec<&'static KindSpec> = clouds
+/// Lists every wanted kind in every wanted scope. A cloud whose accounts are not known is blind in every kind,
+/// under the account [`Scope::NO_ACCOUNT`].
+pub async fn list(universes: &Universes, wanted: &Wanted, calls: &Calls, progress: &dyn Progress) -> Survey {
+    let specs: Vec<&'static KindSpec> = universes
+        .clouds
         .iter()
-        .flat_map(|cloud| cloud.kinds().iter().map(|kind| kind.spec()))
+        .flat_map(|(cloud, _)| cloud.kinds().iter().map(|kind| kind.spec()))
         .filter(|spec| wants(wanted, spec))
         .collect();
     let mut builder = InventoryBuilder::new(&specs);
+    for (cloud, regions) in wanted.regions.iter().filter(|(_, regions)| !regions.is_empty()) {
+        builder.only_in(*cloud, regions.clone());
+    }
     let mut looked = Vec::new();
     let mut jobs: Vec<(Arc<dyn Kind>, Scope)> = Vec::new();
     let mut regions_seen = BTreeSet::new();
-    let mut failed = None;
-    for cloud in clouds {
-        let universe = match cloud.universe().await {
+    for (cloud, universe) in &universes.clouds {
+        let universe = match universe {
             Ok(universe) => universe,
             Err(error) => {
                 // Nothing is known of this cloud, not even its accounts: it is blind, and the others go on.
                 for kind in cloud.kinds().iter().filter(|kind| wants(wanted, kind.spec())) {
                     let scope = Scope::new(cloud.id(), Scope::NO_ACCOUNT, Scope::GLOBAL);
-                    builder.mark(kind.spec(), &scope, status(&error), 0);
+                    builder.mark(kind.spec(), &scope, Status::Blind { why: why(error) }, 0);
                 }
-                failed.get_or_insert(error);
                 continue;
             }
         };
         if universe.only_what_this_identity_sees {
             builder.partial_universe(cloud.id());
         }
-        for account in universe.accounts {
-            if !wanted.accounts.is_empty() && !wanted.accounts.contains(&account.id) {
+        for account in &universe.accounts {
+            if !wanted.has_account(cloud.id(), &account.id) {
                 builder.beyond(Scope::new(cloud.id(), &account.id, Scope::GLOBAL));
                 continue;
             }
@@ -115,13 +137,8 @@ pub async fn list(
                 name: account.name.clone(),
                 path: account.path.clone(),
             });
-            plan(cloud.as_ref(), &account, wanted, &mut builder, &mut jobs, &mut regions_seen);
+            plan(cloud.as_ref(), account, wanted, &mut builder, &mut jobs, &mut regions_seen);
         }
-    }
-    if looked.is_empty()
-        && let Some(error) = failed
-    {
-        return Err(error);
     }
     progress.planned(looked.len(), regions_seen.len(), jobs.len());
     let work: Vec<_> = jobs
@@ -154,14 +171,14 @@ pub async fn list(
     }
     drop(results);
     looked.sort_by(|a, b| (a.cloud, &a.id).cmp(&(b.cloud, &b.id)));
-    Ok(Survey {
+    Survey {
         inventory: builder.build(),
         answers: Answers::default(),
         accounts: looked,
-        started,
+        started: universes.started,
         taken_at: calls.clock().wall(),
         journal: calls.journal(),
-    })
+    }
 }
 
 fn wants(wanted: &Wanted, spec: &KindSpec) -> bool {
@@ -176,7 +193,7 @@ fn plan(
     jobs: &mut Vec<(Arc<dyn Kind>, Scope)>,
     regions_seen: &mut BTreeSet<String>,
 ) {
-    let selected = |region: &String| wanted.regions.is_empty() || wanted.regions.contains(region);
+    let selected = |region: &String| wanted.has_region(cloud.id(), region);
     for region in account.regions.iter().filter(|region| !selected(region)) {
         builder.beyond(Scope::new(cloud.id(), &account.id, region));
     }
@@ -208,9 +225,15 @@ fn plan(
 fn status(error: &CloudError) -> Status {
     match error.fault {
         Fault::NotOffered => Status::None { why: error.cause() },
-        Fault::OutOfTime => Status::Blind { why: "out of time".to_owned() },
-        Fault::OutOfBudget => Status::Blind { why: "api budget".to_owned() },
-        _ => Status::Blind { why: error.cause() },
+        _ => Status::Blind { why: why(error) },
+    }
+}
+
+fn why(error: &CloudError) -> String {
+    match error.fault {
+        Fault::OutOfTime => "out of time".to_owned(),
+        Fault::OutOfBudget => "api budget".to_owned(),
+        _ => error.cause(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     inventory::Inventory,
     kind::KindSpec,
     ledger::LedgerSlice,
-    model::Timestamp,
+    model::{CloudId, Timestamp},
     money::Amount,
     survey::{Looked, Survey},
     waiver::Waiver,
@@ -24,7 +24,7 @@ use serde::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     io::{self, BufRead, Read, Write},
 };
@@ -75,8 +75,8 @@ pub struct Sealed {
     pub survey: Survey,
     /// When the last answer was in.
     pub finished: Timestamp,
-    /// The whole organisation was asked for, so that not seeing all of it is blindness.
-    pub whole: bool,
+    /// Clouds whose whole organisation was asked for, so that not seeing all of it is blindness.
+    pub whole: BTreeSet<CloudId>,
     pub house: House,
     pub waivers: Vec<Waiver>,
     pub costs: CostSheet,
@@ -270,12 +270,30 @@ impl<'de> DeserializeSeed<'de> for InventorySeed<'_> {
     }
 }
 
+/// Surveys of one cloud say it in a word.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Whole {
+    OfAll(bool),
+    Of(BTreeSet<CloudId>),
+}
+
+impl Whole {
+    fn clouds(self) -> BTreeSet<CloudId> {
+        match self {
+            Self::OfAll(true) => CloudId::ALL.into(),
+            Self::OfAll(false) => BTreeSet::new(),
+            Self::Of(clouds) => clouds,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Fields {
     started: Option<Timestamp>,
     taken_at: Option<Timestamp>,
     finished: Option<Timestamp>,
-    whole: Option<bool>,
+    whole: Option<BTreeSet<CloudId>>,
     accounts: Option<Vec<Looked>>,
     house: Option<House>,
     waivers: Option<Vec<Waiver>>,
@@ -311,7 +329,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
                 "started" => fields.started = Some(map.next_value()?),
                 "taken_at" => fields.taken_at = Some(map.next_value()?),
                 "finished" => fields.finished = Some(map.next_value()?),
-                "whole" => fields.whole = Some(map.next_value()?),
+                "whole" => fields.whole = Some(map.next_value::<Whole>()?.clouds()),
                 "accounts" => fields.accounts = Some(map.next_value()?),
                 "house" => fields.house = Some(map.next_value()?),
                 "waivers" => fields.waivers = Some(map.next_value()?),
@@ -427,7 +445,7 @@ mod tests {
         Sealed {
             survey,
             finished: Timestamp(1_763_000_101),
-            whole: true,
+            whole: BTreeSet::from([CloudId::Aws]),
             house: House::default(),
             waivers: Vec::new(),
             costs,

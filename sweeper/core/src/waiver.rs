@@ -1,9 +1,10 @@
 //! What a house accepts not to see, where, why and until when.
 
 use crate::{
+    inventory::is_within,
     kind::KindSpec,
     model::{Scope, Timestamp},
-    policy::glob,
+    policy::{glob, glob_anycase},
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Waiver {
-    /// `aws:111122223333`, with `*` for any text. Never empty.
+    /// `aws:111122223333`, `azure:<guid>`, `gcp:<project>`, with `*` for any text. Never empty.
     pub accounts: Vec<String>,
     /// Empty: every region.
     pub regions: Vec<String>,
@@ -30,8 +31,9 @@ impl Waiver {
     pub fn covers(&self, kind: &KindSpec, scope: &Scope, now: Timestamp) -> bool {
         let account = format!("{}:{}", scope.cloud.name(), scope.account);
         now < self.ends
-            && self.accounts.iter().any(|own| glob(own, &account) || glob(own, &scope.account))
-            && (self.regions.is_empty() || self.regions.iter().any(|own| glob(own, &scope.region)))
+            && self.accounts.iter().any(|own| glob_anycase(own, &account) || glob_anycase(own, &scope.account))
+            && (self.regions.is_empty()
+                || self.regions.iter().any(|own| glob(own, &scope.region) || is_within(&scope.region, own)))
             && (self.kinds.is_empty() || self.kinds.iter().any(|own| glob(own, kind.id)))
     }
 }

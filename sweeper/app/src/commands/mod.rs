@@ -16,11 +16,11 @@ use crate::{
     engine::{self, Inputs, Outcome},
     exit::{Exit, Failure},
     log, policies,
-    render::progress::Board,
-    state,
+    render::{progress::Board, summary::counted},
+    signs, state,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,10 +31,11 @@ use sweeper_core::{
     clock::{Clock, SystemClock},
     detect::Severity,
     house::House,
-    kind::{CloudError, Fault},
+    kind::{Account, Cloud, CloudError, Fault},
     ledger::Ledger,
     model::{CloudId, Timestamp},
     policy::PolicySet,
+    survey::Universes,
     survey_file,
     waiver::Waiver,
 };
@@ -42,7 +43,7 @@ use sweeper_core::{
 /// What to look at, and by which rules.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct LookArgs {
-    /// Only these clouds: aws, azure, gcp
+    /// Only these clouds: aws, azure, gcp [default: those that the environment or the config speak of]
     #[arg(long, value_name = "CLOUD", value_delimiter = ',', value_parser = cloud)]
     pub cloud: Vec<CloudId>,
     /// Only these AWS accounts
@@ -54,10 +55,11 @@ pub struct LookArgs {
     /// Only these GCP projects
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub project: Vec<String>,
-    /// Every account of the organisation, by the role named in the config
+    /// Everything below the parent: the organisation of AWS by the role named in the config, the management
+    /// group of Azure (by default the tenant's root), the organisation or folder of GCP named in the config
     #[arg(long)]
     pub org: bool,
-    /// Only these regions
+    /// Only these regions, with their zones; what is in no region is always looked at
     #[arg(long, value_name = "REGION", value_delimiter = ',')]
     pub region: Vec<String>,
     /// A policy file or a directory of them [default: the shipped policies]
@@ -116,31 +118,12 @@ impl Settings {
     pub fn new(args: &LookArgs, config: &Config) -> Result<Self, Failure> {
         let path = args.policies.as_deref().or(config.policies.as_deref());
         let (set, warnings) = policies::to_run(&policies::sources(path)?)?;
-        let named: BTreeSet<String> = [&args.account, &args.subscription, &args.project]
-            .into_iter()
-            .flatten()
-            .map(|id| config::account_id(id).to_owned())
-            .collect();
-        let or = |named: BTreeSet<String>, configured: &BTreeSet<String>| {
-            if named.is_empty() { configured.clone() } else { named }
-        };
-        let accounts = config.aws.accounts.iter().map(|id| config::account_id(id).to_owned()).collect();
-        let org = (args.org || config.aws.org).then(|| Org {
-            role: config.aws.role.clone().unwrap_or_else(|| config::ROLE.to_owned()),
-            external_id: config.aws.external_id.clone(),
-        });
         let mut limits = config.limits.clone();
         limits.deadline = config.deadline;
         Ok(Self {
             set,
             warnings,
-            choice: Choice {
-                clouds: args.cloud.iter().copied().collect(),
-                accounts: or(named, &accounts),
-                regions: or(args.region.iter().cloned().collect(), &config.aws.regions),
-                org,
-                endpoint: None,
-            },
+            choice: choice(args, config, &signs::of_environment())?,
             house: config.house.clone(),
             waivers: config.waivers.clone(),
             limits,
@@ -150,6 +133,38 @@ impl Settings {
         })
     }
 
+    /// Asks the clouds for their accounts, and leaves out those that nobody asked for and that have no
+    /// credentials. Fails when that leaves none, or when none can be entered.
+    pub async fn universes(&self, calls: &Calls) -> Result<Universes, Failure> {
+        let clouds = clouds::connect(&self.choice, calls).await?;
+        let mut universes = sweeper_core::survey::universes(clouds, calls).await;
+        let is_left_out = |cloud: CloudId, error: &CloudError| {
+            error.fault == Fault::Unauthenticated && self.choice.untold.contains(&cloud)
+        };
+        let failed: Vec<(CloudId, CloudError)> = universes
+            .clouds
+            .iter()
+            .filter_map(|(cloud, universe)| Some((cloud.id(), universe.as_ref().err()?.clone())))
+            .collect();
+        let hopeless = |error: &CloudError| matches!(error.fault, Fault::Unauthenticated | Fault::Refused);
+        if failed.len() == universes.clouds.len() && failed.iter().all(|(_, error)| hopeless(error)) {
+            return Err(unable(&failed));
+        }
+        universes.clouds.retain(|(cloud, universe)| !matches!(universe, Err(error) if is_left_out(cloud.id(), error)));
+        for (cloud, error) in &failed {
+            if is_left_out(*cloud, error) {
+                let name = cloud.name();
+                log::say(&format!(
+                    "{name} is left out: nothing here leads to credentials for it (--cloud {name} tells)"
+                ));
+            } else {
+                log::warn(&format!("{} cannot be looked at: {error}", cloud.name()));
+            }
+        }
+        log::say(&named(&universes, &self.choice));
+        Ok(universes)
+    }
+
     /// Looks and judges.
     pub async fn run(&self) -> Result<Outcome, Failure> {
         for warning in &self.warnings {
@@ -157,7 +172,8 @@ impl Settings {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let calls = Calls::new(clock, self.limits.clone());
-        let clouds = clouds::connect(&self.choice, &calls).await?;
+        let universes = self.universes(&calls).await?;
+        let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
         let prices = PriceBook::embedded()
             .map_err(|error| Failure::new(Exit::Bug, format!("the price book cannot be read: {error}")))?;
         let mut notes = Vec::new();
@@ -183,7 +199,7 @@ impl Settings {
         let listed: Vec<_> = specs.into_iter().filter(|spec| self.all_kinds || wanted.contains(spec.id)).collect();
         let board = Board::new(&listed);
         let outcome = engine::run(Inputs {
-            clouds: &clouds,
+            universes: &universes,
             calls: &calls,
             set: &self.set,
             house: self.house.clone(),
@@ -191,7 +207,7 @@ impl Settings {
             accounts: self.choice.accounts.clone(),
             regions: self.choice.regions.clone(),
             all_kinds: self.all_kinds,
-            whole: self.choice.org.is_some() && self.choice.accounts.is_empty(),
+            whole: self.choice.whole(),
             prices: &prices,
             ledger: ledger.as_deref().map(|ledger: &dyn Ledger| ledger),
             progress: &board,
@@ -199,21 +215,36 @@ impl Settings {
         })
         .await;
         board.clear();
-        let mut outcome = outcome.map_err(|error| unable(&error))?;
+        let mut outcome = outcome;
         let survey = &outcome.sealed.survey;
-        if survey.accounts.is_empty() {
+        let failed: BTreeSet<CloudId> =
+            universes.clouds.iter().filter(|(_, known)| known.is_err()).map(|(cloud, _)| cloud.id()).collect();
+        if survey.accounts.is_empty() && failed.is_empty() {
             return Err(Failure::usage("none of the accounts asked for can be seen with these credentials")
                 .help("use credentials of one of them, or --org for every account of the organisation"));
         }
-        for id in self.choice.accounts.iter().filter(|id| !survey.accounts.iter().any(|account| account.id == **id)) {
-            causes.push(Exit::Blind.cause(format!("the account {id} cannot be seen with these credentials")));
-            notes.push(format!("the account {id} cannot be seen with these credentials"));
+        for (cloud, error) in universes.clouds.iter().filter_map(|(cloud, known)| Some((cloud, known.as_ref().err()?)))
+        {
+            let remedy = remedy(cloud.id(), error);
+            notes.push(format!("{} cannot be looked at: {error}{remedy}", cloud.id().name()));
         }
-        let regions: BTreeSet<&str> =
-            survey.inventory.coverage().into_iter().map(|(_, scope, _)| scope.region.as_str()).collect();
-        let missing: Vec<&str> =
-            self.choice.regions.iter().map(String::as_str).filter(|region| !regions.contains(region)).collect();
-        if !missing.is_empty() && missing.len() == self.choice.regions.len() {
+        let seen = |cloud: CloudId, id: &str| {
+            survey.accounts.iter().any(|account| account.cloud == cloud && account.id.eq_ignore_ascii_case(id))
+        };
+        for (cloud, ids) in self.choice.accounts.iter().filter(|(cloud, _)| !failed.contains(cloud)) {
+            if !universes.clouds.iter().any(|(own, _)| own.id() == *cloud) {
+                continue;
+            }
+            for id in ids.iter().filter(|id| !seen(*cloud, id)) {
+                let unseen = format!("the {} {id} cannot be seen with these credentials", clouds::noun(*cloud));
+                causes.push(Exit::Blind.cause(&unseen));
+                notes.push(unseen);
+            }
+        }
+        let missing = self.missing_regions(&universes);
+        let asked: BTreeSet<&str> = self.choice.regions.values().flatten().map(String::as_str).collect();
+        if !missing.is_empty() && missing.len() == asked.len() {
+            let missing: Vec<&str> = missing.into_iter().collect();
             return Err(Failure::usage(format!("no account has the region {} enabled", missing.join(", ")))
                 .help("leave --region out to look at every enabled region"));
         }
@@ -222,21 +253,160 @@ impl Settings {
         outcome.causes.splice(0..0, causes);
         Ok(outcome)
     }
+
+    /// Regions asked for that no account of any cloud has, as far as all clouds tell theirs.
+    fn missing_regions(&self, universes: &Universes) -> BTreeSet<&str> {
+        let mut missing: BTreeSet<&str> = self.choice.regions.values().flatten().map(String::as_str).collect();
+        for (cloud, known) in &universes.clouds {
+            let Some(asked) = self.choice.regions.get(&cloud.id()) else { continue };
+            let accounts = known.as_ref().map_or(&[][..], |known| &known.accounts);
+            let untold = |account: &Account| account.regions.is_empty() && account.none.is_none();
+            if known.is_err() || accounts.iter().any(untold) {
+                missing.retain(|region| !asked.contains(*region));
+            }
+            // The region of a zone that was asked for, as well.
+            missing.retain(|region| {
+                !accounts.iter().flat_map(|account| &account.regions).any(|own| {
+                    own == region || region.strip_prefix(own.as_str()).is_some_and(|zone| zone.starts_with('-'))
+                })
+            });
+        }
+        missing
+    }
 }
 
-/// A cloud that cannot be looked at at all.
-fn unable(error: &CloudError) -> Failure {
-    match error.fault {
-        Fault::Unauthenticated => {
-            let remedies: Vec<String> = clouds::remedies()
-                .into_iter()
-                .map(|(cloud, remedy)| format!("for {}, {remedy}", cloud.name()))
-                .collect();
-            Failure::usage(format!("there are no usable credentials: {error}")).help(remedies.join("; "))
+/// What to look at, from arguments, config and the signs of clouds in the environment.
+fn choice(args: &LookArgs, config: &Config, signs: &BTreeMap<CloudId, String>) -> Result<Choice, Failure> {
+    let given = [
+        (CloudId::Aws, "--account", &args.account, &config.aws.accounts, &config.aws.regions),
+        (CloudId::Azure, "--subscription", &args.subscription, &config.azure.subscriptions, &config.azure.regions),
+        (CloudId::Gcp, "--project", &args.project, &config.gcp.projects, &config.gcp.regions),
+    ];
+    let mut accounts = BTreeMap::new();
+    let mut regions = BTreeMap::new();
+    let mut implied = BTreeSet::new();
+    for (cloud, flag, named, configured, configured_regions) in given {
+        let named = named
+            .iter()
+            .map(|id| config::account_of(cloud, id).map_err(|error| Failure::usage(format!("{flag}: {error}"))))
+            .collect::<Result<BTreeSet<String>, Failure>>()?;
+        if !named.is_empty() {
+            if !args.cloud.is_empty() && !args.cloud.contains(&cloud) {
+                return Err(Failure::usage(format!("{flag} is about {}, which --cloud leaves out", cloud.name())));
+            }
+            implied.insert(cloud);
         }
-        Fault::Refused => Failure::usage(format!("failed to look: {error}")),
-        _ => Failure::new(Exit::Blind, format!("failed to look at anything: {error}")),
+        accounts.insert(cloud, if named.is_empty() { configured.clone() } else { named });
+        let selected = args.region.iter().cloned().collect::<BTreeSet<String>>();
+        regions.insert(cloud, if selected.is_empty() { configured_regions.clone() } else { selected });
     }
+    accounts.retain(|_, ids| !ids.is_empty());
+    regions.retain(|_, names| !names.is_empty());
+    let configured = [
+        (CloudId::Aws, config.aws.org || config.aws.role.is_some()),
+        (CloudId::Azure, config.azure.org || config.azure.management_group.is_some()),
+        (CloudId::Gcp, config.gcp.parent.is_some()),
+    ];
+    let told = configured.into_iter().filter(|(_, told)| *told).map(|(cloud, _)| cloud);
+    let mut told: BTreeSet<CloudId> = told.chain(accounts.keys().copied()).chain(signs.keys().copied()).collect();
+    told.retain(|cloud| clouds::BUILT.contains(cloud));
+    let (clouds, untold) = if !args.cloud.is_empty() {
+        (args.cloud.iter().copied().collect(), BTreeSet::new())
+    } else if !implied.is_empty() {
+        (implied, BTreeSet::new())
+    } else if told.is_empty() {
+        (BTreeSet::new(), clouds::BUILT.iter().copied().collect())
+    } else {
+        (told, BTreeSet::new())
+    };
+    let is_chosen = |cloud: CloudId| clouds.is_empty() || clouds.contains(&cloud);
+    let parent = config.gcp.parent.clone();
+    if args.org && parent.is_none() && is_chosen(CloudId::Gcp) && clouds::BUILT.contains(&CloudId::Gcp) {
+        let missing = "--org needs `organization` or `folder` under [gcp] in the config: nothing else tells which";
+        if clouds.len() == 1 {
+            return Err(Failure::usage(missing).help("`gcloud organizations list` shows the number"));
+        }
+        log::warn(missing);
+    }
+    Ok(Choice {
+        org: (args.org || config.aws.org).then(|| Org {
+            role: config.aws.role.clone().unwrap_or_else(|| config::ROLE.to_owned()),
+            external_id: config.aws.external_id.clone(),
+        }),
+        // The root group of a tenant is known without being told.
+        management_group: config
+            .azure
+            .management_group
+            .clone()
+            .or_else(|| (args.org || config.azure.org).then(String::new)),
+        parent,
+        clouds,
+        untold,
+        accounts,
+        regions,
+        endpoint: None,
+    })
+}
+
+/// `aws: shop 111122223333; azure: shop 1111…, and 3 more subscriptions`: whose resources are about to be listed.
+fn named(universes: &Universes, choice: &Choice) -> String {
+    const SHOWN: usize = 3;
+    let mut parts = Vec::new();
+    for (cloud, known) in &universes.clouds {
+        let cloud = cloud.id();
+        let Ok(known) = known else {
+            parts.push(format!("{}: nothing can be seen", cloud.name()));
+            continue;
+        };
+        let ids = choice.accounts.get(&cloud);
+        let selected: Vec<&Account> = known
+            .accounts
+            .iter()
+            .filter(|account| ids.is_none_or(|ids| ids.is_empty() || ids.contains(&account.id)))
+            .collect();
+        let mut said: Vec<String> = selected
+            .iter()
+            .take(SHOWN)
+            .map(|account| format!("{} {}", account.name, account.id).trim_start().to_owned())
+            .collect();
+        if selected.len() > SHOWN {
+            said.push(format!("and {} more", counted((selected.len() - SHOWN) as u64, clouds::noun(cloud))));
+        }
+        if said.is_empty() {
+            said.push(format!("no {}", clouds::noun(cloud)));
+        }
+        parts.push(format!("{}: {}", cloud.name(), said.join(", ")));
+    }
+    parts.join("; ")
+}
+
+/// What lets a cloud that cannot be looked at be looked at.
+fn remedy(cloud: CloudId, error: &CloudError) -> String {
+    let remedy = match error.fault {
+        Fault::Unauthenticated => {
+            clouds::remedies().into_iter().find(|(own, _)| *own == cloud).map(|(_, remedy)| remedy)
+        }
+        _ => None,
+    };
+    remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
+}
+
+/// Clouds of which none can be looked at at all.
+fn unable(failed: &[(CloudId, CloudError)]) -> Failure {
+    let said: Vec<String> = match failed {
+        [(_, error)] => vec![error.to_string()],
+        _ => failed.iter().map(|(cloud, error)| format!("for {}, {error}", cloud.name())).collect(),
+    };
+    let said = said.join("; ");
+    if failed.iter().any(|(_, error)| error.fault == Fault::Refused) {
+        return Failure::usage(format!("failed to look: {said}"));
+    }
+    let remedies: Vec<String> = clouds::remedies()
+        .into_iter()
+        .filter(|(cloud, _)| failed.iter().any(|(own, _)| own == cloud))
+        .map(|(cloud, remedy)| format!("for {}, {remedy}", cloud.name()))
+        .collect();
+    Failure::usage(format!("there are no usable credentials: {said}")).help(remedies.join("; "))
 }
 
 /// A survey taken before, with the digest that names it.

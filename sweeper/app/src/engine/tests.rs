@@ -4,7 +4,7 @@ use super::{Inputs, Outcome, judge, run};
 use crate::exit::Exit;
 use async_trait::async_trait;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -24,7 +24,7 @@ use sweeper_core::{
     money::{Amount, Cost},
     policy::{Known, PolicySet, Problem, Source, load},
     report::{Document, Verdict},
-    survey::Quiet,
+    survey::{self, Quiet},
     survey_file,
     waiver::Waiver,
 };
@@ -172,23 +172,24 @@ fn looked(volumes: Volumes, set: &PolicySet, waivers: Vec<Waiver>, ledger: &dyn 
     let volumes = Arc::new(volumes);
     let clouds: Vec<Arc<dyn Cloud>> = vec![Arc::new(Made(vec![Arc::clone(&volumes) as Arc<dyn Kind>]))];
     let calls = Calls::new(Arc::new(VirtualClock::new(NOW)), Limits::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let universes = runtime.block_on(survey::universes(clouds, &calls));
     let inputs = Inputs {
-        clouds: &clouds,
+        universes: &universes,
         calls: &calls,
         set,
         house: House::default(),
         waivers,
-        accounts: BTreeSet::new(),
-        regions: BTreeSet::new(),
+        accounts: BTreeMap::new(),
+        regions: BTreeMap::new(),
         all_kinds: false,
-        whole: true,
+        whole: BTreeSet::from([CloudId::Aws]),
         prices: &Eight,
         ledger: Some(ledger),
         progress: &Quiet,
         now: None,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    (runtime.block_on(run(inputs)).unwrap(), volumes)
+    (runtime.block_on(run(inputs)), volumes)
 }
 
 fn document(outcome: &Outcome, set: &PolicySet, fail_on: Option<Severity>) -> (Document, Exit) {

@@ -75,7 +75,7 @@ pub fn evaluate(set: &PolicySet, view: &View<'_>, costs: &dyn Costs) -> Evaluati
             table = Some(table_of(set, resource));
         }
         let Some(table) = &table else { continue };
-        if table.policies.is_empty() {
+        if table.policies.is_empty() || !resource.is_selected() {
             continue;
         }
         verdicts.clear();

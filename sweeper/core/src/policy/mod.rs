@@ -26,7 +26,7 @@ pub use parse::load;
 
 use crate::{
     detect::{Detector, Severity},
-    inventory::Resource,
+    inventory::{Resource, is_within},
     kind::KindSpec,
     model::{Class, CloudId, DAY, Relation, Timestamp},
     money::{Amount, Cost},
@@ -302,9 +302,9 @@ impl Policy {
         self.accounts.is_empty() || self.accounts.iter().any(|own| own.is(cloud, account))
     }
 
-    /// Whether it judges what is in a region.
+    /// Whether it judges what is in a region or zone. A zone belongs to its region.
     pub fn covers_region(&self, region: &str) -> bool {
-        self.regions.is_empty() || self.regions.iter().any(|own| own == region)
+        self.regions.is_empty() || self.regions.iter().any(|own| is_within(region, own))
     }
 }
 
@@ -331,14 +331,25 @@ impl Except {
     pub fn covers(&self, resource: &Resource<'_>) -> bool {
         let Some((kind, rest)) = self.resource.split_once(':') else { return false };
         let Some((account, rest)) = rest.split_once('/') else { return false };
-        if !glob(kind, resource.kind().id) || !glob(account, resource.account()) {
+        if !glob(kind, resource.kind().id) || !glob_anycase(account, resource.account()) {
             return false;
         }
-        glob(rest, resource.native_id())
-            || rest
-                .split_once('/')
-                .is_some_and(|(region, native)| glob(region, resource.region()) && glob(native, resource.native_id()))
+        let is_it = |pattern: &str| {
+            let own = resource.native_id();
+            let fits = |own: &str| {
+                if resource.cloud().ignores_case() { glob_anycase(pattern, own) } else { glob(pattern, own) }
+            };
+            // Ids that are paths begin with the `/` that has just ended what stands before them.
+            fits(own) || own.strip_prefix('/').is_some_and(fits)
+        };
+        let is_there = |region: &str| glob(region, resource.region()) || is_within(resource.region(), region);
+        is_it(rest) || rest.split_once('/').is_some_and(|(region, native)| is_there(region) && is_it(native))
     }
+}
+
+/// [`glob`] without regard to the case of ASCII letters: ids of accounts in any cloud, and all ids of some.
+pub fn glob_anycase(pattern: &str, text: &str) -> bool {
+    glob(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
 }
 
 /// Whether a text fits a pattern in which `*` stands for any text, also none. Case counts.

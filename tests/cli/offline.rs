@@ -171,7 +171,7 @@ fn offline_is_the_same_bytes_twice_and_touches_nothing() {
     let place = Place::new();
     let path = survey(&place, false);
     let before = place.names();
-    for format in ["json", "csv", "markdown", "table"] {
+    for format in ["json", "csv", "markdown", "html", "table"] {
         let (first, second) = (report(&place, &["--format", format]), report(&place, &["--format", format]));
         assert_eq!(first.ended(0), second.ended(0));
     }
@@ -192,9 +192,14 @@ fn offline_is_the_same_bytes_twice_and_touches_nothing() {
 fn hostile_text_is_inert_in_every_form() {
     let place = Place::new();
     survey(&place, true);
-    for (format, more) in
-        [("table", "--all"), ("table", "--format=table"), ("csv", "--all"), ("markdown", "--all"), ("json", "--all")]
-    {
+    for (format, more) in [
+        ("table", "--all"),
+        ("table", "--format=table"),
+        ("csv", "--all"),
+        ("markdown", "--all"),
+        ("html", "--all"),
+        ("json", "--all"),
+    ] {
         let mut arguments = vec!["--format", format];
         if more == "--all" {
             arguments.push(more);
@@ -221,6 +226,17 @@ fn hostile_text_is_inert_in_every_form() {
     for line in markdown.out.lines().filter(|line| line.starts_with('|')) {
         assert!([4, 6, 9, 3].contains(&line.matches('|').count()), "{line}");
     }
+    let html = report(&place, &["--format", "html", "--all"]);
+    let page = html.ended(3);
+    let own = [
+        "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "table", "tr", "th", "td", "ul", "li",
+        "!doctype",
+    ];
+    for tag in page.split('<').skip(1) {
+        let name = tag.trim_start_matches('/').split([' ', '>']).next().unwrap_or_default();
+        assert!(own.contains(&name), "<{tag}");
+    }
+    assert_eq!(page.matches("<table").count(), page.matches("</table>").count());
     let json = report(&place, &["--format", "json"]);
     assert!(!json.ended(3).contains('<') && json.out.lines().count() == 1);
 }

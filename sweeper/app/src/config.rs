@@ -180,7 +180,7 @@ const AWS: &[&str] = &["org", "role", "external_id", "accounts", "regions"];
 const AZURE: &[&str] = &["org", "management_group", "subscriptions", "regions"];
 const GCP: &[&str] = &["organization", "folder", "projects", "regions"];
 const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "format", "output"];
-const FORMATS: &[&str] = &["table", "json", "csv", "markdown"];
+const FORMATS: &[&str] = &["table", "json", "csv", "markdown", "html"];
 
 impl Reader<'_> {
     fn top(&mut self, table: &Table<'_>, config: &mut Config) {

@@ -90,6 +90,7 @@ fn shown(entry: &Entry, at: Timestamp) -> ShowArgs {
         "table" => (Format::Table, "txt"),
         "csv" => (Format::Csv, "csv"),
         "markdown" => (Format::Markdown, "md"),
+        "html" => (Format::Html, "html"),
         _ => (Format::Json, "json"),
     };
     let stamp = at.to_string().replace(':', "");

@@ -83,6 +83,23 @@ pub fn markdown(text: &str) -> String {
     out
 }
 
+/// Text of an HTML page, in an element or a quoted attribute.
+pub fn html(text: &str) -> String {
+    let text = line(text);
+    let mut out = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +180,14 @@ mod tests {
             prop_assert_eq!(record.len(), 2);
             let cell = &record[0];
             prop_assert!(!cell.trim_start().starts_with(['=', '+', '-', '@', '\t', '\r', '＝']), "{cell:?}");
+        }
+
+        #[test]
+        fn html_stays_text(text in hostile()) {
+            let shown = html(&text);
+            prop_assert!(!shown.contains(['<', '>', '"', '\'', '\n', '\r']), "{shown:?}");
+            let plain = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
+            prop_assert_eq!(plain.replace("&amp;", "&"), line(&text));
         }
 
         #[test]

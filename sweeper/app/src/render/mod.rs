@@ -3,6 +3,7 @@
 
 pub mod csv;
 pub mod explain;
+pub mod html;
 pub mod inert;
 pub mod json;
 pub mod markdown;
@@ -24,6 +25,8 @@ pub enum Format {
     Csv,
     /// For pull requests and wikis
     Markdown,
+    /// One page for a browser
+    Html,
 }
 
 /// What a rendering is told beside the report.
@@ -44,5 +47,6 @@ pub fn write(report: &Report<'_>, format: Format, look: Look<'_>, out: &mut impl
         Format::Json => json::write(report, out),
         Format::Csv => csv::write(report, out),
         Format::Markdown => markdown::write(report, look, out),
+        Format::Html => html::write(report, look, out),
     }
 }

@@ -1,54 +1,39 @@
-//! Gcp: projects and kinds.
+//! Google Cloud: projects and kinds, read through the official client libraries and the core's one door.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `auth` | settings, credentials, clients, shared listings |
+//! | `scopes` | projects: named ones, or all below an organisation or folder |
+//! | `fault` | client library errors by meaning |
+//! | `aggregated` | Compute lists by page, with what they could not reach |
+//! | `paths` | resource URLs as names, zones and regions |
+//! | `marks` | who manages a resource, by its labels |
+//! | `asks` | questions that take a call each, put a few at a time |
+//! | `usage` | Monitoring, batched |
+//! | `advice` | Recommender's idle findings |
+//! | `kinds/` | one file a kind |
+//!
+//! The client libraries' own retries are off: the door retries. Each client has its own connections; all share one
+//! credential. Towards an overridden endpoint the libraries send that endpoint's own name in the `Host` header and
+//! let nobody change it, so what serves several services on one port must tell them apart by path.
 
-use async_trait::async_trait;
-use std::{collections::BTreeSet, sync::Arc};
-use sweeper_core::{
-    calls::Calls,
-    kind::{Cloud, CloudError, Fault, Kind, KindSpec, Universe},
-    model::CloudId,
-};
+mod advice;
+mod aggregated;
+mod asks;
+mod auth;
+mod fault;
+mod kinds;
+mod marks;
+mod paths;
+mod scopes;
+mod usage;
 
-/// What to look at, and how.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// Only these projects; empty for the one of the environment, or all below `parent`.
-    pub projects: BTreeSet<String>,
-    /// Every project below `organizations/123` or `folders/456`.
-    pub parent: Option<String>,
-    /// Only resources in these regions and their zones; empty for all.
-    pub regions: BTreeSet<String>,
-    /// An emulator that serves every service over plain http on loopback, entered with a dummy credential;
-    /// nothing of the environment is then used.
-    pub endpoint: Option<String>,
-}
+pub use auth::{Config, SOURCES, connect};
+pub use scopes::held;
 
-/// Where credentials are looked for, in order, for the message when there are none.
-pub const SOURCES: &str = "";
-
-struct Provider;
-
-#[async_trait]
-impl Cloud for Provider {
-    fn id(&self) -> CloudId {
-        CloudId::Gcp
-    }
-
-    fn kinds(&self) -> &[Arc<dyn Kind>] {
-        &[]
-    }
-
-    async fn universe(&self) -> Result<Universe, CloudError> {
-        Err(CloudError::new(Fault::Unauthenticated, "resourcemanager.projects.get", "this version cannot look at Gcp yet"))
-    }
-}
-
-/// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
-#[expect(clippy::unused_async, reason = "connecting is asynchronous")]
-pub async fn connect(_config: Config, _calls: Calls) -> Arc<dyn Cloud> {
-    Arc::new(Provider)
-}
+use sweeper_core::kind::KindSpec;
 
 /// The passports of every kind, without connecting to anything.
 pub fn specs() -> Vec<&'static KindSpec> {
-    Vec::new()
+    kinds::SPECS.to_vec()
 }

@@ -1,0 +1,369 @@
+//! Settings, credentials, clients, and listings that several kinds need.
+
+use crate::kinds;
+use futures_util::future::BoxFuture;
+use google_cloud_auth::credentials::{self, Credentials};
+use google_cloud_gax::retry_policy::NeverRetry;
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use sweeper_core::{
+    calls::{Calls, Site},
+    kind::{Cloud, CloudError, Fault},
+    model::Scope,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::OnceCell,
+};
+
+/// What to look at, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Only these projects; empty for the one of the environment, or all below `parent`.
+    pub projects: BTreeSet<String>,
+    /// Every project below `organizations/123` or `folders/456`.
+    pub parent: Option<String>,
+    /// Regions of interest. A project's lists carry every region and zone in one answer, and what is elsewhere
+    /// may use what is here, so all of it is kept whatever this says.
+    pub regions: BTreeSet<String>,
+    /// An emulator that serves every service over plain http on loopback, entered with a dummy credential;
+    /// nothing of the environment is then used.
+    pub endpoint: Option<String>,
+}
+
+/// Where credentials are looked for, in order, for the message when there are none.
+pub const SOURCES: &str = "GOOGLE_APPLICATION_CREDENTIALS (service account key, workload identity federation, \
+    impersonation), the file of `gcloud auth application-default login`, the metadata server of Google Cloud";
+
+/// Where every service is served instead; with `_COMPUTE` and so on, where one is.
+const ENDPOINT: &str = "SWEEPER_GCP_ENDPOINT";
+
+/// Variables that name a project, in the order in which the vendor's tools look.
+const PROJECT: &[&str] = &["GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "GCLOUD_PROJECT"];
+
+/// What a token is asked for: the one scope that every service takes. What may be done with it is for IAM to say.
+const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+/// The longest one attempt of a client may take; the door's own limit is a little longer.
+const ATTEMPT: Duration = Duration::from_secs(25);
+
+/// The name under which troubles with the identity are reported.
+pub(crate) const WHO: &str = "resourcemanager.projects.get";
+
+/// A variable of the environment.
+pub(crate) type Env = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// What the configuration and the environment say, read once.
+#[derive(Clone, Debug, Default)]
+struct Settings {
+    /// By service (`COMPUTE`); the empty name is every other.
+    endpoints: BTreeMap<String, String>,
+    /// A project the environment names.
+    project: Option<String>,
+    /// The credentials file, where there is one.
+    file: Option<PathBuf>,
+    /// Whether a metadata server is named (tests, GKE metadata proxies).
+    metadata: Option<String>,
+    universe: Option<String>,
+}
+
+fn settings(config: &Config, env: &Env) -> Result<Settings, CloudError> {
+    let mut settings = Settings::default();
+    if let Some(endpoint) = &config.endpoint {
+        settings.endpoints.insert(String::new(), loopback("the configuration", endpoint)?);
+        return Ok(settings);
+    }
+    let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
+    for service in SERVICES.iter().copied().chain([""]) {
+        let name = if service.is_empty() { ENDPOINT.to_owned() } else { format!("{ENDPOINT}_{service}") };
+        if let Some(endpoint) = set(&name) {
+            settings.endpoints.insert(service.to_owned(), loopback(&name, &endpoint)?);
+        }
+    }
+    settings.project = PROJECT.iter().find_map(|name| set(name));
+    let home = set("HOME").map(PathBuf::from);
+    settings.file = set("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from).or_else(|| {
+        let file = home.as_ref()?.join(".config/gcloud/application_default_credentials.json");
+        file.is_file().then_some(file)
+    });
+    if settings.project.is_none() && !settings.endpoints.contains_key("") {
+        settings.project = settings.file.as_deref().and_then(project_of_credentials).or_else(|| {
+            let folder =
+                set("CLOUDSDK_CONFIG").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".config/gcloud")))?;
+            project_of_gcloud(&folder, set("CLOUDSDK_ACTIVE_CONFIG_NAME"))
+        });
+    }
+    settings.metadata = set("GCE_METADATA_HOST");
+    settings.universe = set("GOOGLE_CLOUD_UNIVERSE_DOMAIN");
+    Ok(settings)
+}
+
+/// An endpoint, which must be plain http on this machine: nothing secret goes there, and nothing it says is taken
+/// for the cloud's by mistake.
+fn loopback(from: &str, endpoint: &str) -> Result<String, CloudError> {
+    let endpoint = endpoint.trim().trim_end_matches('/');
+    let host = endpoint.strip_prefix("http://").and_then(|authority| {
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        port.is_none_or(|port| port.parse::<u16>().is_ok()).then_some(host)
+    });
+    let local = host.is_some_and(|host| {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    });
+    if local {
+        return Ok(endpoint.to_owned());
+    }
+    let message = format!("the endpoint {endpoint:?} of {from} must be http://127.0.0.1:PORT, on loopback");
+    Err(CloudError::new(Fault::Refused, WHO, message))
+}
+
+/// The project a credentials file belongs to; for a person's, the one that is billed for quota.
+fn project_of_credentials(file: &Path) -> Option<String> {
+    /// Only what names a project: the rest of the file is secret.
+    #[derive(serde::Deserialize)]
+    struct Named {
+        project_id: Option<String>,
+        quota_project_id: Option<String>,
+    }
+    let named: Named = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    named.project_id.or(named.quota_project_id).filter(|project| !project.is_empty())
+}
+
+/// The project of gcloud's active configuration: `project` under `[core]`.
+fn project_of_gcloud(folder: &Path, active: Option<String>) -> Option<String> {
+    let active = active.or_else(|| std::fs::read_to_string(folder.join("active_config")).ok());
+    let active = active.as_deref().map_or("default", str::trim);
+    if active.contains(['/', '\\']) {
+        return None;
+    }
+    let text = std::fs::read_to_string(folder.join(format!("configurations/config_{active}"))).ok()?;
+    let mut section = "";
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name.trim();
+        } else if section == "core"
+            && let Some((key, value)) = line.split_once('=')
+            && key.trim() == "project"
+            && !value.trim().is_empty()
+        {
+            return Some(value.trim().to_owned());
+        }
+    }
+    None
+}
+
+/// Google Cloud, connected: one credential, and clients made at their first use and shared.
+pub(crate) struct Gcp {
+    pub(crate) config: Config,
+    settings: Result<Settings, CloudError>,
+    credentials: OnceCell<Credentials>,
+    clients: Mutex<BTreeMap<&'static str, Arc<OnceCell<Client>>>>,
+    lists: Mutex<Lists>,
+}
+
+/// A client of any service.
+type Client = Arc<dyn Any + Send + Sync>;
+
+/// A listing that several kinds need, or why there is none.
+type List = Result<Arc<dyn Any + Send + Sync>, CloudError>;
+
+/// Listings by scope and name.
+type Lists = BTreeMap<(Scope, String), Arc<OnceCell<List>>>;
+
+macro_rules! clients {
+    ($($name:ident: $client:ty, $service:literal;)*) => {
+        /// Services whose endpoints can be set, as the variables name them.
+        const SERVICES: &[&str] = &[$($service),*];
+
+        impl Gcp {
+            $(
+                /// The client, made at its first use. `op` is what it is wanted for.
+                pub(crate) async fn $name(&self, op: &'static str) -> Result<$client, CloudError> {
+                    let make = async {
+                        let (credentials, endpoint) = self.entry($service, op).await?;
+                        let mut builder = <$client>::builder()
+                            .with_credentials(credentials)
+                            // The door retries; a second retry loop under it would multiply.
+                            .with_retry_policy(NeverRetry)
+                            .with_attempt_timeout(ATTEMPT);
+                        if let Some(endpoint) = endpoint {
+                            builder = builder.with_endpoint(endpoint);
+                        }
+                        builder.build().await.map_err(|error| {
+                            CloudError::new(Fault::Refused, op, format!("no client: {error}"))
+                        })
+                    };
+                    self.client(stringify!($name), op, Box::pin(make)).await
+                }
+            )*
+        }
+    };
+}
+
+clients! {
+    addresses: google_cloud_compute_v1::client::Addresses, "COMPUTE";
+    backend_services: google_cloud_compute_v1::client::BackendServices, "COMPUTE";
+    disks: google_cloud_compute_v1::client::Disks, "COMPUTE";
+    forwarding_rules: google_cloud_compute_v1::client::ForwardingRules, "COMPUTE";
+    images: google_cloud_compute_v1::client::Images, "COMPUTE";
+    instance_group_managers: google_cloud_compute_v1::client::InstanceGroupManagers, "COMPUTE";
+    instance_templates: google_cloud_compute_v1::client::InstanceTemplates, "COMPUTE";
+    instances: google_cloud_compute_v1::client::Instances, "COMPUTE";
+    machine_images: google_cloud_compute_v1::client::MachineImages, "COMPUTE";
+    routers: google_cloud_compute_v1::client::Routers, "COMPUTE";
+    snapshots: google_cloud_compute_v1::client::Snapshots, "COMPUTE";
+    target_http_proxies: google_cloud_compute_v1::client::TargetHttpProxies, "COMPUTE";
+    target_https_proxies: google_cloud_compute_v1::client::TargetHttpsProxies, "COMPUTE";
+    target_pools: google_cloud_compute_v1::client::TargetPools, "COMPUTE";
+    target_ssl_proxies: google_cloud_compute_v1::client::TargetSslProxies, "COMPUTE";
+    target_tcp_proxies: google_cloud_compute_v1::client::TargetTcpProxies, "COMPUTE";
+    url_maps: google_cloud_compute_v1::client::UrlMaps, "COMPUTE";
+    metrics: google_cloud_monitoring_v3::client::MetricService, "MONITORING";
+    recommender: google_cloud_recommender_v1::client::Recommender, "RECOMMENDER";
+    projects: google_cloud_resourcemanager_v3::client::Projects, "RESOURCEMANAGER";
+    folders: google_cloud_resourcemanager_v3::client::Folders, "RESOURCEMANAGER";
+    artifact_registry: google_cloud_artifactregistry_v1::client::ArtifactRegistry, "ARTIFACTREGISTRY";
+    functions: google_cloud_functions_v2::client::FunctionService, "FUNCTIONS";
+    run_services: google_cloud_run_v2::client::Services, "RUN";
+    run_revisions: google_cloud_run_v2::client::Revisions, "RUN";
+    run_jobs: google_cloud_run_v2::client::Jobs, "RUN";
+    sql_instances: google_cloud_sql_v1::client::SqlInstancesService, "SQL";
+    clusters: google_cloud_container_v1::client::ClusterManager, "CONTAINER";
+    logging: google_cloud_logging_v2::client::ConfigServiceV2, "LOGGING";
+    storage: google_cloud_storage::client::StorageControl, "STORAGE";
+}
+
+impl Gcp {
+    fn settings(&self) -> Result<&Settings, CloudError> {
+        self.settings.as_ref().map_err(Clone::clone)
+    }
+
+    /// How a service is entered: the credential, and the endpoint where one is set.
+    async fn entry(&self, service: &str, op: &'static str) -> Result<(Credentials, Option<String>), CloudError> {
+        let settings = self.settings()?;
+        if let Some(endpoint) = settings.endpoints.get(service).or_else(|| settings.endpoints.get("")) {
+            return Ok((credentials::anonymous::Builder::new().build(), Some(endpoint.clone())));
+        }
+        Ok((self.credentials(settings, op).await?, None))
+    }
+
+    /// The application default credentials, looked for once.
+    async fn credentials(&self, settings: &Settings, op: &'static str) -> Result<Credentials, CloudError> {
+        let none = |said: &str| CloudError::new(Fault::Unauthenticated, op, format!("{said}; looked for: {SOURCES}"));
+        let find = async {
+            if settings.file.is_none() && settings.metadata.is_none() && metadata(settings, "/").await.is_none() {
+                return Err(none("no source has any"));
+            }
+            let universe = settings.universe.clone().unwrap_or_else(|| "googleapis.com".to_owned());
+            credentials::Builder::default()
+                .with_scopes([PLATFORM])
+                .with_universe_domain(universe)
+                .build()
+                .map_err(|error| none(&error.to_string().chars().take(200).collect::<String>()))
+        };
+        self.credentials.get_or_try_init(|| find).await.cloned()
+    }
+
+    async fn client<C: Clone + Send + Sync + 'static>(
+        &self,
+        name: &'static str,
+        op: &'static str,
+        make: BoxFuture<'_, Result<C, CloudError>>,
+    ) -> Result<C, CloudError> {
+        let cell = Arc::clone(lock(&self.clients).entry(name).or_default());
+        let client = cell.get_or_try_init(|| async { make.await.map(|client| Arc::new(client) as Client) }).await?;
+        client
+            .downcast_ref::<C>()
+            .cloned()
+            .ok_or_else(|| CloudError::new(Fault::Refused, op, "bug: two clients of one name"))
+    }
+
+    /// What `list` gives for a scope, listed once a run however many kinds need it. `what` names it. Whoever
+    /// comes while it is being listed waits; a failure is everybody's.
+    pub(crate) async fn once<T: Send + Sync + 'static>(
+        &self,
+        site: &Site,
+        what: impl Into<String>,
+        list: BoxFuture<'_, Result<T, CloudError>>,
+    ) -> Result<Arc<T>, CloudError> {
+        let what = what.into();
+        let cell = Arc::clone(lock(&self.lists).entry((site.scope().clone(), what)).or_default());
+        let listed = cell
+            .get_or_init(|| async { list.await.map(|list| Arc::new(list) as Arc<dyn Any + Send + Sync>) })
+            .await
+            .clone()?;
+        listed.downcast().map_err(|_| CloudError::new(Fault::Malformed, "a shared list", "bug: two lists of one name"))
+    }
+
+    /// The project of the environment: of the variables, the credentials file, gcloud's configuration, or the
+    /// machine this runs on.
+    pub(crate) async fn default_project(&self) -> Result<String, CloudError> {
+        let settings = self.settings()?;
+        if let Some(project) = &settings.project {
+            return Ok(project.clone());
+        }
+        let machine = match settings.endpoints.contains_key("") {
+            true => None,
+            false => metadata(settings, "/computeMetadata/v1/project/project-id").await,
+        };
+        let usable = |project: &String| {
+            !project.is_empty()
+                && project.chars().all(|letter| letter.is_ascii_alphanumeric() || "-.:".contains(letter))
+        };
+        if let Some(project) = machine.filter(usable) {
+            return Ok(project);
+        }
+        if settings.endpoints.contains_key("") || settings.file.is_some() || settings.metadata.is_some() {
+            let message = "no project is named: use --project, or set GOOGLE_CLOUD_PROJECT";
+            return Err(CloudError::new(Fault::Refused, WHO, message));
+        }
+        let message = format!("no source has any; looked for: {SOURCES}");
+        Err(CloudError::new(Fault::Unauthenticated, WHO, message))
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the metadata server says, if this runs on Google Cloud: anything else that answers lacks its header.
+async fn metadata(settings: &Settings, path: &str) -> Option<String> {
+    let host = settings.metadata.as_deref().unwrap_or("metadata.google.internal");
+    let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nMetadata-Flavor: Google\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        stream.take(65_536).read_to_end(&mut answer).await.ok()?;
+        String::from_utf8(answer).ok()
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(2), ask).await.ok()??;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let (status, headers) = head.split_once("\r\n")?;
+    let flavoured = headers.lines().any(|line| line.eq_ignore_ascii_case("metadata-flavor: google"));
+    (flavoured && status.split(' ').nth(1) == Some("200")).then(|| body.trim().to_owned())
+}
+
+/// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
+#[expect(clippy::unused_async, reason = "connecting is asynchronous in every cloud")]
+pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
+    let gcp = connected(config);
+    let kinds = kinds::all(&gcp);
+    Arc::new(crate::scopes::Provider { gcp, kinds, calls })
+}
+
+pub(crate) fn connected(config: Config) -> Arc<Gcp> {
+    let settings = settings(&config, &|name| std::env::var(name).ok());
+    Arc::new(Gcp { config, settings, credentials: OnceCell::new(), clients: Mutex::default(), lists: Mutex::default() })
+}

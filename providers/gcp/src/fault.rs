@@ -1,0 +1,259 @@
+//! Client library errors by meaning: the one table.
+
+use google_cloud_gax::error::{
+    Error,
+    rpc::{Code, Status, StatusDetails},
+};
+use std::{error::Error as StdError, future::Future, io::ErrorKind};
+use sweeper_core::{
+    calls::{Price, Site},
+    kind::{CloudError, Fault},
+};
+
+/// Reasons by meaning. Sources: the error pages of the Compute Engine, Cloud Storage and BigQuery APIs
+/// (`errors[].reason`) and `google.api.ErrorReason` (`ErrorInfo.reason`).
+const REASONS: &[(Fault, &[&str])] = &[
+    (
+        Fault::Throttled,
+        &[
+            "rateLimitExceeded",
+            "userRateLimitExceeded",
+            "quotaExceeded",
+            "dailyLimitExceeded",
+            "RATE_LIMIT_EXCEEDED",
+            "RESOURCE_QUOTA_EXCEEDED",
+            "RESOURCE_EXHAUSTED",
+        ],
+    ),
+    (Fault::NotOffered, &["accessNotConfigured", "SERVICE_DISABLED"]),
+    (
+        Fault::Unauthenticated,
+        &[
+            "authError",
+            "invalidCredentials",
+            "CREDENTIALS_MISSING",
+            "ACCESS_TOKEN_EXPIRED",
+            "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+            "ACCOUNT_STATE_INVALID",
+            "SESSION_COOKIE_INVALID",
+            "API_KEY_INVALID",
+        ],
+    ),
+    (
+        Fault::Denied,
+        &[
+            "BILLING_DISABLED",
+            "billingNotEnabled",
+            "CONSUMER_INVALID",
+            "CONSUMER_SUSPENDED",
+            "USER_PROJECT_DENIED",
+            "IAM_PERMISSION_DENIED",
+            "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+            "SECURITY_POLICY_VIOLATED",
+            "ORG_RESTRICTION_VIOLATION",
+            "insufficientPermissions",
+            "forbidden",
+        ],
+    ),
+    (Fault::Transient, &["backendError", "internalError"]),
+    (Fault::NotFound, &["notFound"]),
+];
+
+/// Statuses of gRPC by meaning (`google.rpc.Code`).
+fn of_code(code: Code) -> Option<Fault> {
+    Some(match code {
+        Code::ResourceExhausted => Fault::Throttled,
+        Code::PermissionDenied => Fault::Denied,
+        Code::Unauthenticated => Fault::Unauthenticated,
+        Code::NotFound => Fault::NotFound,
+        Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Aborted | Code::DataLoss => {
+            Fault::Transient
+        }
+        Code::Cancelled => Fault::Transient,
+        Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::AlreadyExists
+        | Code::Unimplemented => Fault::Refused,
+        _ => return None,
+    })
+}
+
+fn of_http(status: u16) -> Fault {
+    match status {
+        401 => Fault::Unauthenticated,
+        403 => Fault::Denied,
+        404 | 410 => Fault::NotFound,
+        408 => Fault::Transient,
+        429 => Fault::Throttled,
+        501 | 505 => Fault::Refused,
+        500.. => Fault::Transient,
+        _ => Fault::Refused,
+    }
+}
+
+/// What the service itself said: a reason before the words, the words before the statuses, since one 403 may be a
+/// refusal, a throttle or a service that is off.
+fn meaning(http: Option<u16>, status: &Status) -> Fault {
+    let mut reasons = status.details.iter().filter_map(|detail| match detail {
+        StatusDetails::ErrorInfo(info) => Some(info.reason.as_str()),
+        _ => None,
+    });
+    if let Some(fault) =
+        reasons.find_map(|reason| REASONS.iter().find(|(_, known)| known.contains(&reason)).map(|(fault, _)| *fault))
+    {
+        return fault;
+    }
+    let said = &status.message;
+    if said.contains("has not been used in project") || said.contains("it is disabled") {
+        return Fault::NotOffered;
+    }
+    if matches!(http, Some(403) | None)
+        && ["Rate Limit Exceeded", "Quota exceeded for quota metric", "rateLimitExceeded"]
+            .iter()
+            .any(|words| said.contains(words))
+    {
+        return Fault::Throttled;
+    }
+    match http {
+        // What the body says counts where the status is one of the few that say nothing.
+        Some(400 | 500) => of_code(status.code).unwrap_or_else(|| of_http(http.unwrap_or(500))),
+        Some(http) => of_http(http),
+        None => of_code(status.code).unwrap_or(Fault::Transient),
+    }
+}
+
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source()).take(16)
+}
+
+/// What an error and its causes say, each once.
+fn said(error: &(dyn StdError + 'static)) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in chain(error) {
+        let text = cause.to_string();
+        // A cause that the one above already quotes adds nothing.
+        if !told.iter().any(|before| before.contains(&text)) {
+            told.push(text);
+        }
+    }
+    told.join(": ").chars().take(400).collect()
+}
+
+/// What the transport's trouble means: nobody there, somebody who speaks something else, or bad weather.
+fn of_transport(error: &(dyn StdError + 'static), text: &str) -> Fault {
+    let gone = [ErrorKind::ConnectionRefused, ErrorKind::NetworkUnreachable, ErrorKind::HostUnreachable];
+    let refused = chain(error)
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| gone.contains(&cause.kind()));
+    // The resolver, the parser and the TLS library have no kinds of their own.
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if refused || has(&["Connection refused", "dns error", "failed to lookup"]) {
+        Fault::Unreachable
+    } else if has(&[
+        "invalid HTTP",
+        "message head is too large",
+        "internal error inside Hyper's parser",
+        "received corrupt message",
+        "http2 error",
+        "protocol error",
+        "frame with invalid",
+    ]) {
+        Fault::Malformed
+    } else if has(&["invalid peer certificate", "UnknownIssuer"]) {
+        Fault::Unreachable
+    } else {
+        Fault::Transient
+    }
+}
+
+/// The error in the core's words.
+pub(crate) fn of(op: &'static str, error: &Error) -> CloudError {
+    let fault;
+    let text;
+    if error.is_authentication() {
+        text = said(error);
+        // A key that was withdrawn and a metadata server that is not there are both worth no second try.
+        let weather = ["429", "500", "502", "503", "504", "timed out"].iter().any(|word| text.contains(word));
+        let transient = weather && !text.contains("invalid_grant");
+        fault = if transient { Fault::Transient } else { Fault::Unauthenticated };
+    } else if let Some(status) = error.status() {
+        fault = meaning(error.http_status_code(), status);
+        let mut words: String = status.message.chars().take(300).collect();
+        if words.is_empty() {
+            words = error.http_status_code().map_or_else(|| status.code.to_string(), |http| format!("HTTP {http}"));
+        }
+        text = words;
+    } else if error.is_timeout() || error.is_exhausted() {
+        fault = Fault::Transient;
+        text = "no answer in time".to_owned();
+    } else if let Some(http) = error.http_status_code() {
+        // No error of a Google service: a proxy's page, a front end, something else altogether.
+        fault = match http {
+            408 | 429 | 500..=599 => of_http(http),
+            403 | 404 if error.http_payload().is_none_or(|payload| payload.is_empty()) => of_http(http),
+            _ => Fault::Malformed,
+        };
+        text = format!("HTTP {http} without an error of the service");
+    } else if error.is_deserialization() {
+        // The text may quote the answer, which may hold anything.
+        fault = Fault::Malformed;
+        text = "the answer cannot be read".to_owned();
+    } else if error.is_connect() || error.is_io() || error.is_transport() {
+        text = said(error);
+        fault = of_transport(error, &text);
+    } else {
+        fault = Fault::Refused;
+        text = said(error);
+    }
+    CloudError { retry_after_ms: retry_after(error), ..CloudError::new(fault, op, text) }
+}
+
+/// What the service asked us to wait: the header in seconds, or `google.rpc.RetryInfo`; at most a minute.
+fn retry_after(error: &Error) -> Option<u64> {
+    let header = error
+        .http_headers()
+        .and_then(|headers| headers.get("retry-after"))
+        .and_then(|value| value.to_str().ok())
+        .and_then(|seconds| seconds.trim().parse::<u64>().ok())
+        .map(|seconds| seconds.min(60) * 1000);
+    header.or_else(|| {
+        error.status()?.details.iter().find_map(|detail| match detail {
+            StatusDetails::RetryInfo(info) => {
+                let delay = info.retry_delay?;
+                let seconds = u64::try_from(delay.seconds()).ok()?.min(60);
+                Some(seconds * 1000 + u64::from(delay.nanos().unsigned_abs() / 1_000_000))
+            }
+            _ => None,
+        })
+    })
+}
+
+/// A free read through the door. `make` is called again for every try.
+pub(crate) async fn call<T, Made, Answer>(site: &Site, op: &'static str, make: Made) -> Result<T, CloudError>
+where
+    Made: FnMut() -> Answer + Send,
+    Answer: Future<Output = Result<T, Error>> + Send,
+    T: Send,
+{
+    paid(site, op, Price::Free, make).await
+}
+
+/// A read that costs money.
+pub(crate) async fn paid<T, Made, Answer>(
+    site: &Site,
+    op: &'static str,
+    price: Price,
+    mut make: Made,
+) -> Result<T, CloudError>
+where
+    Made: FnMut() -> Answer + Send,
+    Answer: Future<Output = Result<T, Error>> + Send,
+    T: Send,
+{
+    site.paid(op, price, move || {
+        let answer = make();
+        async move { Box::pin(answer).await.map_err(|error| of(op, &error)) }
+    })
+    .await
+}

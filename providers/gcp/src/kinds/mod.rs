@@ -1,0 +1,68 @@
+//! The kinds of Google Cloud, one file each. A line here declares the module and registers the kind.
+
+use crate::auth::Gcp;
+use std::sync::Arc;
+use sweeper_core::{
+    kind::{Kind, KindSpec, Prices},
+    model::{CloudId, Timestamp},
+    money::{Cost, HOURS_A_MONTH},
+};
+
+macro_rules! kinds {
+    ($($module:ident :: $kind:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// Every kind's passport, in the order of its line here.
+        pub(crate) static SPECS: &[&KindSpec] = &[$(&$module::SPEC),*];
+
+        /// Every kind, connected.
+        pub(crate) fn all(gcp: &Arc<Gcp>) -> Vec<Arc<dyn Kind>> {
+            vec![$(Arc::new($module::$kind(Arc::clone(gcp)))),*]
+        }
+
+        #[cfg(test)]
+        const FILES: &[&str] = &[$(stringify!($module)),*];
+    };
+}
+
+kinds! {
+    compute_disk::ComputeDisk,
+}
+
+/// What an hourly list price is a month; unknown where there is none.
+#[expect(dead_code, reason = "kinds that are billed by the hour use it")]
+fn hourly(prices: &dyn Prices, region: &str, key: &str) -> Cost {
+    prices.unit(CloudId::Gcp, region, key).map_or_else(Cost::unknown, |hour| Cost::list(hour.times(HOURS_A_MONTH)))
+}
+
+/// An RFC 3339 instant as Compute writes it, in the core's words.
+fn at(text: Option<&str>) -> Option<Timestamp> {
+    text.and_then(Timestamp::parse)
+}
+
+/// The immutable numeric id as text; empty when it was not told.
+fn uid(id: Option<u64>) -> String {
+    id.map_or_else(String::new, |id| id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_named_as_its_file_and_declares_its_reads() {
+        let mut ids = std::collections::BTreeSet::new();
+        for (spec, file) in SPECS.iter().zip(FILES) {
+            assert_eq!(spec.id.strip_prefix("gcp.").unwrap().replace('-', "_"), *file);
+            assert!(ids.insert(spec.id), "{} is registered twice", spec.id);
+            assert!(!spec.reads.is_empty(), "{} declares no permission", spec.id);
+            assert!(!spec.title.is_empty(), "{} has no title", spec.id);
+            for op in spec.reads.iter().chain(spec.asks) {
+                assert!(op.split('.').count() == 3, "{op} is no permission of IAM");
+            }
+            for need in spec.needs {
+                assert!(SPECS.iter().any(|spec| spec.id == *need), "{} needs {need}, which is no kind", spec.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Projects: named ones, or all below an organisation or folder.
+//!
+//! A search for projects shows only those the identity has rights on, and so can never say that there are no more;
+//! listing the children of a folder needs a right on the folder and shows all of them (Resource Manager v3).
+
+use crate::{
+    auth::{Config, Gcp, SOURCES, WHO, connected},
+    fault,
+};
+use async_trait::async_trait;
+use google_cloud_resourcemanager_v3::model::{Folder, Project, folder, project};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+use sweeper_core::{
+    calls::{Calls, Pages, Site},
+    kind::{Account, Cloud, CloudError, Fault, Kind, Universe},
+    model::{CloudId, Scope},
+};
+
+const PROJECTS: &str = "resourcemanager.projects.list";
+const FOLDERS: &str = "resourcemanager.folders.list";
+/// Needs no permission itself.
+const TEST: &str = "resourcemanager.projects.testIamPermissions";
+
+/// Folders below one organisation: Resource Manager allows ten levels of at most 300 each.
+const MOST_FOLDERS: usize = 100_000;
+
+/// Google Cloud as the core sees it.
+pub(crate) struct Provider {
+    pub(crate) gcp: Arc<Gcp>,
+    pub(crate) kinds: Vec<Arc<dyn Kind>>,
+    pub(crate) calls: Calls,
+}
+
+#[async_trait]
+impl Cloud for Provider {
+    fn id(&self) -> CloudId {
+        CloudId::Gcp
+    }
+
+    fn kinds(&self) -> &[Arc<dyn Kind>] {
+        &self.kinds
+    }
+
+    async fn universe(&self) -> Result<Universe, CloudError> {
+        self.universe_here().await.map_err(|mut error| {
+            if error.fault == Fault::Unauthenticated && !error.message.contains(SOURCES) {
+                error.message = format!("{}; looked for: {SOURCES}", error.message);
+            }
+            error
+        })
+    }
+}
+
+impl Provider {
+    fn site(&self, account: &str) -> Site {
+        self.calls.site(&Scope::new(CloudId::Gcp, account, Scope::GLOBAL))
+    }
+
+    async fn universe_here(&self) -> Result<Universe, CloudError> {
+        let config = &self.gcp.config;
+        if let Some(parent) = &config.parent {
+            return self.below(parent).await;
+        }
+        let named = match config.projects.is_empty() {
+            true => BTreeSet::from([self.gcp.default_project().await?]),
+            false => config.projects.clone(),
+        };
+        let mut accounts = Vec::new();
+        for id in &named {
+            accounts.push(self.named(id).await?);
+        }
+        Ok(Universe { accounts, only_what_this_identity_sees: true })
+    }
+
+    /// A named project. What Resource Manager says of it is worth having and decides nothing: whether it can be
+    /// read its listings show. Only without an identity, or anybody there, is it worth no further call.
+    async fn named(&self, id: &str) -> Result<Account, CloudError> {
+        let site = self.site(id);
+        let empty = account(id, String::new(), String::new());
+        let projects = self.gcp.projects(WHO).await?;
+        let name = format!("projects/{id}");
+        match fault::call(&site, WHO, || projects.get_project().set_name(&name).send()).await {
+            Ok(found) if found.project_id == id || found.name == name => Ok(of(&found, String::new())),
+            Ok(_) => Ok(empty),
+            Err(error) if matches!(error.fault, Fault::Unauthenticated | Fault::Unreachable) => Err(error),
+            Err(_) => Ok(empty),
+        }
+    }
+
+    /// Every project below an organisation or folder. A folder that cannot be read is said to be blind.
+    async fn below(&self, parent: &str) -> Result<Universe, CloudError> {
+        let usable = parent.split_once('/').is_some_and(|(sort, id)| {
+            matches!(sort, "organizations" | "folders")
+                && !id.is_empty()
+                && id.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        if !usable {
+            let message = format!("{parent:?} is no organizations/123 or folders/456");
+            return Err(CloudError::new(Fault::Refused, PROJECTS, message));
+        }
+        let site = self.site(Scope::NO_ACCOUNT);
+        let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
+        let mut partial = !self.gcp.config.projects.is_empty();
+        let mut seen = BTreeSet::from([parent.to_owned()]);
+        let mut queue = VecDeque::from([(parent.to_owned(), String::new())]);
+        while let Some((folder, path)) = queue.pop_front() {
+            let read = async {
+                let projects = self.projects_of(&site, &folder).await?;
+                Ok::<_, CloudError>((projects, self.folders_of(&site, &folder).await?))
+            };
+            match read.await {
+                Ok((projects, folders)) => {
+                    for project in projects {
+                        let account = of(&project, path.clone());
+                        accounts.insert(account.id.clone(), account);
+                    }
+                    for child in folders {
+                        let name = if child.display_name.is_empty() { &child.name } else { &child.display_name };
+                        if seen.len() < MOST_FOLDERS && seen.insert(child.name.clone()) {
+                            queue.push_back((child.name.clone(), format!("{path}/{name}")));
+                        }
+                    }
+                }
+                Err(error) if folder == parent => return Err(error),
+                Err(error) => {
+                    // Which projects are in there is unknown; that they are not seen is shown.
+                    partial = true;
+                    let blind = Some(error.cause());
+                    accounts.insert(folder.clone(), Account { blind, ..account(&folder, path.clone(), path) });
+                }
+            }
+        }
+        let named = &self.gcp.config.projects;
+        let accounts = accounts.into_values().filter(|account| named.is_empty() || named.contains(&account.id));
+        Ok(Universe { accounts: accounts.collect(), only_what_this_identity_sees: partial })
+    }
+
+    async fn projects_of(&self, site: &Site, parent: &str) -> Result<Vec<Project>, CloudError> {
+        let client = self.gcp.projects(PROJECTS).await?;
+        let mut found = Vec::new();
+        let mut pages = Pages::new(PROJECTS);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, PROJECTS, || {
+                client
+                    .list_projects()
+                    .set_parent(parent)
+                    .set_page_size(300)
+                    .set_show_deleted(true)
+                    .set_page_token(token.clone().unwrap_or_default())
+                    .send()
+            })
+            .await?;
+            if page.projects.iter().any(|project| project.project_id.is_empty()) {
+                return Err(CloudError::new(Fault::Malformed, PROJECTS, "a project without an id"));
+            }
+            pages.seen(Some(&page.next_page_token))?;
+            found.extend(page.projects);
+        }
+        Ok(found)
+    }
+
+    async fn folders_of(&self, site: &Site, parent: &str) -> Result<Vec<Folder>, CloudError> {
+        let client = self.gcp.folders(FOLDERS).await?;
+        let mut found = Vec::new();
+        let mut pages = Pages::new(FOLDERS);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, FOLDERS, || {
+                client
+                    .list_folders()
+                    .set_parent(parent)
+                    .set_page_size(300)
+                    .set_page_token(token.clone().unwrap_or_default())
+                    .send()
+            })
+            .await?;
+            if page.folders.iter().any(|folder| folder.name.is_empty()) {
+                return Err(CloudError::new(Fault::Malformed, FOLDERS, "a folder without a name"));
+            }
+            pages.seen(Some(&page.next_page_token))?;
+            // A deleted folder has nothing in it: it must be empty to be deleted.
+            found.extend(page.folders.into_iter().filter(|child| child.state != folder::State::DeleteRequested));
+        }
+        Ok(found)
+    }
+}
+
+fn account(id: &str, name: String, path: String) -> Account {
+    Account { id: id.to_owned(), name, path, regions: Vec::new(), blind: None, none: None }
+}
+
+fn of(project: &Project, path: String) -> Account {
+    // What waits for its deletion is shut down, and cannot be read.
+    let none = (project.state == project::State::DeleteRequested).then(|| "project is to be deleted".to_owned());
+    Account { none, ..account(&project.project_id, project.display_name.clone(), path) }
+}
+
+/// Which of the permissions the identity holds on a project. Unanswered says nothing of any listing: a list of a
+/// project fails whole where the right is missing, so a listing that succeeded is its own evidence.
+pub async fn held(
+    config: Config,
+    calls: &Calls,
+    project: &str,
+    permissions: &[&str],
+) -> Result<BTreeSet<String>, CloudError> {
+    let gcp = connected(config);
+    let site = calls.site(&Scope::new(CloudId::Gcp, project, Scope::GLOBAL));
+    let client = gcp.projects(TEST).await?;
+    let resource = format!("projects/{project}");
+    let mut held = BTreeSet::new();
+    // A call may name 100 permissions.
+    for some in permissions.chunks(100) {
+        let answer = fault::call(&site, TEST, || {
+            client.test_iam_permissions().set_resource(&resource).set_permissions(some.iter().copied()).send()
+        })
+        .await?;
+        held.extend(answer.permissions);
+    }
+    Ok(held)
+}

@@ -30,6 +30,8 @@ mod rights;
 mod sdk;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod universe;
 mod usage;

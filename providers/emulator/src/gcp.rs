@@ -3,6 +3,8 @@
 //! Hosts are `<service>.googleapis.com` (and regional forms of it), or a loopback address. A service is a file in
 //! `gcp/` with a table of routes and its kinds, both named here: see [`crate::rest`].
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::cloud::{Cloud, Item};
@@ -13,8 +15,10 @@ use crate::rest::{Req, Route, is_loopback};
 use crate::services::Kind;
 
 mod compute;
+mod grpc;
 mod resourcemanager;
 mod shape;
+mod storage;
 
 /// The keys that every kind has, written as in [`Kind::keys`].
 ///
@@ -32,10 +36,10 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
-    vec![compute::ROUTES, resourcemanager::ROUTES]
+    vec![compute::ROUTES, resourcemanager::ROUTES, storage::ROUTES]
 }
 
-const KINDS: &[&[Kind]] = &[compute::KINDS];
+const KINDS: &[&[Kind]] = &[compute::KINDS, storage::KINDS];
 
 /// Every service's kinds.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static Kind> {
@@ -83,7 +87,11 @@ pub(crate) fn hosts(host: &str, service: &str) -> bool {
 /// Says whose a call is, and refuses those of projects that there are not.
 pub(crate) fn claim(req: &mut Req, cloud: &Cloud) -> Result<(), WireError> {
     req.account = cloud.org().gcp.organization.clone().unwrap_or_default();
-    let Some(project) = req.labels.get("project").cloned() else { return Ok(()) };
+    let project = match req.service {
+        "storage" => storage::claim(req, cloud)?,
+        _ => req.labels.get("project").cloned(),
+    };
+    let Some(project) = project else { return Ok(()) };
     let known = cloud
         .org()
         .of(crate::org::Vendor::Gcp)
@@ -207,14 +215,10 @@ fn page<T: Clone>(
 /// An error in Google's shape. The code of a [`WireError`] is the canonical status, "PERMISSION_DENIED".
 pub(crate) fn error(req: &Req, error: &WireError) -> Rendered {
     if req.grpc() {
-        let message = error.message.replace(['\n', '\r'], " ");
         return Rendered {
             status: 200,
             content_type: "application/grpc".to_owned(),
-            trailers: vec![
-                ("grpc-status".to_owned(), grpc_code(&error.code).to_string()),
-                ("grpc-message".to_owned(), message),
-            ],
+            trailers: grpc::trailers(error, info(req, error)),
             ..Rendered::default()
         };
     }
@@ -232,16 +236,15 @@ pub(crate) fn error(req: &Req, error: &WireError) -> Rendered {
     let mut body = json!({ "code": error.status, "message": error.message });
     // The older APIs have a list of errors. They say the canonical status too only where the answer is not
     // their own but that of what stands before them.
-    let old = matches!(req.service, "compute" | "storage" | "sqladmin");
-    if old || off {
+    if old(req) || off {
         body["errors"] = json!([{ "message": error.message, "domain": domain, "reason": reason }]);
     }
     let before = off || matches!(status, "UNAUTHENTICATED" | "RESOURCE_EXHAUSTED");
-    if !old || before {
+    if !old(req) || before {
         body["status"] = json!(status);
     }
-    if let Some(details) = details(req, error) {
-        body["details"] = details;
+    if let Some((reason, domain, metadata)) = info(req, error) {
+        body["details"] = json!([{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": domain, "metadata": metadata }]);
     }
     let body = json!({ "error": body });
     Rendered {
@@ -252,55 +255,53 @@ pub(crate) fn error(req: &Req, error: &WireError) -> Rendered {
     }
 }
 
-/// What the newer error model says beside the message.
-fn details(req: &Req, error: &WireError) -> Option<Value> {
+/// What the newer error model says beside the message: a reason, whose it is, and details of it.
+fn info<'a>(req: &'a Req, error: &WireError) -> Option<(&'static str, &'a str, BTreeMap<String, String>)> {
     let api = format!("{}.googleapis.com", req.service);
-    let info = |reason: &str, domain: &str, metadata: Value| json!({ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": domain, "metadata": metadata });
+    let consumer = format!("projects/{}", req.account);
+    let metadata =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     match error.code.as_str() {
-        "SERVICE_DISABLED" => {
-            let consumer = format!("projects/{}", req.account);
-            let url = format!("https://console.developers.google.com/apis/api/{api}/overview?project={}", req.account);
-            Some(json!([
-                info("SERVICE_DISABLED", "googleapis.com", json!({ "service": api, "consumer": consumer, "containerInfo": req.account, "serviceTitle": title(req.service), "activationUrl": url })),
-                { "@type": "type.googleapis.com/google.rpc.Help", "links": [{ "description": "Google developers console API activation", "url": url }] },
-            ]))
-        }
-        "RESOURCE_EXHAUSTED" => Some(json!([info(
+        "SERVICE_DISABLED" => Some((
+            "SERVICE_DISABLED",
+            "googleapis.com",
+            metadata(&[
+                ("service", &api),
+                ("consumer", &consumer),
+                ("serviceTitle", title(req.service)),
+                ("activationUrl", &console(req)),
+            ]),
+        )),
+        "RESOURCE_EXHAUSTED" => Some((
             "RATE_LIMIT_EXCEEDED",
             "googleapis.com",
-            json!({ "service": api, "consumer": format!("projects/{}", req.account), "quota_limit": "ReadRequestsPerMinutePerProject" }),
-        )])),
-        "PERMISSION_DENIED"
-            if !matches!(req.service, "compute" | "storage" | "sqladmin") && !req.permission.is_empty() =>
-        {
-            Some(json!([info(
-                "IAM_PERMISSION_DENIED",
-                &api,
-                json!({ "permission": req.permission, "resource": format!("projects/{}", req.account) })
-            )]))
-        }
+            metadata(&[("service", &api), ("consumer", &consumer), ("quota_limit", "ReadRequestsPerMinutePerProject")]),
+        )),
+        "PERMISSION_DENIED" if !old(req) && !req.permission.is_empty() => Some((
+            "IAM_PERMISSION_DENIED",
+            "iam.googleapis.com",
+            metadata(&[("permission", req.permission), ("resource", &consumer)]),
+        )),
         _ => None,
     }
 }
 
-fn grpc_code(status: &str) -> u8 {
-    match status {
-        "SERVICE_DISABLED" => 7,
-        "INVALID_ARGUMENT" => 3,
-        "NOT_FOUND" => 5,
-        "PERMISSION_DENIED" => 7,
-        "RESOURCE_EXHAUSTED" => 8,
-        "FAILED_PRECONDITION" => 9,
-        "UNIMPLEMENTED" => 12,
-        "INTERNAL" => 13,
-        "UNAVAILABLE" => 14,
-        "UNAUTHENTICATED" => 16,
-        _ => 2,
-    }
+/// Whether a service is of the older APIs, which have errors of their own shape.
+fn old(req: &Req) -> bool {
+    matches!(req.service, "compute" | "storage" | "sqladmin")
+}
+
+/// Where a project's owner can enable a service's API.
+fn console(req: &Req) -> String {
+    let Req { service, account, .. } = req;
+    format!("https://console.developers.google.com/apis/api/{service}.googleapis.com/overview?project={account}")
 }
 
 /// The answer to a path that no route is for.
 pub(crate) fn missing(req: &Req) -> WireError {
+    if req.grpc() {
+        return WireError::new(501, "UNIMPLEMENTED", "");
+    }
     WireError::new(404, "NOT_FOUND", format!("The requested URL {} was not found on this server.", req.path))
 }
 
@@ -323,14 +324,33 @@ pub(crate) fn fault(kind: FaultKind, req: &Req) -> Option<WireError> {
     })
 }
 
-/// Forgets the page token.
+/// The token that the same page is answered with again and again.
+const REPEATED: &str = "repeated";
+
+/// Forgets the page token. That of a gRPC call is in its message, whose handler sees to it.
 pub(crate) fn forget_token(req: &mut Req) {
     req.query.remove("pageToken");
+    req.labels.insert(FIRST, String::new());
+}
+
+/// The label of a call whose page token is forgotten.
+const FIRST: &str = "first page";
+
+impl Req {
+    /// Whether a parameter of the query is true, in whatever case.
+    fn yes(&self, name: &str) -> bool {
+        self.param(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    /// Whether the first page is to be answered whatever the call asks for.
+    fn first_page(&self) -> bool {
+        self.labels.contains_key(FIRST)
+    }
 }
 
 /// Gives an answer the token of a next page, the same each time.
 pub(crate) fn repeat_token(_req: &Req, output: &mut Map<String, Value>) {
-    output.insert("nextPageToken".to_owned(), json!("repeated"));
+    output.insert("nextPageToken".to_owned(), json!(REPEATED));
 }
 
 /// Empties an answer, beyond its lists.

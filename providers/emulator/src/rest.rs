@@ -206,11 +206,11 @@ impl Req {
     }
 }
 
-/// Whether a place is one of these, or a zone of one of them.
+/// Whether a place is one of these, or a zone of a region of them.
 fn within(places: &[String], place: &str) -> bool {
-    places
-        .iter()
-        .any(|known| place.strip_prefix(known.as_str()).is_some_and(|tail| tail.is_empty() || tail.starts_with('-')))
+    let zone_of =
+        |region: &str| region.contains('-') && place.strip_prefix(region).is_some_and(|letter| letter.starts_with('-'));
+    places.iter().any(|known| known == place || zone_of(known))
 }
 
 fn routes(vendor: Vendor) -> Vec<&'static [Route]> {

@@ -167,7 +167,7 @@ fn parent<'a>(cloud: &Cloud, req: &'a Req) -> Result<&'a str, WireError> {
 
 fn list_projects(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let parent = parent(cloud, req)?;
-    let deleted = req.param("showDeleted") == Some("true");
+    let deleted = req.yes("showDeleted");
     let all: Vec<Value> = projects(cloud)
         .filter(|account| container(cloud, &account.ou).as_deref() == Some(parent))
         .filter(|account| deleted || account.status == "ACTIVE")

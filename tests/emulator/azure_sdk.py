@@ -219,6 +219,151 @@ capacity = 0
 image = "/subscriptions/00000000-0000-4000-8000-00000000000a/resourceGroups/shop/providers/Microsoft.Compute/galleries/factory/images/base/versions/1.0.0001"
 '''
 
+ORG += r'''
+# Network
+[[resource]]
+kind = "azure.network-interface"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "web-nic"
+public_ips = ["web-ip"]
+nsg = "web-nsg"
+pools = ["front/web"]
+subnet = "net/apps"
+
+[[resource]]
+kind = "azure.network-interface"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "free-nic"
+
+[[resource]]
+kind = "azure.network-interface"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "endpoint-nic"
+private_endpoint = "/subscriptions/00000000-0000-4000-8000-00000000000a/resourceGroups/shop/providers/Microsoft.Network/privateEndpoints/pe"
+
+[[resource]]
+kind = "azure.network-public-ip"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "web-ip"
+
+[[resource]]
+kind = "azure.network-public-ip"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "free-ip"
+address = "20.1.2.3"
+dns = "shop"
+
+[[resource]]
+kind = "azure.network-public-ip"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "nat-ip"
+
+[[resource]]
+kind = "azure.network-public-ip"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "front-ip"
+
+[[resource]]
+kind = "azure.network-load-balancer"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "front"
+public_ips = ["front-ip"]
+pools = [{ name = "web" }, { name = "far", addresses = ["10.9.0.1"] }, { name = "none" }]
+outbound = 1
+
+[[resource]]
+kind = "azure.network-nat-gateway"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "nat"
+public_ips = ["nat-ip"]
+
+[[resource]]
+kind = "azure.network-security-group"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "web-nsg"
+rules = 2
+
+[[resource]]
+kind = "azure.network-security-group"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "free-nsg"
+
+[[resource]]
+kind = "azure.network-vnet"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "net"
+subnets = [{ name = "apps", nsg = "web-nsg", nat = "nat" }, { name = "db", delegation = "Microsoft.Sql/servers" }]
+ddos_plan = "shield"
+
+[[resource]]
+kind = "azure.network-ddos-plan"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "shield"
+
+[[resource]]
+kind = "azure.network-application-gateway"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "appgw"
+tier = "WAF_v2"
+pools = [{ name = "web", addresses = ["10.0.0.9", "shop.example"] }]
+
+[[resource]]
+kind = "azure.network-vpn-gateway"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "vpn"
+
+[[resource]]
+kind = "azure.network-connection"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "to-office"
+gateway = "vpn"
+status = "NotConnected"
+
+[[resource]]
+kind = "azure.network-express-route-circuit"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "line"
+provider_state = "NotProvisioned"
+
+[[resource]]
+kind = "azure.network-express-route-gateway"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "er"
+
+[[resource]]
+kind = "azure.network-firewall"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "wall"
+tier = "Premium"
+
+[[resource]]
+kind = "azure.resource"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "pe"
+type = "Microsoft.Network/privateEndpoints"
+properties = { privateLinkServiceConnections = [] }
+'''
+
 
 class Credential:
     """A token that nobody checks."""
@@ -466,6 +611,129 @@ def copies_and_images(emulator):
     (scale_set,) = client.virtual_machine_scale_sets.list_all()
     equal(scale_set.sku.capacity, 0)
     assert scale_set.virtual_machine_profile.storage_profile.image_reference.id.endswith("/versions/1.0.0001")
+
+
+@test
+def network(emulator):
+    from azure.mgmt.network import NetworkManagementClient
+
+    client = emulator.client(NetworkManagementClient, SUB)
+    net = lambda kind, name: arm("shop", f"Microsoft.Network/{kind}", name)
+    nics = {one.name: one for one in client.network_interfaces.list_all()}
+    web = nics["web-nic"]
+    equal(web.virtual_machine.id, arm("Shop", "Microsoft.Compute/virtualMachines", "web"))
+    (config,) = web.ip_configurations
+    equal(config.public_ip_address.id, net("publicIPAddresses", "web-ip"))
+    equal(config.subnet.id, net("virtualNetworks", "net/subnets/apps"))
+    equal(config.load_balancer_backend_address_pools[0].id, net("loadBalancers", "front/backendAddressPools/web"))
+    equal(web.network_security_group.id, net("networkSecurityGroups", "web-nsg"))
+    equal((nics["free-nic"].virtual_machine, nics["free-nic"].hosted_workloads), (None, []))
+    equal(nics["endpoint-nic"].private_endpoint.id, net("privateEndpoints", "pe"))
+
+    ips = {one.name: one for one in client.public_ip_addresses.list_all()}
+    equal(ips["web-ip"].ip_configuration.id, config.id)
+    equal(ips["front-ip"].ip_configuration.id, net("loadBalancers", "front/frontendIPConfigurations/config0"))
+    equal(ips["nat-ip"].nat_gateway.id, net("natGateways", "nat"))
+    free = ips["free-ip"]
+    equal((free.ip_configuration, free.nat_gateway, free.ip_address, free.sku.name), (None, None, "20.1.2.3", "Standard"))
+    equal(free.dns_settings.fqdn, "shop.westeurope.cloudapp.azure.com")
+
+    (balancer,) = client.load_balancers.list_all()
+    pools = {pool.name: pool for pool in balancer.backend_address_pools}
+    equal(pools["web"].backend_ip_configurations[0].id, config.id)
+    equal((pools["far"].backend_ip_configurations, len(pools["far"].load_balancer_backend_addresses)), (None, 1))
+    equal(pools["none"].load_balancer_backend_addresses, [])
+    equal((len(balancer.load_balancing_rules), len(balancer.outbound_rules), balancer.inbound_nat_rules), (1, 1, []))
+    (nat,) = client.nat_gateways.list_all()
+    equal([one.id for one in nat.subnets], [net("virtualNetworks", "net/subnets/apps")])
+    groups = {one.name: one for one in client.network_security_groups.list_all()}
+    equal([one.id for one in groups["web-nsg"].network_interfaces], [web.id])
+    equal(len(groups["web-nsg"].subnets), 1)
+    equal((groups["free-nsg"].network_interfaces, groups["free-nsg"].subnets), (None, None))
+    (vnet,) = client.virtual_networks.list_all()
+    equal(vnet.subnets[0].nat_gateway.id, nat.id)
+    (plan,) = client.ddos_protection_plans.list()
+    equal([one.id for one in plan.virtual_networks], [vnet.id])
+    (gateway,) = client.application_gateways.list_all()
+    equal(gateway.sku.tier, "WAF_v2")
+    equal([(one.fqdn, one.ip_address) for one in gateway.backend_address_pools[0].backend_addresses],
+          [(None, "10.0.0.9"), ("shop.example", None)])
+    (vpn,) = client.virtual_network_gateways.list("shop")
+    equal((vpn.gateway_type, vpn.vpn_client_configuration), ("Vpn", None))
+    (connection,) = client.virtual_network_gateway_connections.list("shop")
+    equal((connection.virtual_network_gateway1.id, connection.connection_status), (vpn.id, "NotConnected"))
+    (circuit,) = client.express_route_circuits.list_all()
+    equal(circuit.service_provider_provisioning_state, "NotProvisioned")
+    status, _, body = emulator.get(f"/subscriptions/{SUB}/providers/Microsoft.Network/expressRouteGateways?api-version=1")
+    equal([one["name"] for one in json.loads(body)["value"]], ["er"])
+    (wall,) = client.azure_firewalls.list_all()
+    equal((wall.sku.tier, wall.ip_configurations), ("Premium", []))
+
+
+def ask_graph(emulator, query, **more):
+    """Every row of a query, page after page, as objects."""
+    from azure.mgmt.resourcegraph import ResourceGraphClient
+    from azure.mgmt.resourcegraph.models import QueryRequest, QueryRequestOptions
+
+    client = emulator.client(ResourceGraphClient)
+    rows, token = [], None
+    while True:
+        options = QueryRequestOptions(skip_token=token, result_format="objectArray", top=3)
+        answer = client.resources(QueryRequest(query=query, options=options, **more))
+        equal((answer.count, answer.result_truncated), (len(answer.data), "false"))
+        rows += answer.data
+        token = answer.skip_token
+        if not token:
+            equal(answer.total_records, len(rows))
+            return rows
+
+
+@test
+def resource_graph(emulator):
+    from azure.mgmt.compute import ComputeManagementClient
+
+    disks = "Resources | where type =~ 'Microsoft.Compute/disks' | project id, name, properties, sku, managedBy | order by id asc"
+    rows = ask_graph(emulator, disks)
+    by_arm = {disk.id for sub in [SUB, NARROW] for disk in emulator.client(ComputeManagementClient, sub).disks.list()}
+    equal({row["id"] for row in rows}, by_arm)
+    equal(len(rows), 11)
+    assert not any("unseen" in row["id"] or "nobody" in row["id"] for row in rows)
+    equal([row["id"] for row in rows], sorted((row["id"] for row in rows), key=str.lower))
+    equal(len(ask_graph(emulator, disks, subscriptions=[NARROW])), 1)
+    equal(len(ask_graph(emulator, disks, management_groups=["Prod"])), 10)
+    (vm,) = ask_graph(emulator, "where type in~ ('microsoft.compute/virtualmachines') and name == 'web'")
+    equal(vm["properties"]["extended"]["instanceView"]["powerState"]["code"], "PowerState/deallocated")
+    equal({key: vm[key] for key in ["type", "resourceGroup", "subscriptionId", "tenantId", "location", "kind", "tags"]}, {
+        "type": "microsoft.compute/virtualmachines", "resourceGroup": "shop", "subscriptionId": SUB, "tenantId": TENANT,
+        "location": "westeurope", "kind": "", "tags": None,
+    })
+    equal(set(vm), {"id", "name", "type", "tenantId", "kind", "location", "resourceGroup", "subscriptionId", "managedBy",
+                    "sku", "plan", "properties", "tags", "identity", "zones", "extendedLocation"})
+    groups = ask_graph(emulator, "ResourceContainers | where type =~ 'microsoft.resources/subscriptions/resourcegroups' | project id, name")
+    assert any(row["name"] == "locked" for row in groups)
+    (sub,) = ask_graph(emulator, "resourcecontainers | where type =~ 'microsoft.resources/subscriptions'", subscriptions=[OTHER])
+    equal([one["name"] for one in sub["properties"]["managementGroupAncestorsChain"]], ["Labs", "contoso"])
+    emulator.faults({"account": SUB, "permission": "Microsoft.Compute/disks/read", "kind": "denied"})
+    equal(len(ask_graph(emulator, disks)), 1)
+    emulator.faults()
+
+    path = "/providers/Microsoft.ResourceGraph/resources?api-version=2022-10-01"
+    ask = lambda **body: (lambda answer: (answer[0], answer[1], json.loads(answer[2])))(emulator.get(path, data=json.dumps(body).encode()))
+    status, headers, answer = ask(query="resources | project name | limit 1")
+    equal((status, answer["count"], "$skipToken" in answer), (200, 1, False))
+    assert headers["x-ms-user-quota-remaining"] and headers["x-ms-user-quota-resets-after"]
+    equal(ask(query=disks, options={"$top": 2})[2]["count"], 2)
+    table = ask(query=disks, options={"resultFormat": "table"})[2]["data"]
+    equal([column["name"] for column in table["columns"]][0], "id")
+    for query, code in [("resources | where", "InvalidQuery"), ("resources | project managedByExtended", "InvalidQuery")]:
+        status, _, answer = ask(query=query)
+        equal((status, answer["error"]["code"], answer["error"]["details"][0]["code"]), (400, "BadRequest", code))
+    status, _, answer = ask(query=disks, subscriptions=[HIDDEN])
+    equal((status, answer["error"]["details"][0]["code"]), (400, "NoValidSubscriptionsInQueryRequest"))
+    emulator.faults({"service": "Microsoft.ResourceGraph", "kind": "throttle"})
+    status, headers, answer = ask(query=disks)
+    equal((status, headers["x-ms-user-quota-remaining"], answer["error"]["code"]), (429, "0", "RateLimiting"))
+    emulator.faults()
 
 
 @test

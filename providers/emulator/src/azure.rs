@@ -23,6 +23,8 @@ use arm::Type;
 
 pub(crate) mod arm;
 mod compute;
+mod graph;
+mod network;
 mod resources;
 
 /// The keys that every kind has, written as in [`Kind::keys`].
@@ -37,20 +39,21 @@ pub(crate) const COMMON: &[&str] = &[
 ];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
-pub(crate) const LINKS: &[&[(&str, &str)]] = &[compute::LINKS];
+pub(crate) const LINKS: &[&[(&str, &str)]] = &[compute::LINKS, network::LINKS];
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
-    let mut all = vec![resources::ROUTES, arm::ROUTES];
+    let mut all = vec![resources::ROUTES, arm::ROUTES, graph::ROUTES];
     all.extend(compute::ROUTES);
+    all.extend(network::ROUTES);
     all
 }
 
-const KINDS: &[&[Kind]] = &[resources::KINDS, arm::KINDS, compute::KINDS];
+const KINDS: &[&[Kind]] = &[resources::KINDS, arm::KINDS, compute::KINDS, network::KINDS];
 
 /// Every resource type.
 fn types() -> impl Iterator<Item = &'static Type> {
-    let all = [compute::TYPES, arm::TYPES];
+    let all = [compute::TYPES, network::TYPES, arm::TYPES];
     all.into_iter().flatten().copied()
 }
 
@@ -95,6 +98,12 @@ pub(crate) fn hosts(host: &str, service: &str) -> bool {
 pub(crate) fn claim(req: &mut Req, cloud: &Cloud) -> Result<(), WireError> {
     req.account.clone_from(&cloud.org().azure.tenant);
     let subscription = req.labels.get("subscription").cloned();
+    if req.action == "Resources" {
+        // A query about one subscription is that one's call; about several it is the tenant's.
+        if let [only] = &graph::subscriptions_of(req)[..] {
+            only.clone_into(&mut req.account);
+        }
+    }
     let known = subscription.as_ref().and_then(|asked| {
         let known = cloud.org().of(Vendor::Azure).find(|known| known.id.eq_ignore_ascii_case(asked));
         known.filter(|known| known.status != "Deleted")
@@ -141,7 +150,15 @@ pub(crate) fn unauthorised(req: &Req) -> WireError {
 
 /// An error in the service's shape.
 pub(crate) fn error(req: &Req, error: &WireError, n: u64) -> Rendered {
-    let body = json!({ "error": { "code": error.code, "message": error.message } });
+    // A code of two parts is the error's and that of its one detail.
+    let body = match error.code.split_once('/') {
+        None => json!({ "error": { "code": error.code, "message": error.message } }),
+        Some((code, detail)) => json!({ "error": {
+            "code": code,
+            "message": "Please provide below info when asking for support: timestamp = 2026-01-01T00:00:00Z.",
+            "details": [{ "code": detail, "message": error.message }],
+        } }),
+    };
     Rendered {
         status: error.status,
         content_type: "application/json; charset=utf-8".to_owned(),
@@ -171,6 +188,14 @@ pub(crate) fn missing(req: &Req) -> WireError {
 /// The error that a fault is.
 pub(crate) fn fault(kind: FaultKind, req: &Req) -> Option<WireError> {
     Some(match kind {
+        FaultKind::Throttle if req.action == "Resources" => WireError::new(
+            429,
+            "RateLimiting",
+            "Client application has been throttled and should not attempt to repeat the request until an amount of time has elapsed. Please see https://aka.ms/resourcegraph-throttling for help.",
+        )
+        .with("Retry-After", "1")
+        .with("x-ms-user-quota-remaining", "0")
+        .with("x-ms-user-quota-resets-after", "00:00:01"),
         FaultKind::Throttle => WireError::new(
             429,
             "SubscriptionRequestsThrottled",

@@ -33,6 +33,8 @@ pub(crate) struct Type {
     pub(super) parents: &'static [&'static str],
     /// The kind of the parent.
     pub(super) parent: Option<&'static str>,
+    /// The table of Resource Graph that it is in; none if it is in none.
+    pub(super) table: &'static str,
     /// What a resource looks like but for what all have: "properties", and "sku" and the like where there are any.
     pub(super) show: fn(&Cloud, &Item) -> Value,
 }
@@ -40,12 +42,7 @@ pub(crate) struct Type {
 impl Type {
     /// A type whose resources are in a resource group.
     pub(super) const fn top(kind: &'static str, arm: &'static str, show: fn(&Cloud, &Item) -> Value) -> Type {
-        Type { kind, arm, parents: &[], parent: None, show }
-    }
-
-    /// The permission to read resources of the type.
-    pub(super) fn read(&self) -> String {
-        format!("{}/read", self.arm)
+        Type { kind, arm, parents: &[], parent: None, table: "resources", show }
     }
 }
 
@@ -138,6 +135,7 @@ static ANY: Type = Type {
     arm: "",
     parents: &[],
     parent: None,
+    table: "resources",
     show: |_, item| {
         let mut shown = json!({ "properties": {} });
         if let Some(sku) = item.text("sku") {

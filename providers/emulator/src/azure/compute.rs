@@ -94,6 +94,7 @@ static DEFINITION: Type = Type {
     arm: "Microsoft.Compute/galleries/images",
     parents: &["gallery"],
     parent: Some("azure.compute-gallery"),
+    table: "resources",
     show: definition,
 };
 static VERSION: Type = Type {
@@ -101,6 +102,7 @@ static VERSION: Type = Type {
     arm: "Microsoft.Compute/galleries/images/versions",
     parents: &["gallery", "image"],
     parent: Some("azure.compute-gallery-image"),
+    table: "resources",
     show: version,
 };
 static VMSS: Type = Type::top("azure.compute-vmss", "Microsoft.Compute/virtualMachineScaleSets", vmss);

@@ -320,6 +320,20 @@ fn show_mg(cloud: &Cloud, path: &str) -> Value {
     })
 }
 
+/// The management groups above a subscription, nearest first.
+pub(super) fn ancestors(cloud: &Cloud, account: &Account) -> Vec<Value> {
+    let mut path = normal(&account.ou);
+    let mut all = Vec::new();
+    loop {
+        let name = name_of(cloud, &path);
+        all.push(json!({ "name": name, "displayName": name }));
+        match path.rfind('/') {
+            Some(at) => path.truncate(at),
+            None => return all,
+        }
+    }
+}
+
 fn management_groups(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     paged(cloud, req, &paths(cloud), |path| show_mg(cloud, path))
 }

@@ -4,7 +4,7 @@ use crate::{
     answers::{Answer, Ask},
     calls::Site,
     inventory::{Inventory, Listing, Resource},
-    model::{Class, CloudId, Reach, Relation},
+    model::{Class, CloudId, Reach, Relation, Tri},
     money::Cost,
 };
 use async_trait::async_trait;
@@ -211,6 +211,35 @@ pub struct Universe {
     pub only_what_this_identity_sees: bool,
 }
 
+/// Who the credentials are, in the cloud's own words. Holds no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// `arn:aws:sts::111122223333:assumed-role/reader/me`, `service principal 1234… in tenant 5678…`,
+    /// `sweeper@shop-prod.iam.gserviceaccount.com`.
+    pub name: String,
+    /// Where its credentials come from: `environment`, `az login`, `metadata server`.
+    pub source: String,
+}
+
+/// Where a permission must be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// In every account that is looked at.
+    Account,
+    /// At the parent: the organisation's management account, the management group, the folder or organisation.
+    Parent,
+}
+
+/// A permission that no kind declares: to know the accounts, and to be sure of what may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// As in [`KindSpec::reads`].
+    pub permission: &'static str,
+    /// What it is for: "to list the subscriptions below a management group".
+    pub why: &'static str,
+    pub held: Held,
+}
+
 /// A cloud provider plugin.
 #[async_trait]
 pub trait Cloud: Send + Sync {
@@ -219,4 +248,19 @@ pub trait Cloud: Send + Sync {
     fn kinds(&self) -> &[Arc<dyn Kind>];
     /// The accounts and regions to look at. An error stops the run for this cloud (no credentials, say).
     async fn universe(&self) -> Result<Universe, CloudError>;
+
+    /// Who the credentials are, for `sweeper doctor`. Asks as little as it can: Azure reads the claims `oid`, `appid`,
+    /// `upn` and `tid` of its own token, Google Cloud the address in the credentials or at the metadata server, AWS
+    /// `sts:GetCallerIdentity`. Never gives a token or a key. `None` where it is not told.
+    async fn identity(&self) -> Result<Option<Identity>, CloudError> {
+        Ok(None)
+    }
+
+    /// Which of some permissions are held in the whole of an account, in their order: `None` where the cloud does not
+    /// tell without trying. Called after [`Self::universe`], by `sweeper doctor` only. Azure: the permissions API at
+    /// the subscription's root (actions and data actions); Google Cloud: `projects.testIamPermissions`, at most 100 a
+    /// call, and without those that it does not know; AWS does not tell, and is tried.
+    async fn rights(&self, _account: &str, permissions: &[&'static str]) -> Result<Vec<Tri>, CloudError> {
+        Ok(vec![None; permissions.len()])
+    }
 }

@@ -169,6 +169,8 @@ pub(crate) struct Gcp {
     credentials: OnceCell<Credentials>,
     clients: Mutex<BTreeMap<&'static str, Arc<OnceCell<Client>>>>,
     lists: Mutex<Lists>,
+    /// Project ids by number, as far as the universe told them.
+    numbers: Mutex<BTreeMap<String, String>>,
 }
 
 /// A client of any service.
@@ -305,6 +307,18 @@ impl Gcp {
         listed.downcast().map_err(|_| CloudError::new(Fault::Malformed, "a shared list", "bug: two lists of one name"))
     }
 
+    /// Keeps a project's number (`projects/123`): IAM often names projects by theirs.
+    pub(crate) fn learn_number(&self, name: &str, project: &str) {
+        if let Some(number) = name.strip_prefix("projects/") {
+            lock(&self.numbers).insert(number.to_owned(), project.to_owned());
+        }
+    }
+
+    /// The id of a project whose number is known.
+    pub(crate) fn project_of_number(&self, number: &str) -> Option<String> {
+        lock(&self.numbers).get(number).cloned()
+    }
+
     /// The project of the environment: of the variables, the credentials file, gcloud's configuration, or the
     /// machine this runs on.
     pub(crate) async fn default_project(&self) -> Result<String, CloudError> {
@@ -365,5 +379,12 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
 
 pub(crate) fn connected(config: Config) -> Arc<Gcp> {
     let settings = settings(&config, &|name| std::env::var(name).ok());
-    Arc::new(Gcp { config, settings, credentials: OnceCell::new(), clients: Mutex::default(), lists: Mutex::default() })
+    Arc::new(Gcp {
+        config,
+        settings,
+        credentials: OnceCell::new(),
+        clients: Mutex::default(),
+        lists: Mutex::default(),
+        numbers: Mutex::default(),
+    })
 }

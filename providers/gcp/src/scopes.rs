@@ -83,7 +83,10 @@ impl Provider {
         let projects = self.gcp.projects(WHO).await?;
         let name = format!("projects/{id}");
         match fault::call(&site, WHO, || projects.get_project().set_name(&name).send()).await {
-            Ok(found) if found.project_id == id || found.name == name => Ok(of(&found, String::new())),
+            Ok(found) if found.project_id == id => {
+                self.gcp.learn_number(&found.name, id);
+                Ok(of(&found, String::new()))
+            }
             Ok(_) => Ok(empty),
             Err(error) if matches!(error.fault, Fault::Unauthenticated | Fault::Unreachable) => Err(error),
             Err(_) => Ok(empty),
@@ -114,6 +117,7 @@ impl Provider {
             match read.await {
                 Ok((projects, folders)) => {
                     for project in projects {
+                        self.gcp.learn_number(&project.name, &project.project_id);
                         let account = of(&project, path.clone());
                         accounts.insert(account.id.clone(), account);
                     }

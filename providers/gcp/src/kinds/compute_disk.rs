@@ -27,7 +27,8 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Account,
     reads: &[LIST],
     asks: &[ADVICE.op],
-    refers: &[(Relation::OfCluster, Reach::Account)],
+    // The image its boot disk was made from is what a machine was started from.
+    refers: &[(Relation::UsedByVm, Reach::Account), (Relation::OfCluster, Reach::Account)],
     needs: &[],
     out_of_sight: &[],
     advised: "Recommender",
@@ -79,7 +80,7 @@ impl Kind for ComputeDisk {
 }
 
 /// The list price of a month. Unknown for a disk that is replicated in a second zone, whose price stands nowhere.
-fn month(resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+pub(super) fn month(resource: Resource<'_>, prices: &dyn Prices) -> Cost {
     let FactsRef::Disk(disk) = resource.facts() else { return Cost::unknown() };
     let region = paths::region_of(resource.region());
     if disk.size_gib == 0 || region == resource.region() {
@@ -104,7 +105,10 @@ fn push(project: &str, disk: &Wire, out: &mut Listing) {
     let place = disk.zone.as_deref().or(disk.region.as_deref()).map_or_else(|| paths::place(path), paths::last);
     let name = disk.name.as_deref().unwrap_or_default();
     let uid = uid(disk.id);
+    // The far end of an asynchronous replication is not attached to anything until it is needed.
+    let replica = disk.async_primary_disk.is_some();
     let state = match (&disk.status, disk.users.is_empty()) {
+        (_, true) if replica => DiskState::Other,
         (Some(Status::Ready), true) => DiskState::Available,
         (_, false) => DiskState::Attached,
         _ => DiskState::Other,
@@ -124,6 +128,12 @@ fn push(project: &str, disk: &Wire, out: &mut Listing) {
         // The end of its last use: a machine had it until it was detached.
         last_attached: at(disk.last_detach_timestamp.as_deref()).or_else(|| at(disk.last_attach_timestamp.as_deref())),
     };
+    let image = match (disk.source_image.as_deref().map(paths::path), disk.source_image_id.as_deref()) {
+        _ if disk.users.is_empty() => String::new(),
+        (Some(path), Some(id)) if !id.is_empty() => format!("{path}#{id}"),
+        (Some(path), _) => path.to_owned(),
+        (None, _) => String::new(),
+    };
     let this = if uid.is_empty() { String::new() } else { format!("{path}#{uid}") };
     out.push(Draft {
         uid: &uid,
@@ -131,7 +141,7 @@ fn push(project: &str, disk: &Wire, out: &mut Listing) {
         created: at(disk.creation_timestamp.as_deref()),
         tags: Tags::Read(tags),
         managed_by: &managed_by,
-        uses: vec![(Relation::OfCluster, &cluster)],
+        uses: vec![(Relation::OfCluster, &cluster), (Relation::UsedByVm, &image)],
         also: vec![path, &this],
         ..Draft::new(name, facts)
     });

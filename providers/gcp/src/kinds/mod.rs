@@ -1,5 +1,7 @@
 //! The kinds of Google Cloud, one file each. A line here declares the module and registers the kind.
 
+mod members;
+
 use crate::auth::Gcp;
 use std::sync::Arc;
 use sweeper_core::{
@@ -26,11 +28,19 @@ macro_rules! kinds {
 }
 
 kinds! {
+    cloud_nat::CloudNat,
+    compute_address::ComputeAddress,
     compute_disk::ComputeDisk,
+    compute_forwarding_rule::ComputeForwardingRule,
+    compute_image::ComputeImage,
+    compute_instance::ComputeInstance,
+    compute_instance_group_manager::ComputeInstanceGroupManager,
+    compute_instance_template::ComputeInstanceTemplate,
+    compute_machine_image::ComputeMachineImage,
+    compute_snapshot::ComputeSnapshot,
 }
 
 /// What an hourly list price is a month; unknown where there is none.
-#[expect(dead_code, reason = "kinds that are billed by the hour use it")]
 fn hourly(prices: &dyn Prices, region: &str, key: &str) -> Cost {
     prices.unit(CloudId::Gcp, region, key).map_or_else(Cost::unknown, |hour| Cost::list(hour.times(HOURS_A_MONTH)))
 }

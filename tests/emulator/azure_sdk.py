@@ -16,6 +16,7 @@ import tempfile
 import time
 import traceback
 import urllib.error
+import urllib.parse
 import urllib.request
 
 try:
@@ -35,6 +36,7 @@ except ImportError:
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.core.pipeline.policies import RetryPolicy, SansIOHTTPPolicy
+from azure.core.pipeline.transport import RequestsTransport
 
 NOW = "2026-10-10T00:00:00Z"
 TENANT = "11111111-0000-4000-8000-0000000000ff"
@@ -336,14 +338,14 @@ gateway = "vpn"
 status = "NotConnected"
 
 [[resource]]
-kind = "azure.network-express-route-circuit"
+kind = "azure.network-expressroute-circuit"
 account = "00000000-0000-4000-8000-00000000000a"
 group = "shop"
 id = "line"
 provider_state = "NotProvisioned"
 
 [[resource]]
-kind = "azure.network-express-route-gateway"
+kind = "azure.network-expressroute-gateway"
 account = "00000000-0000-4000-8000-00000000000a"
 group = "shop"
 id = "er"
@@ -362,6 +364,98 @@ group = "shop"
 id = "pe"
 type = "Microsoft.Network/privateEndpoints"
 properties = { privateLinkServiceConnections = [] }
+
+# Storage
+[[resource]]
+kind = "azure.storage-account"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "shopdata"
+versioning = true
+soft_delete = 7
+rules = [{ name = "old", version_days = 90, prefix = "logs/" }, { name = "off", enabled = false, expire_days = 10 }]
+queues = ["orders"]
+
+[[resource]]
+kind = "azure.storage-account"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "shopfiles"
+sort = "FileStorage"
+sku = "Premium_LRS"
+shares = ["home"]
+
+[[resource]]
+kind = "azure.storage-container"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+storage = "shopdata"
+id = "photos"
+blobs = 3
+versions = 2
+legal_hold = true
+
+[[resource]]
+kind = "azure.storage-container"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+storage = "shopdata"
+id = "empty"
+
+[[resource]]
+kind = "azure.storage-container"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+storage = "shopdata"
+id = "gone"
+deleted = true
+
+# Registries
+[[resource]]
+kind = "azure.acr-registry"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "shopImages"
+
+[[resource]]
+kind = "azure.acr-manifest"
+account = "00000000-0000-4000-8000-00000000000a"
+registry = "shopImages"
+repository = "team/web"
+id = "web-amd64"
+media = "image"
+size = 1000
+expect = { "untagged-artifact" = "found" }
+
+[[resource]]
+kind = "azure.acr-manifest"
+account = "00000000-0000-4000-8000-00000000000a"
+registry = "shopImages"
+repository = "team/web"
+id = "web-index"
+media = "index"
+children = ["web-amd64"]
+tags_list = ["1.0", "latest"]
+updated = "-5d"
+locked = true
+
+[[resource]]
+kind = "azure.acr-manifest"
+account = "00000000-0000-4000-8000-00000000000a"
+registry = "shopImages"
+repository = "team/web"
+id = "signature"
+media = "artifact"
+subject = "web-index"
+
+[[resource]]
+kind = "azure.acr-manifest"
+account = "00000000-0000-4000-8000-00000000000a"
+registry = "shopImages"
+repository = "base-{n}"
+id = "base-{n}"
+count = 3
+tags_list = ["v1"]
 '''
 
 
@@ -382,6 +476,24 @@ class Bearer(SansIOHTTPPolicy):
 
     def on_request(self, request):
         request.http_request.headers["Authorization"] = "Bearer emulated"
+
+
+class Loopback(RequestsTransport):
+    """Sends what is meant for a host of Azure to the emulator, with the host's name on it."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.emulator = url
+
+    def send(self, request, **kwargs):
+        meant = request.url
+        parts = urllib.parse.urlsplit(meant)
+        request.headers["Host"] = parts.netloc
+        request.url = self.emulator + urllib.parse.urlunsplit(("", "", parts.path, parts.query, ""))
+        try:
+            return super().send(request, **kwargs)
+        finally:
+            request.url = meant
 
 
 class Emulator:
@@ -733,6 +845,100 @@ def resource_graph(emulator):
     emulator.faults({"service": "Microsoft.ResourceGraph", "kind": "throttle"})
     status, headers, answer = ask(query=disks)
     equal((status, headers["x-ms-user-quota-remaining"], answer["error"]["code"]), (429, "0", "RateLimiting"))
+    emulator.faults()
+
+
+@test
+def storage(emulator):
+    from azure.core.exceptions import ClientAuthenticationError
+    from azure.mgmt.storage import StorageManagementClient
+    from azure.storage.blob import BlobServiceClient
+
+    client = emulator.client(StorageManagementClient, SUB)
+    accounts = {one.name: one for one in client.storage_accounts.list()}
+    data = accounts["shopdata"]
+    equal((data.kind, data.sku.name, data.primary_endpoints.blob),
+          ("StorageV2", "Standard_LRS", "https://shopdata.blob.core.windows.net/"))
+    equal(accounts["shopfiles"].primary_endpoints.blob, None)
+    service = client.blob_services.get_service_properties("shop", "shopdata")
+    equal((service.is_versioning_enabled, service.delete_retention_policy.days), (True, 7))
+    rules = client.management_policies.get("shop", "shopdata", "default").policy.rules
+    equal([rule.enabled for rule in rules], [True, False])
+    equal(rules[0].definition.actions.version.delete.days_after_creation_greater_than, 90)
+    equal(error_of(lambda: client.management_policies.get("shop", "nobody", "default")), (404, "ResourceNotFound"))
+    equal(error_of(lambda: client.blob_services.get_service_properties("shop", "shopfiles")),
+          (400, "FeatureNotSupportedForAccount"))
+    containers = list(client.blob_containers.list("shop", "shopdata"))
+    equal([(one.name, one.has_legal_hold, one.deleted) for one in containers], [("photos", True, False), ("empty", False, False)])
+    equal(containers[0].id, arm("shop", "Microsoft.Storage/storageAccounts", "shopdata/blobServices/default/containers/photos"))
+    equal(len(list(client.blob_containers.list("shop", "shopdata", include="deleted"))), 3)
+    equal([one.name for one in client.file_shares.list("shop", "shopfiles")], ["home"])
+    equal([one.name for one in client.queue.list("shop", "shopdata")], ["orders"])
+    equal([one.name for one in client.table.list("shop", "shopdata")], [])
+
+    token = {"Authorization": "Bearer emulated"}
+    blobs = BlobServiceClient(f"{emulator.url}/_blob/shopdata", retry_total=0)
+    equal([one.name for one in blobs.list_containers(headers=token)], ["photos", "empty"])
+    names = lambda name, **more: [blob.name for blob in blobs.get_container_client(name).list_blobs(headers=token, **more)]
+    equal(names("photos"), ["blob-0001", "blob-0002", "blob-0003"])
+    equal(len(names("photos", include=["versions"], results_per_page=1)), 5)
+    equal(names("empty"), [])
+    for name in ["nothing", "gone"]:
+        try:
+            names(name)
+            raise AssertionError("no error")
+        except ResourceNotFoundError as error:
+            equal(error.error_code, "ContainerNotFound")
+    emulator.faults({"service": "blob", "kind": "denied"})
+    try:
+        names("empty")
+        raise AssertionError("no error")
+    except HttpResponseError as error:
+        equal((error.status_code, error.error_code), (403, "AuthorizationPermissionMismatch"))
+    emulator.faults()
+    equal(emulator.journal()[-1]["account"], SUB)
+    status, headers, _ = emulator.get("/photos?restype=container&comp=list", host="shopdata.blob.core.windows.net")
+    equal((status, headers["x-ms-error-code"]), (401, "NoAuthenticationInformation"))
+
+
+@test
+def registries(emulator):
+    from azure.containerregistry import ContainerRegistryClient
+    from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+
+    (registry,) = emulator.client(ContainerRegistryManagementClient, SUB).registries.list()
+    equal((registry.login_server, registry.sku.name), ("shopimages.azurecr.io", "Standard"))
+    client = ContainerRegistryClient(
+        "https://shopimages.azurecr.io", Credential(), audience="https://management.azure.com", retry_total=0,
+        transport=Loopback(emulator.url),
+    )
+    equal(list(client.list_repository_names(results_per_page=1)), ["base-0001", "base-0002", "base-0003", "team/web"])
+    found = list(client.list_manifest_properties("team/web"))
+    equal(len(found), 3)
+    (index,) = [one for one in found if one.tags]
+    equal((sorted(index.tags), index.can_delete, index.last_updated_on.isoformat()),
+          (["1.0", "latest"], False, "2026-10-05T00:00:00+00:00"))
+    (image,) = [one for one in found if one.size_in_bytes == 1000]
+    equal((image.tags, image.can_delete, image.architecture.value), (None, True, "amd64"))
+    equal([tag.name for tag in client.list_tag_properties("team/web")], ["1.0", "latest"])
+    equal(client.get_repository_properties("team/web").manifest_count, 3)
+    body = client.get_manifest("team/web", "latest")
+    equal(body.media_type, "application/vnd.oci.image.index.v1+json")
+    equal([one["digest"] for one in body.manifest["manifests"]], [image.digest])
+    (signature,) = [one for one in found if one.digest not in (image.digest, index.digest)]
+    equal(client.get_manifest("team/web", signature.digest).manifest["subject"]["digest"], index.digest)
+    truth = [one["id"] for one in emulator.control("truth")]
+    assert f"shopimages.azurecr.io/team/web@{image.digest}" in truth, truth
+    try:
+        client.get_manifest("team/web", "nothing")
+        raise AssertionError("no error")
+    except ResourceNotFoundError as error:
+        assert "MANIFEST_UNKNOWN" in str(error)
+    emulator.faults({"permission": "Microsoft.ContainerRegistry/registries/pull/read", "kind": "denied"})
+    status, headers, body = emulator.get("/acr/v1/_catalog", host="shopimages.azurecr.io", token=None)
+    equal((status, json.loads(body)["errors"][0]["code"]), (401, "UNAUTHORIZED"))
+    equal(headers["WWW-Authenticate"],
+          'Bearer realm="https://shopimages.azurecr.io/oauth2/token",service="shopimages.azurecr.io",scope="registry:catalog:*"')
     emulator.faults()
 
 

@@ -25,7 +25,9 @@ pub(crate) mod arm;
 mod compute;
 mod graph;
 mod network;
+mod registry;
 mod resources;
+mod storage;
 
 /// The keys that every kind has, written as in [`Kind::keys`].
 pub(crate) const COMMON: &[&str] = &[
@@ -39,21 +41,24 @@ pub(crate) const COMMON: &[&str] = &[
 ];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
-pub(crate) const LINKS: &[&[(&str, &str)]] = &[compute::LINKS, network::LINKS];
+pub(crate) const LINKS: &[&[(&str, &str)]] = &[compute::LINKS, network::LINKS, registry::LINKS, storage::LINKS];
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
     let mut all = vec![resources::ROUTES, arm::ROUTES, graph::ROUTES];
     all.extend(compute::ROUTES);
     all.extend(network::ROUTES);
+    all.extend(registry::ROUTES);
+    all.extend(storage::ROUTES);
     all
 }
 
-const KINDS: &[&[Kind]] = &[resources::KINDS, arm::KINDS, compute::KINDS, network::KINDS];
+const KINDS: &[&[Kind]] =
+    &[resources::KINDS, arm::KINDS, compute::KINDS, network::KINDS, registry::KINDS, storage::KINDS];
 
 /// Every resource type.
 fn types() -> impl Iterator<Item = &'static Type> {
-    let all = [compute::TYPES, network::TYPES, arm::TYPES];
+    let all = [compute::TYPES, network::TYPES, registry::TYPES, storage::TYPES, arm::TYPES];
     all.into_iter().flatten().copied()
 }
 
@@ -64,7 +69,10 @@ pub(crate) fn kinds() -> impl Iterator<Item = &'static Kind> {
 
 /// What the cloud calls a resource of a kind.
 pub(crate) fn native_id(kind: &str, account: &str, name: &str, text: impl Fn(&str) -> Option<String>) -> String {
-    arm::id_of(kind, account, name, text)
+    match kind {
+        "azure.acr-manifest" => registry::manifest_id(name, text),
+        _ => arm::id_of(kind, account, name, text),
+    }
 }
 
 const ARM: &str = "management.azure.com";
@@ -81,6 +89,15 @@ pub(crate) fn owns(host: &str) -> bool {
 pub(crate) fn owns_path(path: &str) -> bool {
     let first = path.split('/').nth(1).unwrap_or_default();
     ["subscriptions", "providers", "tenants", "_acr", "_blob"].iter().any(|own| own.eq_ignore_ascii_case(first))
+}
+
+/// Puts what is below a host of its own where it is on a loopback one.
+pub(crate) fn place(host: &str, path: &mut Vec<String>) {
+    for (prefix, suffix) in [("_acr", ACR), ("_blob", BLOB)] {
+        if let Some(name) = host.strip_suffix(suffix) {
+            path.splice(0..0, [prefix.to_owned(), name.to_owned()]);
+        }
+    }
 }
 
 /// Whether a service is served under a host.
@@ -111,8 +128,23 @@ pub(crate) fn claim(req: &mut Req, cloud: &Cloud) -> Result<(), WireError> {
     if let Some(known) = known {
         req.account.clone_from(&known.id);
     }
-    if matches!(req.service, "acr" | "blob") {
-        return Ok(());
+    match req.service {
+        "acr" => {
+            req.account.clone_from(&registry::find(cloud, req)?.account);
+            return Ok(());
+        }
+        "blob" => {
+            req.account.clone_from(&storage::find(cloud, req)?.account);
+            let bearer = req.headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"Bearer "));
+            // Without a version the service takes no tokens.
+            return if bearer && req.headers.contains_key("x-ms-version") {
+                Ok(())
+            } else {
+                let message = "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.";
+                Err(WireError::new(401, "NoAuthenticationInformation", message))
+            };
+        }
+        _ => {}
     }
     let bearer = req.headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"Bearer "));
     if !bearer {
@@ -159,13 +191,17 @@ pub(crate) fn error(req: &Req, error: &WireError, n: u64) -> Rendered {
             "details": [{ "code": detail, "message": error.message }],
         } }),
     };
-    Rendered {
-        status: error.status,
-        content_type: "application/json; charset=utf-8".to_owned(),
-        headers: headers(req, n),
-        body: body.to_string().into_bytes(),
-        ..Rendered::default()
-    }
+    let json = "application/json; charset=utf-8".to_owned();
+    let mut headers = headers(req, n);
+    let (content_type, body) = match req.service {
+        "acr" => (json, registry::error(error)),
+        "blob" => {
+            headers.push(("x-ms-error-code".to_owned(), error.code.clone()));
+            storage::error(error)
+        }
+        _ => (json, body.to_string().into_bytes()),
+    };
+    Rendered { status: error.status, content_type, headers, body, ..Rendered::default() }
 }
 
 /// The headers that ARM gives every answer.
@@ -188,6 +224,27 @@ pub(crate) fn missing(req: &Req) -> WireError {
 /// The error that a fault is.
 pub(crate) fn fault(kind: FaultKind, req: &Req) -> Option<WireError> {
     Some(match kind {
+        FaultKind::Throttle if req.service == "acr" => {
+            WireError::new(429, "TOOMANYREQUESTS", "too many requests").with("Retry-After", "1")
+        }
+        FaultKind::Denied | FaultKind::ExpiredToken | FaultKind::WrongTenant if req.service == "acr" => {
+            registry::unauthorised(req)
+        }
+        FaultKind::Error500 if req.service == "acr" => WireError::new(500, "UNKNOWN", "unknown error"),
+        FaultKind::Throttle if req.service == "blob" => {
+            WireError::new(503, "ServerBusy", "The server is currently unable to receive requests.")
+        }
+        FaultKind::Denied if req.service == "blob" => WireError::new(
+            403,
+            "AuthorizationPermissionMismatch",
+            "This request is not authorized to perform this operation using this permission.",
+        ),
+        FaultKind::ExpiredToken | FaultKind::WrongTenant if req.service == "blob" => {
+            WireError::new(401, "InvalidAuthenticationInfo", "Authentication information is not given in the correct format.")
+        }
+        FaultKind::Error500 if req.service == "blob" => {
+            WireError::new(500, "InternalError", "The server encountered an internal error.")
+        }
         FaultKind::Throttle if req.action == "Resources" => WireError::new(
             429,
             "RateLimiting",
@@ -225,7 +282,7 @@ pub(crate) fn fault(kind: FaultKind, req: &Req) -> Option<WireError> {
 
 /// Forgets the page token.
 pub(crate) fn forget_token(req: &mut Req) {
-    req.query.retain(|name, _| !name.eq_ignore_ascii_case("$skiptoken"));
+    req.query.retain(|name, _| !name.eq_ignore_ascii_case("$skiptoken") && name != "last" && name != "marker");
     if let Some(mut body) = req.json() {
         if let Some(options) = body.get_mut("options").and_then(Value::as_object_mut) {
             options.remove("$skipToken");

@@ -288,7 +288,10 @@ pub(crate) fn recognise(
         lost: Vec::new(),
         warned: Vec::new(),
     };
-    let path = segments(parts.path);
+    let mut path = segments(parts.path);
+    if vendor == Vendor::Azure {
+        azure::place(&req.host, &mut path);
+    }
     let found = routes(vendor).into_iter().flatten().find_map(|route| {
         let fits = route.method == parts.method
             && match vendor {

@@ -29,7 +29,8 @@ pub(crate) struct Type {
     pub(super) kind: &'static str,
     /// The type's name, "Microsoft.Sql/servers/databases".
     pub(super) arm: &'static str,
-    /// The keys that name the parents, outermost first.
+    /// The keys that name the parents, outermost first: "server"; "container=default" with what it is where the
+    /// key is not given, "=default" where there is only one.
     pub(super) parents: &'static [&'static str],
     /// The kind of the parent.
     pub(super) parent: Option<&'static str>,
@@ -199,11 +200,7 @@ pub(crate) fn id_of(kind: &str, account: &str, name: &str, text: impl Fn(&str) -
         let value = if at + 1 == types.len() {
             name.to_owned()
         } else {
-            match parents.next() {
-                // A type that there is only one of below its parent names itself: "blobServices/default".
-                Some(key) => key.strip_prefix('=').map(str::to_owned).or_else(|| text(key)).unwrap_or_default(),
-                None => String::new(),
-            }
+            parents.next().map(|spec| parent(spec, &text)).unwrap_or_default()
         };
         id.push('/');
         id.push_str(part);
@@ -211,6 +208,12 @@ pub(crate) fn id_of(kind: &str, account: &str, name: &str, text: impl Fn(&str) -
         id.push_str(&value);
     }
     id
+}
+
+/// The name of a parent.
+fn parent(spec: &str, text: impl Fn(&str) -> Option<String>) -> String {
+    let (key, default) = spec.split_once('=').unwrap_or((spec, ""));
+    text(key).filter(|_| !key.is_empty()).unwrap_or_else(|| default.to_owned())
 }
 
 /// The ARM id of what a resource names: an ARM id as it is, or the name of a resource of a kind.
@@ -353,13 +356,14 @@ pub(super) fn asked<'a>(cloud: &'a Cloud, req: &Req, known: &'static Type) -> Re
     items.retain(|item| {
         sees(cloud, item)
             && (within.is_empty() || group(item).eq_ignore_ascii_case(within))
-            && known.parents.iter().all(|key| {
-                let asked = req.label(key);
-                asked.is_empty() || item.text(key).is_some_and(|own| own.eq_ignore_ascii_case(asked))
+            && known.parents.iter().all(|spec| {
+                let asked = req.label(spec.split('=').next().unwrap_or_default());
+                let own = parent(spec, |key| item.text(key).map(str::to_owned));
+                asked.is_empty() || own.eq_ignore_ascii_case(asked)
             })
     });
     if items.is_empty()
-        && let (Some(parent), Some(key)) = (known.parent, known.parents.iter().rfind(|key| !key.starts_with('=')))
+        && let (Some(parent), Some(key)) = (known.parent, known.parents.iter().rfind(|key| !key.contains('=')))
         && !req.label(key).is_empty()
     {
         let parents = cloud.list_account(&req.account, parent);
@@ -429,7 +433,21 @@ pub(super) fn every<'a>(cloud: &'a Cloud, account: &str) -> Vec<(&'static Type, 
 
 fn resources(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let mut all = every(cloud, &req.account);
+    // Of the filters the one that clients need is known: `resourceType eq '…'`.
+    let filter = req.param("$filter").unwrap_or_default();
+    let only = filter.split_once("resourceType eq ").map(|(_, rest)| rest.trim().trim_matches('\''));
+    if !filter.is_empty() && only.is_none() {
+        return Err(WireError::new(
+            400,
+            "InvalidFilterInQueryString",
+            format!("Invalid $filter '{filter}' specified."),
+        ));
+    }
     all.retain(|(known, item)| {
+        let fits = only.is_none_or(|only| only.eq_ignore_ascii_case(&arm_type(known, item)));
+        if !fits {
+            return false;
+        }
         let read = format!("{}/read", arm_type(known, item));
         // Tracked resources alone: what is below them is in none of ARM's generic lists.
         known.parents.is_empty() && !req.denied(&item.account, &read)

@@ -33,9 +33,9 @@
 //! | `azure.network-connection` | `gateway` | | the gateway |
 //! | | `gateway2`, `circuit` | none | the other end |
 //! | | `status` | `Connected` | |
-//! | `azure.network-express-route-circuit` | `provider_state` | `Provisioned` | |
+//! | `azure.network-expressroute-circuit` | `provider_state` | `Provisioned` | |
 //! | | `sku`, `bandwidth`, `peerings` | `Standard_MeteredData`, 50, none | |
-//! | `azure.network-express-route-gateway` | `connections` | none | ARM ids of circuits' peerings |
+//! | `azure.network-expressroute-gateway` | `connections` | none | ARM ids of circuits' peerings |
 //! | | `units` | 1 | |
 //! | `azure.network-firewall` | `tier`, `public_ips` | `Standard`, none | without an address it is deallocated |
 //! | | `policy` | none | an ARM id |
@@ -73,10 +73,10 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { kind: "azure.network-connection", keys: &[
         "gateway:text", "gateway2:text", "circuit:text", "status:text",
     ] },
-    Kind { kind: "azure.network-express-route-circuit", keys: &[
+    Kind { kind: "azure.network-expressroute-circuit", keys: &[
         "provider_state:text", "sku:text", "bandwidth:int", "peerings:list",
     ] },
-    Kind { kind: "azure.network-express-route-gateway", keys: &["connections:list", "units:int"] },
+    Kind { kind: "azure.network-expressroute-gateway", keys: &["connections:list", "units:int"] },
     Kind { kind: "azure.network-firewall", keys: &["tier:text", "public_ips:list", "policy:text"] },
     Kind { kind: "azure.network-ddos-plan", keys: &[] },
 ];
@@ -106,9 +106,9 @@ static APPLICATION: Type =
 static GATEWAY: Type = Type::top("azure.network-vpn-gateway", "Microsoft.Network/virtualNetworkGateways", gateway);
 static CONNECTION: Type = Type::top("azure.network-connection", "Microsoft.Network/connections", connection);
 static CIRCUIT: Type =
-    Type::top("azure.network-express-route-circuit", "Microsoft.Network/expressRouteCircuits", circuit);
+    Type::top("azure.network-expressroute-circuit", "Microsoft.Network/expressRouteCircuits", circuit);
 static EXPRESS: Type =
-    Type::top("azure.network-express-route-gateway", "Microsoft.Network/expressRouteGateways", express);
+    Type::top("azure.network-expressroute-gateway", "Microsoft.Network/expressRouteGateways", express);
 static FIREWALL: Type = Type::top("azure.network-firewall", "Microsoft.Network/azureFirewalls", firewall);
 static DDOS: Type = Type::top("azure.network-ddos-plan", "Microsoft.Network/ddosProtectionPlans", ddos);
 
@@ -587,7 +587,7 @@ fn connection(cloud: &Cloud, item: &Item) -> Value {
         }
     }
     if let Some(named) = item.text("circuit") {
-        own["peer"] = reference(target(cloud, item, "azure.network-express-route-circuit", named));
+        own["peer"] = reference(target(cloud, item, "azure.network-expressroute-circuit", named));
     }
     json!({ "properties": properties(item, own) })
 }

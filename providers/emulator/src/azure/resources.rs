@@ -230,8 +230,8 @@ fn permissions(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let role = json!({
         "actions": ["*/read"],
         "notActions": denied,
-        "dataActions": [],
-        "notDataActions": [],
+        "dataActions": ["Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"],
+        "notDataActions": denied,
     });
     Ok(Reply::Value(json!({ "value": [role] })))
 }

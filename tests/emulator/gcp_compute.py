@@ -9,12 +9,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
 from google_emulator import HOSTILE, Emulator, check, finish, need, pages, run, valid  # noqa: E402
 
-need(
-    "googleapiclient",
-    "google.cloud.compute_v1",
-    "google.cloud.resourcemanager_v3",
-    packages=["google-api-python-client", "google-cloud-compute", "google-cloud-resource-manager"],
-)
+need("googleapiclient", "google.cloud.compute_v1", "google.cloud.resourcemanager_v3")
 from google.api_core import exceptions  # noqa: E402
 from google.auth.credentials import AnonymousCredentials  # noqa: E402
 from google.cloud import compute_v1, resourcemanager_v3  # noqa: E402

@@ -8,11 +8,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
 from google_emulator import HOSTILE, Emulator, check, finish, need, pages, run, valid  # noqa: E402
 
-need(
-    "googleapiclient",
-    "google.cloud._storage_v2",
-    packages=["google-api-python-client", "google-cloud-storage", "grpcio", "grpcio-status", "grpc-google-iam-v1", "proto-plus"],
-)
+need("googleapiclient", "google.cloud._storage_v2")
 import grpc  # noqa: E402
 from google.api_core import exceptions  # noqa: E402
 from google.auth.credentials import AnonymousCredentials  # noqa: E402

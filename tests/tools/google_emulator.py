@@ -35,7 +35,7 @@ def finish():
     sys.exit(1 if counts["failed"] else 0)
 
 
-def need(*modules, packages):
+def need(*modules):
     """Installs what is missing into a virtual environment of this run and starts over in it."""
     try:
         for module in modules:
@@ -45,7 +45,7 @@ def need(*modules, packages):
             raise
         venv = pathlib.Path(tempfile.mkdtemp()) / "venv"
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-        subprocess.run([str(venv / "bin/pip"), "-q", "install", *packages], check=True)
+        subprocess.run([str(venv / "bin/pip"), "-q", "install", "-r", str(ROOT / "tests/emulator/requirements-gcp.txt")], check=True)
         os.environ["SWEEPER_EMULATOR_VENV"] = str(venv)
         os.execv(str(venv / "bin/python"), [str(venv / "bin/python"), *sys.argv])
 

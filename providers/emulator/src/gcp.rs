@@ -14,9 +14,14 @@ use crate::render::Rendered;
 use crate::rest::{Req, Route, is_loopback};
 use crate::services::Kind;
 
+mod artifactregistry;
 mod compute;
 mod grpc;
+mod managed;
+mod monitoring;
+mod recommender;
 mod resourcemanager;
+mod serverless;
 mod shape;
 mod storage;
 
@@ -24,7 +29,14 @@ mod storage;
 ///
 /// `raw` is merged over a resource's JSON as it is and `without` takes fields out of it, so that an answer can
 /// say what no other key says.
-pub(crate) const COMMON: &[&str] = &["metrics:table", "metrics_gap:bool", "raw:table", "without:list"];
+pub(crate) const COMMON: &[&str] = &[
+    "metrics:table",
+    "metrics_gap:bool",
+    "raw:table",
+    "without:list",
+    "recommended:bool",
+    "recommendation_state:text",
+];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
 pub(crate) const LINKS: &[(&str, &str)] = &[
@@ -36,10 +48,19 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
-    vec![compute::ROUTES, resourcemanager::ROUTES, storage::ROUTES]
+    vec![
+        artifactregistry::ROUTES,
+        compute::ROUTES,
+        managed::ROUTES,
+        monitoring::ROUTES,
+        recommender::ROUTES,
+        resourcemanager::ROUTES,
+        serverless::ROUTES,
+        storage::ROUTES,
+    ]
 }
 
-const KINDS: &[&[Kind]] = &[compute::KINDS, storage::KINDS];
+const KINDS: &[&[Kind]] = &[artifactregistry::KINDS, compute::KINDS, managed::KINDS, serverless::KINDS, storage::KINDS];
 
 /// Every service's kinds.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static Kind> {

@@ -54,6 +54,8 @@ pub(crate) struct Req {
     /// The path, still encoded.
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
+    /// The query as it came, for parameters that appear more than once.
+    pub(crate) raw_query: String,
     /// What the route's labels stand for, decoded.
     pub(crate) labels: BTreeMap<&'static str, String>,
     pub(crate) headers: HeaderMap,
@@ -75,6 +77,11 @@ impl Req {
     /// A parameter of the query, whichever case its name is in.
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a parameter of the query.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = String> {
+        self.raw_query.split('&').filter_map(move |pair| form(pair.as_bytes()).remove(name))
     }
 
     /// The body as JSON.
@@ -281,6 +288,7 @@ pub(crate) fn recognise(
         host,
         path: parts.path.to_owned(),
         query: form(parts.query.as_bytes()),
+        raw_query: parts.query.to_owned(),
         labels: BTreeMap::new(),
         headers: parts.headers.clone(),
         body: parts.body.to_vec(),

@@ -64,6 +64,16 @@ fn native_id(resource: &Resource, number: Option<u32>) -> String {
     let text = |key: &str| resource.keys.get(key).and_then(Value::as_str).map(|text| numbered(text, number));
     match resource.kind.as_str() {
         "aws.backup-recovery-point" => services::recovery_point(&resource.account, &resource.region, &id),
+        "gcp.artifact-image" => {
+            let digest = services::digest(&text("digest").unwrap_or_else(|| id.clone()));
+            let repository = text("repository").unwrap_or_else(|| "repository".to_owned());
+            format!("{repository}/{}@{digest}", text("image").unwrap_or(id))
+        }
+        "gcp.artifact-package-version" => {
+            let repository = text("repository").unwrap_or_else(|| "repository".to_owned());
+            let package = text("package").unwrap_or_else(|| "package".to_owned());
+            format!("{repository}/{package}@{}", text("version").unwrap_or(id))
+        }
         "aws.ecr-image" => {
             let digest = services::digest(&text("digest").unwrap_or(id));
             format!("{}@{digest}", text("repository").unwrap_or_default())

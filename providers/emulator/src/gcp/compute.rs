@@ -4,6 +4,8 @@
 mod machines;
 mod network;
 
+pub(super) use network::router_id;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -607,7 +609,7 @@ fn resource(item: &Item, kind: &str, name: &str, collection: &str, own: Value) -
     let path = format!("projects/{}/{}/{collection}/{name}", item.account, place.path());
     let mut value = json!({
         "kind": format!("compute#{kind}"),
-        "id": if item.kind == "gcp.cloud-nat" { number(&["router", &item.account, &item.region, name]) } else { uid(item) },
+        "id": uid(item),
         "creationTimestamp": pacific(item.created),
         "name": name,
         "description": item.text_or("description", ""),

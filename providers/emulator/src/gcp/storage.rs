@@ -1,6 +1,7 @@
 //! Cloud Storage: buckets and the names of objects, as gRPC v2 (which Google's Rust client speaks) and as JSON v1.
 //!
-//! A bucket has as many objects as its key `objects` says, of `bytes` together, and `noncurrent` old versions.
+//! A bucket has as many objects as its key `objects` says, of `bytes` together, `noncurrent` old versions, and
+//! `deleted` ones that can be restored.
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,7 @@ pub(super) const KINDS: &[Kind] = &[Kind {
         "objects:int",
         "bytes:int",
         "noncurrent:int",
+        "deleted:int",
     ],
 }];
 
@@ -105,6 +107,8 @@ struct ListObjectsRequest {
     prefix: String,
     #[prost(bool, tag = "7")]
     versions: bool,
+    #[prost(bool, tag = "12")]
+    soft_deleted: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -517,22 +521,30 @@ struct Entry {
     old: bool,
 }
 
-fn entries(item: &Item, prefix: &str, versions: bool) -> Vec<Entry> {
+fn entries(item: &Item, prefix: &str, versions: bool, deleted: bool) -> Result<Vec<Entry>, WireError> {
     let count = |key: &str| item.int(key).unwrap_or(0).clamp(0, 1_000_000);
     let (live, old) = (count("objects"), count("noncurrent"));
     let size = item.int("bytes").unwrap_or(0) / (live + old).max(1);
     let named = |number: i64, old: bool| Entry { name: format!("object-{number:07}"), size, old };
-    (0..live)
+    if deleted && retention(item) == 0 {
+        return Err(WireError::new(400, "INVALID_ARGUMENT", "The bucket does not have a soft delete policy."));
+    }
+    if deleted {
+        let all = (0..count("deleted")).map(|number| named(number, true));
+        return Ok(all.filter(|entry| entry.name.starts_with(prefix)).collect());
+    }
+    let all = (0..live)
         .map(|number| named(number, false))
         .chain((0..old).filter(|_| versions).map(|number| named(number, true)))
         .filter(|entry| entry.name.starts_with(prefix))
-        .collect()
+        .collect();
+    Ok(all)
 }
 
 fn list_objects(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let asked: ListObjectsRequest = grpc::request(req)?;
     let item = named(cloud, req, &asked.parent)?;
-    let all = entries(item, &asked.prefix, asked.versions);
+    let all = entries(item, &asked.prefix, asked.versions, asked.soft_deleted)?;
     let (part, next) = grpc_page(cloud, req, &all, asked.page_size, &asked.page_token)?;
     let created: Option<grpc::Timestamp> = Some(item.created.into());
     Ok(grpc::answer(&ListObjectsResponse {
@@ -642,7 +654,7 @@ fn json_bucket(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
 fn json_objects(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let item = named(cloud, req, req.label("bucket"))?;
     let versions = req.yes("versions");
-    let all = entries(item, req.param("prefix").unwrap_or_default(), versions);
+    let all = entries(item, req.param("prefix").unwrap_or_default(), versions, req.yes("softDeleted"))?;
     let (part, next) = page(cloud, req, &all, "maxResults", PAGE)?;
     let created = utc(item.created);
     let items: Vec<Value> = part

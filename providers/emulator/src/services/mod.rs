@@ -25,7 +25,7 @@ mod sts;
 
 pub(crate) use backup::recovery_point;
 pub(crate) use elb::{load_balancer, target_group};
-pub(crate) use item::digest;
+pub(crate) use item::{digest, uuid};
 pub(crate) use lambda::layer_version_arn;
 pub(crate) use s3::UPLOAD_KEY;
 

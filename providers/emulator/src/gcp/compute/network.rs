@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{SITE, link, link_key, link_list, naming, resource, scope_of, self_link};
 use crate::cloud::{Cloud, Item};
 use crate::gcp::address as address_of;
-use crate::gcp::shape::{Place, labels, lean};
+use crate::gcp::shape::{Place, labels, lean, number};
 use crate::http::WireError;
 use crate::rest::Req;
 
@@ -94,6 +94,16 @@ pub(super) fn router_name(nat: &Item) -> &str {
     nat.text("router").unwrap_or("router")
 }
 
+/// The numeric id of a router, or of the router of a NAT gateway.
+pub(in crate::gcp) fn router_id(cloud: &Cloud, item: &Item) -> String {
+    let name = if item.kind == "gcp.cloud-nat" { router_name(item) } else { &item.id };
+    let own = cloud
+        .with_id("gcp.compute-router", name)
+        .find(|router| router.account == item.account && router.region == item.region)
+        .and_then(|router| router.text("uid"));
+    own.map_or_else(|| number(&["router", &item.account, &item.region, name]), str::to_owned)
+}
+
 /// A router, also one that is there only through its NAT gateways.
 pub(super) fn router(cloud: &Cloud, item: &Item) -> Value {
     let name = if item.kind == "gcp.cloud-nat" { router_name(item) } else { &item.id };
@@ -137,6 +147,7 @@ pub(super) fn router(cloud: &Cloud, item: &Item) -> Value {
         name,
         "routers",
         json!({
+            "id": router_id(cloud, item),
             "network": link(cloud, item, "", "networks", item.text("network").unwrap_or("default")),
             "nats": nats,
         }),

@@ -58,6 +58,9 @@ pub(crate) struct Entity<P> {
     pub(crate) kind: Option<String>,
     #[serde(default, rename = "managedBy")]
     pub(crate) managed_by: Option<String>,
+    /// The machines of a shared disk.
+    #[serde(default, rename = "managedByExtended")]
+    pub(crate) managed_by_extended: Option<Vec<String>>,
     pub(crate) properties: P,
 }
 
@@ -89,7 +92,7 @@ pub(crate) fn ids(list: Option<&Vec<Ref>>) -> Vec<String> {
     list.into_iter().flatten().map(Ref::lower).filter(|id| !id.is_empty()).collect()
 }
 
-/// Tags, in the cloud's order; absent and null are none. Values that are no text are written as they are.
+/// Tags, in the cloud's order; absent and null are none.
 fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
     struct Pairs;
     impl<'de> Visitor<'de> for Pairs {
@@ -224,6 +227,12 @@ impl Common {
 pub(crate) struct Around(Result<Arc<Locks>, CloudError>);
 
 impl Around {
+    /// Around nothing, for tests.
+    #[cfg(test)]
+    pub(crate) fn open() -> Self {
+        Self(Ok(Arc::default()))
+    }
+
     /// What is true of a resource whatever its kind.
     pub(crate) fn common<P>(&self, entity: &Entity<P>) -> Common {
         let lower = entity.id.to_ascii_lowercase();

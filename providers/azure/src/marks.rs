@@ -62,9 +62,11 @@ pub(crate) fn managed_by<P>(entity: &Entity<P>) -> String {
             }
         }
     }
-    match part(&entity.id, "resourceGroups").filter(|group| is_node_group(group)) {
-        Some(group) => format!("AKS node resource group {group}"),
-        None => String::new(),
+    match part(&entity.id, "resourceGroups") {
+        Some(group) if is_node_group(group) => format!("AKS node resource group {group}"),
+        // The group that Azure Backup makes for its restore points, whose number ends its name.
+        Some(group) if group.to_ascii_lowercase().starts_with("azurebackuprg_") => "Azure Backup".to_owned(),
+        _ => String::new(),
     }
 }
 
@@ -99,6 +101,7 @@ mod tests {
             sku: None,
             kind: None,
             managed_by: None,
+            managed_by_extended: None,
             properties: (),
         }
     }

@@ -7,13 +7,17 @@
 use crate::{
     arm::{Auth, Azure, parsed},
     auth::Bridge,
+    entity::Entity,
     transport::{Request, Service},
 };
 use async_trait::async_trait;
 use azure_core::error::{Error, ErrorKind};
 use azure_mgmt_compute::package_2024_07_01::{Client, ClientBuilder};
 use futures_util::StreamExt as _;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use std::{collections::HashMap, fmt, sync::Arc};
 use sweeper_core::{
     calls::Site,
@@ -104,6 +108,13 @@ where
         all.extend(items(page));
     }
     Ok(all)
+}
+
+/// A resource of the crate's as both ways tell it.
+pub(crate) fn entity<T: DeserializeOwned>(op: &'static str, model: &impl Serialize) -> Result<Entity<T>, CloudError> {
+    let value = serde_json::to_value(model);
+    let malformed = |_| CloudError::new(Fault::Malformed, op, "a field is missing or of another type");
+    serde_json::from_value(value.map_err(malformed)?).map_err(malformed)
 }
 
 /// The door's error out of the crate's, or what the crate could not read.

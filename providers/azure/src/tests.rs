@@ -14,7 +14,7 @@ use sweeper_core::{
     calls::{Calls, Limits, Site},
     clock::SystemClock,
     inventory::{InventoryBuilder, Listing, Status},
-    kind::{CloudError, Fault, Kind},
+    kind::{CloudError, Fault},
     model::{Class, CloudId, Scope},
 };
 

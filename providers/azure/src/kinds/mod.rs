@@ -3,6 +3,7 @@
 use crate::arm::Azure;
 use std::sync::Arc;
 use sweeper_core::{
+    answers::{Answer, Ask, Question},
     kind::{Kind, KindSpec, Prices},
     model::CloudId,
     money::{Cost, HOURS_A_MONTH},
@@ -26,7 +27,24 @@ macro_rules! kinds {
 }
 
 kinds! {
+    compute_disk::ComputeDisk,
+    compute_gallery_image_version::ComputeGalleryImageVersion,
+    compute_image::ComputeImage,
+    compute_scale_set::ComputeScaleSet,
+    compute_snapshot::ComputeSnapshot,
+    compute_vm::ComputeVm,
+    network_interface::NetworkInterface,
+    network_load_balancer::NetworkLoadBalancer,
+    network_nat_gateway::NetworkNatGateway,
     network_public_ip::NetworkPublicIp,
+    network_security_group::NetworkSecurityGroup,
+    network_virtual_network::NetworkVirtualNetwork,
+}
+
+/// Answers for kinds that cannot be shared beyond the tenant: with nobody.
+fn own_only(asks: &[Ask]) -> Vec<(Ask, Answer)> {
+    let shares = asks.iter().filter(|ask| ask.question == Question::Shares);
+    shares.map(|ask| (*ask, Answer::Shares(Vec::new()))).collect()
 }
 
 /// What an hourly list price is a month; unknown where there is none.

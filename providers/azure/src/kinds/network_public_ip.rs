@@ -16,7 +16,7 @@ use sweeper_core::{
     inventory::{Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId},
-    money::Cost,
+    money::{Amount, Cost},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -51,8 +51,6 @@ pub(super) struct NetworkPublicIp(pub(super) Arc<Azure>);
 #[serde(default, rename_all = "camelCase")]
 struct Properties {
     ip_address: Option<String>,
-    #[serde(rename = "publicIPAllocationMethod")]
-    allocation: Option<String>,
     /// The interface, balancer, gateway or firewall that has it.
     ip_configuration: Option<Ref>,
     nat_gateway: Option<Ref>,
@@ -75,7 +73,8 @@ impl Kind for NetworkPublicIp {
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         match resource.facts() {
-            FactsRef::Address(address) if address.own_pool => Cost::unknown(),
+            // An address of a prefix is billed with the prefix, one that has not been given yet not at all.
+            FactsRef::Address(address) if address.own_pool || address.ip.is_none() => Cost::list(Amount::ZERO),
             FactsRef::Address(_) => hourly(prices, resource.region(), "ip.standard.hour"),
             _ => Cost::unknown(),
         }

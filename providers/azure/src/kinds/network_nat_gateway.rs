@@ -1,0 +1,106 @@
+//! NAT gateways.
+
+use crate::{
+    arm::Azure,
+    entity::{Common, Entity, Ref, Sort, ids},
+    graph, locks, rights,
+    kinds::hourly,
+    usage::{self, Aggregation, Combine, Measure},
+};
+use async_trait::async_trait;
+use serde::Deserialize;
+use std::sync::Arc;
+use sweeper_core::{
+    answers::{Answer, Ask, Metric, Question},
+    calls::Site,
+    facts::{FactsRef, Gateway, GatewayKind},
+    inventory::{Inventory, Listing, Resource},
+    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId, Reach, Relation},
+    money::Cost,
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "azure.network-nat-gateway",
+    cloud: CloudId::Azure,
+    class: Class::Gateway,
+    title: "NAT gateway",
+    places: Places::Account,
+    reads: &[LIST, rights::OP, locks::OP, graph::OP],
+    asks: &[usage::OP],
+    // The addresses it sends from.
+    refers: &[(Relation::Holds, Reach::Account)],
+    needs: &[],
+    out_of_sight: &[],
+    advised: "",
+    report_only: "",
+};
+
+const LIST: &str = "Microsoft.Network/natGateways/read";
+
+static SORT: Sort = Sort {
+    op: LIST,
+    table: "resources",
+    of: "Microsoft.Network/natGateways",
+    columns: "sku",
+    filter: "",
+    api: "2024-05-01",
+};
+
+pub(super) struct NetworkNatGateway(pub(super) Arc<Azure>);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Properties {
+    public_ip_addresses: Option<Vec<Ref>>,
+    provisioning_state: Option<String>,
+}
+
+#[async_trait]
+impl Kind for NetworkNatGateway {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        self.0.each(site, &SORT, out, push).await
+    }
+
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        Ok(usage::answer(&self.0, site, inventory, asks, measure).await)
+    }
+
+    fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+        match resource.facts() {
+            FactsRef::Gateway(_) => hourly(prices, resource.region(), "nat.hour"),
+            _ => Cost::unknown(),
+        }
+    }
+}
+
+/// Packets and new connections through it.
+fn measure(_: Resource<'_>, question: Question) -> Option<Measure> {
+    let Question::Usage { metric: Metric::GatewayTraffic, .. } = question else { return None };
+    Some(Measure {
+        namespace: "Microsoft.Network/natGateways",
+        metrics: &["PacketCount", "SNATConnectionCount"],
+        aggregation: Aggregation::Total,
+        combine: Combine::Max,
+        sparse: false,
+    })
+}
+
+fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
+    let properties = &entity.properties;
+    let state = properties.provisioning_state.as_deref().unwrap_or_default();
+    let facts = Gateway {
+        kind: GatewayKind::Nat,
+        state: out.sym(state),
+        // It is billed from its making to its deletion, whatever its last change came to.
+        active: !state.eq_ignore_ascii_case("Deleting"),
+    };
+    let held = ids(properties.public_ip_addresses.as_ref());
+    let mut draft = common.marked(entity, facts);
+    draft.uses.extend(held.iter().map(|id| (Relation::Holds, id.as_str())));
+    out.push(draft);
+}

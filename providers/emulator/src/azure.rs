@@ -23,11 +23,16 @@ use arm::Type;
 
 pub(crate) mod arm;
 mod compute;
+mod containers;
+mod databases;
 mod graph;
+mod monitor;
 mod network;
 mod registry;
 mod resources;
 mod storage;
+mod vaults;
+mod web;
 
 /// The keys that every kind has, written as in [`Kind::keys`].
 pub(crate) const COMMON: &[&str] = &[
@@ -41,24 +46,49 @@ pub(crate) const COMMON: &[&str] = &[
 ];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
-pub(crate) const LINKS: &[&[(&str, &str)]] = &[compute::LINKS, network::LINKS, registry::LINKS, storage::LINKS];
+pub(crate) const LINKS: &[&[(&str, &str)]] =
+    &[compute::LINKS, network::LINKS, registry::LINKS, storage::LINKS, web::LINKS];
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
-    let mut all = vec![resources::ROUTES, arm::ROUTES, graph::ROUTES];
+    let mut all = vec![resources::ROUTES, arm::ROUTES, graph::ROUTES, monitor::ROUTES];
     all.extend(compute::ROUTES);
     all.extend(network::ROUTES);
     all.extend(registry::ROUTES);
     all.extend(storage::ROUTES);
+    all.extend(containers::ROUTES);
+    all.extend(databases::ROUTES);
+    all.extend(vaults::ROUTES);
+    all.extend(web::ROUTES);
     all
 }
 
-const KINDS: &[&[Kind]] =
-    &[resources::KINDS, arm::KINDS, compute::KINDS, network::KINDS, registry::KINDS, storage::KINDS];
+const KINDS: &[&[Kind]] = &[
+    resources::KINDS,
+    arm::KINDS,
+    compute::KINDS,
+    network::KINDS,
+    registry::KINDS,
+    storage::KINDS,
+    containers::KINDS,
+    databases::KINDS,
+    vaults::KINDS,
+    web::KINDS,
+];
 
 /// Every resource type.
 fn types() -> impl Iterator<Item = &'static Type> {
-    let all = [compute::TYPES, network::TYPES, registry::TYPES, storage::TYPES, arm::TYPES];
+    let all = [
+        compute::TYPES,
+        network::TYPES,
+        registry::TYPES,
+        storage::TYPES,
+        containers::TYPES,
+        databases::TYPES,
+        vaults::TYPES,
+        web::TYPES,
+        arm::TYPES,
+    ];
     all.into_iter().flatten().copied()
 }
 
@@ -127,6 +157,11 @@ pub(crate) fn claim(req: &mut Req, cloud: &Cloud) -> Result<(), WireError> {
     });
     if let Some(known) = known {
         req.account.clone_from(&known.id);
+    }
+    if req.service == "monitor"
+        && let Some((region, _)) = req.host.split_once('.').filter(|_| !is_loopback(&req.host) && req.host != MONITOR)
+    {
+        req.region = region.to_owned();
     }
     match req.service {
         "acr" => {

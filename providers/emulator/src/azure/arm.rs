@@ -297,7 +297,7 @@ pub(super) fn show(cloud: &Cloud, known: &'static Type, item: &Item) -> Value {
     }
     let Value::Object(object) = &mut shown else { return shown };
     object.insert("id".to_owned(), json!(id(item)));
-    object.insert("name".to_owned(), json!(item.id));
+    object.entry("name").or_insert_with(|| json!(item.id));
     object.insert("type".to_owned(), json!(arm_type(known, item)));
     // What is below something else has no place, tags or zones of its own.
     if known.parents.is_empty() || object.contains_key("location") {

@@ -17,7 +17,8 @@
 //! | | `locked` | false | `deleteEnabled` is false |
 //!
 //! A manifest's native id is `<login server>/<repository>@<digest>`. A registry is at `<name>.azurecr.io` or below
-//! `/_acr/<name>`. Of tokens it is looked at whether they are for the scope of the call.
+//! `/_acr/<name>`. Of tokens it is looked at whether they are for the scope of the call. Digests are planted: they are
+//! not those of the manifests' bytes.
 
 use std::collections::BTreeMap;
 

@@ -18,16 +18,19 @@
 //!
 //! `azure_mgmt_compute` is community-generated and frozen: it stays behind `sdk` and the kinds that use it.
 
+mod acr;
 mod arm;
 mod auth;
 mod entity;
 mod fault;
 mod graph;
+mod image_uri;
 mod kinds;
 mod locks;
 mod marks;
 mod rights;
 mod sdk;
+mod shared;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -35,6 +38,7 @@ mod tests;
 mod transport;
 mod universe;
 mod usage;
+mod web;
 
 pub use auth::SOURCES;
 pub use universe::connect;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use sweeper_core::{
     answers::{Answer, Ask, Question, Usage},
     calls::Site,
+    facts::FactsRef,
     inventory::{Inventory, Resource},
     kind::{CloudError, Fault},
     model::{DAY, Timestamp},
@@ -138,7 +139,7 @@ pub(crate) async fn answer(
         let Question::Usage { days, .. } = ask.question else { continue };
         let resource = inventory.at(ask.resource);
         if let Some(measure) = measure(resource, ask.question) {
-            let wanted = Wanted { ask: *ask, id: resource.native_id().to_owned(), created: resource.created() };
+            let wanted = Wanted { ask: *ask, id: resource.native_id().to_owned(), created: since(resource) };
             batches.entry((resource.region().to_owned(), measure, days)).or_default().push(wanted);
         }
     }
@@ -166,6 +167,16 @@ pub(crate) async fn answer(
         }
     }
     answers
+}
+
+/// Since when a resource is known to have existed. Apps do not tell their creation, but existed when they were last
+/// changed.
+fn since(resource: Resource<'_>) -> Option<Timestamp> {
+    let modified = match resource.facts() {
+        FactsRef::Function(function) => function.last_modified,
+        _ => None,
+    };
+    resource.created().or(modified)
 }
 
 async fn ask(

@@ -18,13 +18,16 @@ pub(super) static SPEC: Spec = Spec {
         billed each month for lines that nobody will add to.",
     when_it_is_wrong: "Logs of work that runs once a quarter or a year, and logs kept as evidence after their \
         service was retired. The time of the last event may lag by an hour or so, which a window of 90 days does \
-        not feel.",
+        not feel. Log Analytics workspaces, of which that time is not told, are never found.",
 };
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     let FactsRef::LogGroup(group) = resource.facts() else { return Ok(Verdict::CLEAN) };
     if group.machinery {
         return Ok(Verdict::trap("comes with the account and cannot be deleted"));
+    }
+    if resource.kind().asks.is_empty() {
+        return Ok(Verdict::trap("its service does not tell when it was last written to"));
     }
     if view.younger(resource.created(), WINDOW) {
         return Ok(Verdict::trap("younger than the window"));

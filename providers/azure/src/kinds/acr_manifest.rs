@@ -1,0 +1,376 @@
+//! Images of container registries, by their manifests. The registry keeps no last pull of an image.
+
+use super::acr_registry::{self, registries};
+use crate::{
+    acr::{Manifest, PULL, Registry},
+    arm::Azure,
+    entity::{Common, Entity, at},
+    graph, locks, rights, shared,
+};
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::Value;
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use sweeper_core::{
+    answers::{Answer, Ask, Question},
+    calls::Site,
+    facts::{Artifact, FactsRef, Media},
+    inventory::{Draft, Inventory, Listing, Resource},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
+    model::{Class, CloudId, Relation},
+    money::{Amount, Cost},
+};
+
+pub(super) static SPEC: KindSpec = KindSpec {
+    id: "azure.acr-manifest",
+    cloud: CloudId::Azure,
+    class: Class::Artifact,
+    title: "container registry image",
+    places: Places::Account,
+    reads: &[PULL, acr_registry::LIST, rights::OP, locks::OP, graph::OP],
+    asks: &[PULL],
+    refers: &[],
+    needs: &[],
+    out_of_sight: &[
+        (Relation::Referenced, "Kubernetes pods and machines that pull an image by digest"),
+        (Relation::Referenced, "apps of other subscriptions that may pull from the registry"),
+    ],
+    advised: "",
+    report_only: "",
+};
+
+/// Indexes, by the media type of their manifest.
+const INDEXES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+/// Images, by the media type of their manifest.
+const IMAGES: [&str; 2] =
+    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+/// Container images, by the media type of their configuration; others are charts, signatures, SBOMs.
+const CONTAINERS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+
+/// Bytes of the GB that storage is billed by.
+const GB: i128 = 1 << 30;
+
+pub(super) struct AcrManifest(pub(super) Arc<Azure>);
+
+/// What a registry's repositories hold, and why some of them could not be listed.
+type Contents = (Vec<(String, Vec<Manifest>)>, Option<CloudError>);
+
+#[async_trait]
+impl Kind for AcrManifest {
+    fn spec(&self) -> &'static KindSpec {
+        &SPEC
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let registries = registries(&self.0, site).await?;
+        let around = self.0.around(site, acr_registry::LIST, out).await;
+        for registry in registries.iter() {
+            let common = around.common(registry);
+            let Some(host) = registry.properties.login_server.as_deref().filter(|host| !host.is_empty()) else {
+                // A registry that is being made has no name yet, and nothing in it.
+                continue;
+            };
+            let host = host.to_ascii_lowercase();
+            let (repositories, failed) = match contents(&self.0, site, &host).await {
+                Ok(contents) => contents,
+                Err(error) => (Vec::new(), Some(error)),
+            };
+            for (repository, manifests) in &repositories {
+                push(registry, &common, &format!("{host}/{repository}"), manifests, out);
+            }
+            match failed {
+                None => {}
+                Some(error) if stops(&error) => return Err(error),
+                Some(error) => out.blind_in(&common.region, error.cause()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        let mut answers = Vec::new();
+        let mut manifests: BTreeMap<&str, BTreeMap<&str, Vec<(&str, Ask)>>> = BTreeMap::new();
+        let mut shares: Vec<(Ask, &str)> = Vec::new();
+        for ask in asks {
+            let Some((host, repository, digest)) = parts(inventory.at(ask.resource).native_id()) else { continue };
+            match ask.question {
+                Question::Manifest => {
+                    manifests.entry(host).or_default().entry(repository).or_default().push((digest, *ask));
+                }
+                Question::Shares => shares.push((*ask, host)),
+                _ => {}
+            }
+        }
+        if !shares.is_empty() {
+            let registries = registries(&self.0, site).await;
+            answers.extend(shares.into_iter().map(|(ask, host)| (ask, shared_with(&registries, host))));
+        }
+        for (host, repositories) in manifests {
+            match Registry::enter(&self.0, site, host).await {
+                Ok(registry) => {
+                    for (repository, asks) in repositories {
+                        answers.extend(read(&registry, repository, asks).await);
+                    }
+                }
+                Err(error) => {
+                    let all = repositories.into_values().flatten();
+                    answers.extend(all.map(|(_, ask)| (ask, Answer::Unseen(error.cause()))));
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// An upper bound: images of a repository share layers, which are stored once, and some storage comes with the
+    /// registry.
+    fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
+        let FactsRef::Artifact(artifact) = resource.facts() else { return Cost::unknown() };
+        if artifact.media == Media::Index {
+            return Cost::list(Amount::ZERO);
+        }
+        match (artifact.size_bytes, prices.unit(CloudId::Azure, resource.region(), "acr.gb-month")) {
+            (Some(bytes), Some(gb)) => Cost::upper_bound(gb.scaled(i128::from(bytes), GB)),
+            _ => Cost::unknown(),
+        }
+    }
+}
+
+/// Whether an error ends the run's reading rather than one registry's.
+fn stops(error: &CloudError) -> bool {
+    shared::stops(error)
+}
+
+/// Everything in a registry.
+async fn contents(azure: &Azure, site: &Site, host: &str) -> Result<Contents, CloudError> {
+    let registry = Registry::enter(azure, site, host).await?;
+    let names = registry.repositories().await?;
+    let mut contents = Vec::with_capacity(names.len());
+    let mut failed = None;
+    let work: Vec<_> = names.iter().map(|name| registry.manifests(name)).collect();
+    let mut results = stream::iter(work).buffered(shared::AT_ONCE);
+    let mut at = names.iter();
+    while let Some(manifests) = results.next().await {
+        let Some(name) = at.next() else { break };
+        match manifests {
+            Ok(manifests) => contents.push((name.clone(), manifests)),
+            // A repository is listed whole or not at all; the others are.
+            Err(error) if failed.is_none() || stops(&error) => failed = Some(error),
+            Err(_) => {}
+        }
+    }
+    Ok((contents, failed))
+}
+
+/// Host, repository and digest of `shop.azurecr.io/team/web@sha256:…`.
+fn parts(native: &str) -> Option<(&str, &str, &str)> {
+    let (name, digest) = native.rsplit_once('@')?;
+    let (host, repository) = name.split_once('/')?;
+    Some((host, repository, digest))
+}
+
+/// Who may pull without being asked who they are. Identities that were given a role are out of sight.
+fn shared_with(registries: &Result<Arc<Vec<Entity<acr_registry::Properties>>>, CloudError>, host: &str) -> Answer {
+    let registries = match registries {
+        Ok(registries) => registries,
+        Err(error) => return Answer::Unseen(error.cause()),
+    };
+    let known = registries
+        .iter()
+        .find(|registry| registry.properties.login_server.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(host)));
+    match known {
+        Some(registry) if registry.properties.anonymous_pull_enabled == Some(true) => {
+            Answer::Shares(vec!["all".to_owned()])
+        }
+        Some(_) => Answer::Shares(Vec::new()),
+        None => Answer::Unseen(CloudError::new(Fault::NotFound, acr_registry::LIST, "").cause()),
+    }
+}
+
+/// What manifests of one repository list and are attached to.
+async fn read(registry: &Registry<'_>, repository: &str, asks: Vec<(&str, Ask)>) -> Vec<(Ask, Answer)> {
+    let token = match registry.repository(repository).await {
+        Ok(token) => token,
+        Err(error) => return asks.into_iter().map(|(_, ask)| (ask, Answer::Unseen(error.cause()))).collect(),
+    };
+    let token = &token;
+    let work = asks.into_iter().map(|(digest, ask)| {
+        let answer = async move {
+            let reply = registry.manifest(token, repository, digest).await?;
+            manifest(&reply.body).ok_or_else(|| CloudError::new(Fault::Malformed, PULL, "no manifest"))
+        };
+        (ask, answer)
+    });
+    shared::each(work.collect()).await
+}
+
+/// Reads a manifest. Only digests are kept.
+fn manifest(body: &[u8]) -> Option<Answer> {
+    let manifest: Value = serde_json::from_slice(body).ok()?;
+    let named = |value: &Value| value.get("digest").and_then(Value::as_str).map(str::to_owned);
+    let children = match manifest.get("manifests") {
+        None => Vec::new(),
+        Some(children) => children.as_array()?.iter().map(named).collect::<Option<_>>()?,
+    };
+    manifest.get("schemaVersion")?;
+    Some(Answer::Manifest { children, subject: manifest.get("subject").and_then(named) })
+}
+
+/// The time an image was pushed, or a tag of it moved.
+fn pushed(manifest: &Manifest) -> Option<sweeper_core::model::Timestamp> {
+    at(manifest.last_update_time.as_deref()).max(at(manifest.created_time.as_deref()))
+}
+
+/// The place of each manifest by its push, the newest first, from 1.
+fn ranks(manifests: &[Manifest]) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..manifests.len()).collect();
+    order.sort_by_key(|at| (Reverse(pushed(&manifests[*at])), *at));
+    let mut ranks = vec![0; manifests.len()];
+    for (rank, at) in (1..).zip(order) {
+        ranks[at] = rank;
+    }
+    ranks
+}
+
+fn media(manifest: &Manifest) -> Media {
+    let sort = manifest.media_type.as_deref().unwrap_or_default();
+    let config = manifest.config_media_type.as_deref().filter(|config| !config.is_empty());
+    if INDEXES.contains(&sort) {
+        Media::Index
+    } else if IMAGES.contains(&sort) && config.is_none_or(|config| CONTAINERS.contains(&config)) {
+        Media::Image
+    } else {
+        Media::Other
+    }
+}
+
+/// What keeps a manifest from being deleted; empty for nothing. What is not told to be open is locked.
+fn protected(manifest: &Manifest) -> &'static str {
+    match &manifest.changeable_attributes {
+        Some(attributes) if attributes.delete_enabled == Some(false) => "locked against deletion",
+        Some(attributes) if attributes.write_enabled == Some(false) => "locked against changes",
+        Some(attributes) if attributes.delete_enabled == Some(true) => "",
+        _ => "lock not told",
+    }
+}
+
+fn push(
+    registry: &Entity<acr_registry::Properties>,
+    common: &Common,
+    repository: &str,
+    manifests: &[Manifest],
+    out: &mut Listing,
+) {
+    let container = out.sym(repository);
+    for (manifest, rank) in manifests.iter().zip(ranks(manifests)) {
+        let tags = manifest.tags.iter().flatten();
+        let also: Vec<String> = tags.map(|tag| format!("{repository}:{tag}")).collect();
+        let media = media(manifest);
+        let facts = Artifact {
+            tagged: !also.is_empty(),
+            // An index stores no layers.
+            size_bytes: manifest.image_size.filter(|_| media != Media::Index),
+            pushed: pushed(manifest),
+            last_pulled: None,
+            pull_recorded: false,
+            media,
+            container,
+            rank,
+            package: false,
+            users_listed: true,
+        };
+        // Images have no tags of their own: an owner is named at the registry. Its locks are not theirs.
+        let of_registry = common.draft(registry, facts);
+        out.push(Draft {
+            native_id: &format!("{repository}@{}", manifest.digest),
+            name: also.first().map_or("", String::as_str),
+            created: at(manifest.created_time.as_deref()),
+            protected: protected(manifest),
+            also: also.iter().map(String::as_str).collect(),
+            ..of_registry
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::fixtures::{entity, listed};
+
+    fn manifests(text: &str) -> Vec<Manifest> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_manifest_is_known_by_digest_and_tags() {
+        let registry = entity(
+            r#"{"id":"/r","location":"East US","tags":{"owner":"a"},"properties":{"loginServer":"shop.azurecr.io"}}"#,
+        );
+        let listed_manifests = manifests(
+            r#"[{"digest":"sha256:a","imageSize":5001,"createdTime":"2026-02-28T18:36:40.5864993Z",
+                 "lastUpdateTime":"2026-02-28T18:36:40.5864993Z","architecture":"arm","os":"linux",
+                 "mediaType":"application/vnd.docker.distribution.manifest.v2+json","tags":["1","latest"],
+                 "changeableAttributes":{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}},
+                {"digest":"sha256:b","imageSize":9,"createdTime":"2026-03-01T00:00:00Z",
+                 "mediaType":"application/vnd.oci.image.index.v1+json",
+                 "changeableAttributes":{"deleteEnabled":false,"writeEnabled":true}}]"#,
+        );
+        let inventory = listed(&SPEC, &registry, |registry, common, out| {
+            push(registry, common, "shop.azurecr.io/web", &listed_manifests, out);
+        });
+        let all: Vec<_> = inventory.resources().collect();
+        let told: Vec<_> = all.iter().map(|one| (one.native_id(), one.region(), one.protected())).collect();
+        assert_eq!(
+            told,
+            [
+                ("shop.azurecr.io/web@sha256:a", "eastus", ""),
+                ("shop.azurecr.io/web@sha256:b", "eastus", "locked against deletion")
+            ]
+        );
+        assert!(inventory.find("shop.azurecr.io/web:latest").is_some());
+        let facts: Vec<_> = all
+            .iter()
+            .map(|one| match one.facts() {
+                FactsRef::Artifact(facts) => (facts.tagged, facts.media, facts.rank, facts.size_bytes),
+                _ => panic!(),
+            })
+            .collect();
+        assert_eq!(facts, [(true, Media::Image, 2, Some(5001)), (false, Media::Index, 1, None)]);
+    }
+
+    #[test]
+    fn what_is_not_told_to_be_open_is_locked() {
+        let of = |text: &str| protected(&manifests(&format!(r#"[{{"digest":"d"{text}}}]"#))[0]);
+        assert_eq!(of(""), "lock not told");
+        assert_eq!(
+            of(r#","changeableAttributes":{"deleteEnabled":true,"writeEnabled":false}"#),
+            "locked against changes"
+        );
+        assert_eq!(of(r#","changeableAttributes":{"deleteEnabled":true}"#), "");
+    }
+
+    #[test]
+    fn a_manifest_names_children_and_subject() {
+        let index = br#"{"schemaVersion":2,"manifests":[{"digest":"sha256:a"}],"subject":{"digest":"sha256:c"}}"#;
+        let expected = Answer::Manifest { children: vec!["sha256:a".to_owned()], subject: Some("sha256:c".to_owned()) };
+        assert_eq!(manifest(index), Some(expected));
+        let image = br#"{"schemaVersion":2,"layers":[]}"#;
+        assert_eq!(manifest(image), Some(Answer::Manifest { children: Vec::new(), subject: None }));
+        for no in [
+            &b"<html>"[..],
+            b"{}",
+            b"[]",
+            br#"{"schemaVersion":2,"manifests":[{}]}"#,
+            br#"{"schemaVersion":2,"manifests":1}"#,
+        ] {
+            assert_eq!(manifest(no), None, "{}", String::from_utf8_lossy(no));
+        }
+    }
+
+    #[test]
+    fn ids_come_apart() {
+        assert_eq!(parts("a.io/team/web@sha256:x"), Some(("a.io", "team/web", "sha256:x")));
+        assert_eq!(parts("nothing"), None);
+    }
+}

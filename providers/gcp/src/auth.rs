@@ -222,6 +222,7 @@ clients! {
     instance_templates: google_cloud_compute_v1::client::InstanceTemplates, "COMPUTE";
     instances: google_cloud_compute_v1::client::Instances, "COMPUTE";
     machine_images: google_cloud_compute_v1::client::MachineImages, "COMPUTE";
+    regions: google_cloud_compute_v1::client::Regions, "COMPUTE";
     routers: google_cloud_compute_v1::client::Routers, "COMPUTE";
     snapshots: google_cloud_compute_v1::client::Snapshots, "COMPUTE";
     target_http_proxies: google_cloud_compute_v1::client::TargetHttpProxies, "COMPUTE";

@@ -7,6 +7,8 @@
 //! | `fault` | client library errors by meaning |
 //! | `aggregated` | Compute lists by page, with what they could not reach |
 //! | `paths` | resource URLs as names, zones and regions |
+//! | `places` | listings that a service gives only a place at a time |
+//! | `image_names` | how workloads name container images |
 //! | `marks` | who manages a resource, by its labels |
 //! | `asks` | questions that take a call each, put a few at a time |
 //! | `usage` | Monitoring, batched |
@@ -22,9 +24,11 @@ mod aggregated;
 mod asks;
 mod auth;
 mod fault;
+mod image_names;
 mod kinds;
 mod marks;
 mod paths;
+mod places;
 mod scopes;
 mod usage;
 

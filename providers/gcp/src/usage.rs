@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sweeper_core::{
     answers::{Answer, Ask, Question, Usage},
     calls::{Pages, Price, Site},
+    facts::FactsRef,
     inventory::{Inventory, Resource},
     kind::{CloudError, Fault},
     model::{DAY, Timestamp},
@@ -50,6 +51,14 @@ pub(crate) struct Line {
     pub(crate) daily: Daily,
     /// One unit of the measure in units of the metric: 100 for percent of a fraction.
     pub(crate) scale: u16,
+    /// What else the filter says: `metric.labels.database != \"cloudsqladmin\"`; empty for nothing.
+    pub(crate) only: &'static str,
+}
+
+impl Line {
+    /// A line to build others from.
+    pub(crate) const PLAIN: Self =
+        Self { metric: "", resource: "", by: &[], daily: Daily::Sum, scale: 1, only: "" };
 }
 
 /// How the lines of one measure become one number a day.
@@ -68,6 +77,9 @@ pub(crate) struct Measure {
     /// Of `Line::by`, in that order.
     pub(crate) key: Vec<String>,
     pub(crate) combine: Combine,
+    /// The service tells nothing of days without use (requests, executions), so a complete answer without a point is
+    /// a zero, for the days on which the resource existed.
+    pub(crate) sparse: bool,
 }
 
 /// Values by day's start.
@@ -90,7 +102,7 @@ pub(crate) async fn answer(
         let Question::Usage { days, .. } = ask.question else { continue };
         if let Some(measure) = measure(inventory.at(ask.resource), ask.question) {
             queries.extend(measure.lines.iter().map(|line| (days, line)));
-            wanted.push((*ask, days, measure));
+            wanted.push((*ask, days, measure, since(inventory.at(ask.resource))));
         }
     }
     let end = site.clock().wall().0.div_euclid(DAY) * DAY;
@@ -99,7 +111,7 @@ pub(crate) async fn answer(
         let series = query(gcp, site, line, end - i64::from(days) * DAY, end).await;
         told.insert((days, line), series);
     }
-    let answers = wanted.into_iter().map(|(ask, days, measure)| {
+    let answers = wanted.into_iter().map(|(ask, days, measure, existed)| {
         let mut lines = Vec::new();
         for line in measure.lines {
             match told.get(&(days, line)) {
@@ -108,7 +120,7 @@ pub(crate) async fn answer(
                 None => return (ask, Answer::Unseen(format!("{} {OP}", Fault::Malformed.word()))),
             }
         }
-        (ask, Answer::Usage(combined(&lines, measure.combine, days, end)))
+        (ask, Answer::Usage(combined(&lines, &measure, existed, days, end)))
     });
     answers.collect()
 }
@@ -128,7 +140,11 @@ async fn query(gcp: &Gcp, site: &Site, line: &Line, start: i64, end: i64) -> Res
         .set_cross_series_reducer(reducer)
         .set_group_by_fields(line.by.iter().copied());
     let interval = TimeInterval::new().set_start_time(time(start)).set_end_time(time(end));
-    let filter = format!("metric.type = \"{}\" AND resource.type = \"{}\"", line.metric, line.resource);
+    let mut filter = format!("metric.type = \"{}\" AND resource.type = \"{}\"", line.metric, line.resource);
+    if !line.only.is_empty() {
+        filter.push_str(" AND ");
+        filter.push_str(line.only);
+    }
     let name = format!("projects/{}", site.scope().account);
     let mut series = Series::new();
     let mut pages = Pages::new(OP);
@@ -196,7 +212,17 @@ fn gather(series: &TimeSeries, line: &Line, days: &mut Days) {
     }
 }
 
-fn combined(lines: &[Option<&Days>], combine: Combine, days: u16, end: i64) -> Usage {
+/// Since when a resource is known to have existed: what does not tell its creation did when it was last changed.
+fn since(resource: Resource<'_>) -> Option<Timestamp> {
+    let modified = match resource.facts() {
+        FactsRef::Function(function) => function.last_modified,
+        _ => None,
+    };
+    resource.created().or(modified)
+}
+
+fn combined(lines: &[Option<&Days>], measure: &Measure, existed: Option<Timestamp>, days: u16, end: i64) -> Usage {
+    let combine = measure.combine;
     let mut usage = Usage { max: 0.0, sum: 0.0, covered: 0, days, last_above_zero: None };
     if combine == Combine::LatestSum {
         let latest: Vec<f64> = lines.iter().flatten().filter_map(|days| days.values().next_back().copied()).collect();
@@ -212,7 +238,8 @@ fn combined(lines: &[Option<&Days>], combine: Combine, days: u16, end: i64) -> U
             Combine::Sum | Combine::LatestSum => known.iter().sum(),
         };
         // A day of which one part is missing is not known to be quiet.
-        usage.covered += u16::from(!known.is_empty() && known.len() == values.len());
+        let none_is_zero = measure.sparse && existed.is_some_and(|since| since.0 <= day);
+        usage.covered += u16::from(none_is_zero || (!known.is_empty() && known.len() == values.len()));
         usage.sum += value;
         usage.max = usage.max.max(value);
         if value > 0.0 {
@@ -231,9 +258,17 @@ mod tests {
         let end = 10 * DAY;
         let full: Days = (0..10).map(|day| (day * DAY, 2.0)).collect();
         let part: Days = (0..4).map(|day| (day * DAY, 1.0)).collect();
-        let both = combined(&[Some(&full), Some(&part)], Combine::Sum, 10, end);
+        let of = |lines: &[Option<&Days>], combine, sparse, since: i64| {
+            let measure = Measure { lines: &[], key: Vec::new(), combine, sparse };
+            combined(lines, &measure, Some(Timestamp(since)), 10, end)
+        };
+        let both = of(&[Some(&full), Some(&part)], Combine::Sum, false, 0);
         assert_eq!((both.covered, both.max), (4, 3.0));
-        assert_eq!(combined(&[None], Combine::Max, 10, end).covered, 0);
-        assert_eq!(combined(&[Some(&full)], Combine::Max, 10, end).covered, 10);
+        assert_eq!(of(&[None], Combine::Max, false, 0).covered, 0);
+        assert_eq!(of(&[Some(&full)], Combine::Max, false, 0).covered, 10);
+        // Unless nothing is told where there is nothing to tell, since it came to be.
+        assert_eq!(of(&[None], Combine::Sum, true, 0).covered, 10);
+        assert_eq!(of(&[None], Combine::Sum, true, 4 * DAY).covered, 6);
+        assert_eq!(of(&[Some(&part)], Combine::Sum, true, 0).covered, 10);
     }
 }

@@ -45,6 +45,7 @@ static TRAFFIC: [Line; 3] = [
         by: BY,
         daily: Daily::Max,
         scale: 1,
+        only: "",
     },
     Line {
         metric: "router.googleapis.com/nat/sent_packets_count",
@@ -52,6 +53,7 @@ static TRAFFIC: [Line; 3] = [
         by: BY,
         daily: Daily::Sum,
         scale: 1,
+        only: "",
     },
     Line {
         metric: "router.googleapis.com/nat/received_packets_count",
@@ -59,6 +61,7 @@ static TRAFFIC: [Line; 3] = [
         by: BY,
         daily: Daily::Sum,
         scale: 1,
+        only: "",
     },
 ];
 /// The router's immutable id, and the gateway's name within it, which is all the identity it has.
@@ -102,7 +105,7 @@ impl Kind for CloudNat {
 fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
     let Question::Usage { metric: Metric::GatewayTraffic, .. } = question else { return None };
     let (router, name) = resource.uid().split_once('/')?;
-    Some(Measure { lines: &TRAFFIC, key: vec![router.to_owned(), name.to_owned()], combine: Combine::Max })
+    Some(Measure { lines: &TRAFFIC, key: vec![router.to_owned(), name.to_owned()], combine: Combine::Max, sparse: false })
 }
 
 fn push(router: &Router, out: &mut Listing) {

@@ -59,6 +59,7 @@ static EXTERNAL: [Line; 1] = [Line {
     by: BY,
     daily: Daily::Sum,
     scale: 1,
+    only: "",
 }];
 static INTERNAL: [Line; 1] = [Line {
     metric: "loadbalancing.googleapis.com/https/internal/request_count",
@@ -66,6 +67,7 @@ static INTERNAL: [Line; 1] = [Line {
     by: BY,
     daily: Daily::Sum,
     scale: 1,
+    only: "",
 }];
 /// There is no id. What passed through an earlier rule of the same name only makes this one look busier.
 const BY: &[&str] = &["resource.label.forwarding_rule_name"];
@@ -123,7 +125,7 @@ fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
     }
     let internal = resource.inventory().text(balancer.state).starts_with("INTERNAL");
     let lines: &'static [Line] = if internal { &INTERNAL } else { &EXTERNAL };
-    Some(Measure { lines, key: vec![resource.native_id().to_owned()], combine: Combine::Sum })
+    Some(Measure { lines, key: vec![resource.native_id().to_owned()], combine: Combine::Sum, sparse: false })
 }
 
 /// What sort of thing a rule sends to.

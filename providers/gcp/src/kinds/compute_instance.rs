@@ -54,6 +54,7 @@ static CPU: [Line; 1] = [Line {
     daily: Daily::Max,
     // A fraction there, percent here.
     scale: 100,
+    only: "",
 }];
 static NETWORK: [Line; 2] = [
     Line {
@@ -62,6 +63,7 @@ static NETWORK: [Line; 2] = [
         by: BY,
         daily: Daily::Sum,
         scale: 1,
+        only: "",
     },
     Line {
         metric: "compute.googleapis.com/instance/network/sent_bytes_count",
@@ -69,6 +71,7 @@ static NETWORK: [Line; 2] = [
         by: BY,
         daily: Daily::Sum,
         scale: 1,
+        only: "",
     },
 ];
 const BY: &[&str] = &["resource.label.instance_id"];
@@ -118,7 +121,7 @@ fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
         Metric::VmNetwork => (&NETWORK, Combine::Sum),
         _ => return None,
     };
-    Some(Measure { lines, key: vec![resource.uid().to_owned()], combine })
+    Some(Measure { lines, key: vec![resource.uid().to_owned()], combine, sparse: false })
 }
 
 /// What a stopped machine goes on costing: its disks and reserved addresses. A running one's price stands nowhere.

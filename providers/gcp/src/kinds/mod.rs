@@ -28,6 +28,9 @@ macro_rules! kinds {
 }
 
 kinds! {
+    artifact_image::ArtifactImage,
+    artifact_package_version::ArtifactPackageVersion,
+    artifact_repository::ArtifactRepository,
     cloud_nat::CloudNat,
     compute_address::ComputeAddress,
     compute_disk::ComputeDisk,
@@ -38,7 +41,18 @@ kinds! {
     compute_instance_template::ComputeInstanceTemplate,
     compute_machine_image::ComputeMachineImage,
     compute_snapshot::ComputeSnapshot,
+    function::Function,
+    gke_cluster::GkeCluster,
+    log_bucket::LogBucket,
+    run_job::RunJob,
+    run_revision::RunRevision,
+    run_service::RunService,
+    sql_instance::SqlInstance,
+    storage_bucket::StorageBucket,
 }
+
+/// The locations of Artifact Registry, which offers nearly every region there is.
+pub(crate) use artifact_repository::locations as artifact_locations;
 
 /// What an hourly list price is a month; unknown where there is none.
 fn hourly(prices: &dyn Prices, region: &str, key: &str) -> Cost {
@@ -48,6 +62,11 @@ fn hourly(prices: &dyn Prices, region: &str, key: &str) -> Cost {
 /// An RFC 3339 instant as Compute writes it, in the core's words.
 fn at(text: Option<&str>) -> Option<Timestamp> {
     text.and_then(Timestamp::parse)
+}
+
+/// An instant of the newer APIs, in the core's words.
+fn instant(time: Option<&wkt::Timestamp>) -> Option<Timestamp> {
+    time.map(|time| Timestamp(time.seconds()))
 }
 
 /// The immutable numeric id as text; empty when it was not told.

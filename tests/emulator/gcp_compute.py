@@ -146,6 +146,7 @@ kind = "gcp.compute-image"
 account = "shop-prod"
 region = "global"
 id = "golden"
+readers = ["projectViewer:other", "allAuthenticatedUsers"]
 family = "golden"
 deprecated = "DEPRECATED"
 replacement = "golden2"
@@ -439,6 +440,10 @@ def lists(emulator):
         status, _, page = emulator.ask("compute.googleapis.com", f"{P}/{path}".rstrip("/"))
         check(f"{schema} status", status, 200)
         valid(path, "compute.v1", schema, page)
+    images = client(emulator, ("images", compute_v1.ImagesClient))
+    check("readers", list(images.get_iam_policy(project="shop-prod", resource="golden").bindings[0].members)[1], "allAuthenticatedUsers")
+    for path in ("images/golden", "snapshots/nightly"):
+        valid(f"policy of {path}", "compute.v1", "Policy", emulator.ask(None, f"{P}/global/{path}/getIamPolicy")[2])
     check("zones", [r["name"] for r in emulator.ask(None, f"{P}/regions")[2]["items"]], ["europe-west1", "us-central1"])
 
 

@@ -101,6 +101,7 @@ pub(crate) fn owns_path(path: &str) -> bool {
 pub(crate) fn hosts(host: &str, service: &str) -> bool {
     let Some(name) = host.strip_suffix(".googleapis.com") else { return is_loopback(host) };
     name == service
+        || (name == "www" && matches!(service, "compute" | "storage"))
         || name.strip_suffix(service).is_some_and(|region| region.ends_with('-'))
         || name.strip_prefix(service).is_some_and(|region| region.starts_with('.'))
 }
@@ -113,17 +114,19 @@ pub(crate) fn claim(req: &mut Req, cloud: &Cloud) -> Result<(), WireError> {
         _ => req.labels.get("project").cloned(),
     };
     let Some(project) = project else { return Ok(()) };
-    let known = cloud
-        .org()
-        .of(crate::org::Vendor::Gcp)
-        .find(|known| known.id == project || known.number == project)
-        // Resource Manager says itself of projects what is with them.
-        .filter(|known| req.service == "cloudresourcemanager" || (known.status == "ACTIVE" && known.rights != "none"));
+    let known = cloud.org().of(crate::org::Vendor::Gcp).find(|known| known.id == project || known.number == project);
     let Some(known) = known else {
         return Err(no_project(req, &project));
     };
     req.account.clone_from(&known.id);
     req.labels.insert("project", known.id.clone());
+    // Resource Manager says itself of projects what is with them.
+    if req.service != "cloudresourcemanager" && known.status != "ACTIVE" {
+        return Err(no_project(req, &known.id));
+    }
+    if req.service != "cloudresourcemanager" && known.rights == "none" {
+        return Err(denied(req, &format!("projects/{}", known.id)));
+    }
     let api = format!("{}.googleapis.com", req.service);
     if known.apis_off.contains(&api) {
         let message = format!(
@@ -137,7 +140,7 @@ pub(crate) fn claim(req: &mut Req, cloud: &Cloud) -> Result<(), WireError> {
     Ok(())
 }
 
-/// What a service answers about a project that is not there, or that the caller may not see.
+/// What a service answers about a project that is not there, or not any more.
 fn no_project(req: &Req, project: &str) -> WireError {
     match req.service {
         "compute" => not_found(&format!("projects/{project}")),
@@ -378,5 +381,105 @@ pub(crate) fn repeat_token(_req: &Req, output: &mut Map<String, Value>) {
 pub(crate) fn empty(value: &mut Value) {
     if let Some(output) = value.as_object_mut() {
         output.remove("nextPageToken");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+
+    use super::*;
+    use crate::org::{Org, Vendor};
+    use crate::request::Parts;
+
+    const ORG: &str = "[gcp]\norganization = \"12\"\n[[account]]\ncloud = \"gcp\"\nid = \"shop\"\nnumber = \"42\"\napis_off = [\"run.googleapis.com\"]\n[[account]]\ncloud = \"gcp\"\nid = \"dark\"\nrights = \"none\"\n[[resource]]\nkind = \"gcp.compute-snapshot\"\naccount = \"shop\"\nid = \"s\"\ncount = 7\n";
+
+    fn cloud(page: Option<usize>) -> Cloud {
+        Cloud::new(Org::parse(ORG).unwrap(), jiff::Timestamp::UNIX_EPOCH, page)
+    }
+
+    fn asked(cloud: &Cloud, host: &str, path: &str, query: &str) -> Result<Req, Box<(Req, WireError)>> {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", host.parse().unwrap());
+        let parts = Parts { method: "GET", path, query, authority: None, headers: &headers, body: b"" };
+        crate::rest::recognise(Vendor::Gcp, &parts, cloud, Vec::new())
+    }
+
+    fn answer(cloud: &Cloud, host: &str, path: &str, query: &str) -> Value {
+        let rendered = match asked(cloud, host, path, query) {
+            Ok(req) => {
+                let reply = req.handle(cloud);
+                req.render(reply, 1)
+            }
+            Err(refused) => refused.0.error(&refused.1, 1),
+        };
+        serde_json::from_slice(&rendered.body).unwrap()
+    }
+
+    #[test]
+    fn services_by_their_hosts() {
+        for host in [
+            "run.googleapis.com",
+            "europe-west1-run.googleapis.com",
+            "run.europe-west1.rep.googleapis.com",
+            "127.0.0.1",
+        ] {
+            assert!(hosts(host, "run"), "{host}");
+        }
+        for host in ["prun.googleapis.com", "storage.googleapis.com", "run.googleapis.com.example", "example.com"] {
+            assert!(!hosts(host, "run"), "{host}");
+        }
+        let cloud = cloud(None);
+        let service =
+            |host: &str| asked(&cloud, host, "/v2/projects/shop/locations/l/buckets", "").map(|req| req.service).ok();
+        assert_eq!(service("logging.googleapis.com"), Some("logging"));
+        assert_eq!(service("127.0.0.1:80"), Some("logging"));
+        assert_eq!(service("run.googleapis.com"), None);
+    }
+
+    #[test]
+    fn every_page_once() {
+        let path = "/compute/v1/projects/42/global/snapshots";
+        for (cap, size, turns) in
+            [(None, "500", 1), (None, "3", 3), (Some(2), "", 4), (Some(2), "1", 7), (Some(9), "0", 1)]
+        {
+            let cloud = cloud(cap);
+            let (mut seen, mut token, mut taken) = (Vec::new(), String::new(), 0);
+            loop {
+                let query = format!("maxResults={size}&pageToken={token}");
+                let page = answer(&cloud, "compute.googleapis.com", path, &query);
+                seen.extend(
+                    page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()),
+                );
+                taken += 1;
+                match page["nextPageToken"].as_str() {
+                    Some(next) => next.clone_into(&mut token),
+                    None => break,
+                }
+            }
+            let all: Vec<String> = (1..=7).map(|n| format!("s{n:04}")).collect();
+            assert_eq!((seen, taken), (all, turns));
+        }
+        let cloud = cloud(None);
+        for query in ["maxResults=501", "maxResults=-1", "maxResults=x", "pageToken=x", "filter=a"] {
+            assert_eq!(answer(&cloud, "compute.googleapis.com", path, query)["error"]["code"], 400, "{query}");
+        }
+    }
+
+    #[test]
+    fn whose_call_it_is() {
+        let cloud = cloud(None);
+        let path = |project: &str| format!("/compute/v1/projects/{project}/regions");
+        let req = asked(&cloud, "compute.googleapis.com", &path("42"), "").ok().unwrap();
+        assert_eq!((req.account.as_str(), req.label("project")), ("shop", "shop"));
+        let error = |host: &str, path: &str| answer(&cloud, host, path, "")["error"].clone();
+        assert_eq!(error("compute.googleapis.com", &path("none"))["code"], 404);
+        let dark = error("compute.googleapis.com", &path("dark"));
+        assert_eq!((&dark["code"], &dark["errors"][0]["reason"]), (&json!(403), &json!("forbidden")));
+        let off = error("run.googleapis.com", "/v2/projects/shop/locations/l/jobs");
+        assert_eq!(
+            (&off["status"], &off["details"][0]["reason"]),
+            (&json!("PERMISSION_DENIED"), &json!("SERVICE_DISABLED"))
+        );
     }
 }

@@ -27,6 +27,7 @@ pub(super) const KINDS: &[Kind] = &[
         kind: "gcp.compute-instance",
         keys: &[
             "uid:text",
+            "readers:list",
             "machine_type:text",
             "status:text",
             "disks:list",
@@ -56,6 +57,7 @@ pub(super) const KINDS: &[Kind] = &[
         kind: "gcp.compute-disk",
         keys: &[
             "uid:text",
+            "readers:list",
             "size:int",
             "type:text",
             "status:text",
@@ -84,6 +86,7 @@ pub(super) const KINDS: &[Kind] = &[
         kind: "gcp.compute-snapshot",
         keys: &[
             "uid:text",
+            "readers:list",
             "size:int",
             "bytes:int",
             "bytes_status:text",
@@ -103,6 +106,7 @@ pub(super) const KINDS: &[Kind] = &[
         kind: "gcp.compute-image",
         keys: &[
             "uid:text",
+            "readers:list",
             "size:int",
             "bytes:int",
             "family:text",
@@ -124,6 +128,7 @@ pub(super) const KINDS: &[Kind] = &[
         kind: "gcp.compute-machine-image",
         keys: &[
             "uid:text",
+            "readers:list",
             "status:text",
             "bytes:int",
             "instance:text",
@@ -137,6 +142,7 @@ pub(super) const KINDS: &[Kind] = &[
         kind: "gcp.compute-instance-template",
         keys: &[
             "uid:text",
+            "readers:list",
             "machine_type:text",
             "images:list",
             "snapshots:list",
@@ -313,7 +319,7 @@ fn collection(name: &str) -> Option<&'static Collection> {
 /// The routes of the collections: first those with an aggregated list, then what each place has under which
 /// name. Some collections go by another name in the operations and permissions of their other half.
 macro_rules! routes {
-    ($( $all:literal, )* ; $( $place:literal $name:literal: $called:literal $permission:literal, )*) => {
+    ($( $all:literal, )* ; $( $place:literal $name:literal: $called:literal $permission:literal, )* ; $( $shared:literal $shared_as:literal, )*) => {
         pub(super) const ROUTES: &[Route] = &[
             Route { service: "compute", method: "GET", path: "/compute/v1/projects/{project}", action: "compute.projects.get", permission: "compute.projects.get", handle: project },
             Route { service: "compute", method: "GET", path: "/compute/v1/projects/{project}/regions", action: "compute.regions.list", permission: "compute.regions.list", handle: list_regions },
@@ -340,6 +346,14 @@ macro_rules! routes {
                 action: concat!("compute.", $called, ".get"),
                 permission: concat!("compute.", $permission, ".get"),
                 handle: get,
+            }, )*
+            $( Route {
+                service: "compute",
+                method: "GET",
+                path: concat!("/compute/v1/projects/{project}/", $shared, "/{id}/getIamPolicy"),
+                action: concat!("compute.", $shared_as, ".getIamPolicy"),
+                permission: concat!("compute.", $shared_as, ".getIamPolicy"),
+                handle: policy,
             }, )*
             Route { service: "compute", method: "POST", path: "/compute/v1/projects/{project}/global/backendServices/{id}/getHealth", action: "compute.backendServices.getHealth", permission: "compute.backendServices.get", handle: health },
             Route { service: "compute", method: "POST", path: "/compute/v1/projects/{project}/regions/{region}/backendServices/{id}/getHealth", action: "compute.regionBackendServices.getHealth", permission: "compute.regionBackendServices.get", handle: health },
@@ -382,6 +396,13 @@ routes! {
     "regions/{region}" "targetTcpProxies": "regionTargetTcpProxies" "regionTargetTcpProxies",
     "global" "urlMaps": "urlMaps" "urlMaps",
     "regions/{region}" "urlMaps": "regionUrlMaps" "regionUrlMaps",
+    ;
+    "global/images" "images",
+    "global/instanceTemplates" "instanceTemplates",
+    "global/machineImages" "machineImages",
+    "global/snapshots" "snapshots",
+    "zones/{zone}/disks" "disks",
+    "zones/{zone}/instances" "instances",
 }
 
 /// The collection that a path asks for: the segment after "aggregated", "global" or a place.
@@ -449,6 +470,16 @@ fn one<'a>(cloud: &'a Cloud, req: &Req, known: &Collection) -> Result<&'a Item, 
 fn get(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let known = asked(req)?;
     one(cloud, req, known).map(|item| Reply::Value((known.render)(cloud, item)))
+}
+
+/// Who else may use a resource: the members of its key `readers`.
+fn policy(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let known = asked(req)?;
+    let readers = one(cloud, req, known)?.list("readers");
+    let role = if known.name == "images" { "roles/compute.imageUser" } else { "roles/compute.storageAdmin" };
+    let bindings: Vec<Value> =
+        (!readers.is_empty()).then(|| json!({ "role": role, "members": readers })).into_iter().collect();
+    Ok(Reply::Value(lean(json!({ "version": 1, "etag": "BwWWja0YfJA=", "bindings": bindings }))))
 }
 
 fn health(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {

@@ -629,3 +629,69 @@ fn list(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let shown: Vec<Value> = shown.into_iter().map(|(_, series)| series).collect();
     Ok(Reply::Value(super::shape::lean(json!({ "timeSeries": shown, "nextPageToken": next, "unreachable": req.lost }))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one() -> Series {
+        let labels = |name: &str, value: &str| Labels::from([(name.to_owned(), value.to_owned())]);
+        Series {
+            resource: "gce_instance".to_owned(),
+            resource_labels: labels("zone", "us-central1-a"),
+            metric: "a.googleapis.com/b".to_owned(),
+            metric_labels: labels("database", "app \"x\""),
+            points: vec![(200, 1.0), (100, 2.0)],
+            ..Series::default()
+        }
+    }
+
+    #[test]
+    fn filters() {
+        for (text, fits) in [
+            (r#"metric.type="a.googleapis.com/b""#, true),
+            (r#"metric.type = "a.googleapis.com/b" AND resource.type = "gcs_bucket""#, false),
+            (r#"metric.type = "a.googleapis.com/b" resource.label.zone = "us-central1-a""#, true),
+            (r#"metric.type = "a.googleapis.com/b" AND resource.labels.zone != "us-central1-a""#, false),
+            (r#"metric.type = "a.googleapis.com/b" AND metric.labels.database = "app \"x\"""#, true),
+            (r#"metric.type = "a.googleapis.com/b" AND NOT metric.labels.database = has_substring("x")"#, false),
+            (r#"metric.type = "a.googleapis.com/b" AND resource.labels.zone = one_of("x", "us-central1-a")"#, true),
+            (
+                r#"metric.type = "a.googleapis.com/b" AND (resource.labels.zone = "x" OR resource.labels.zone = starts_with("us"))"#,
+                true,
+            ),
+            (r#"metric.type = "a.googleapis.com/b" AND resource.labels.none = "x""#, false),
+        ] {
+            let filter = parsed(text).unwrap();
+            assert_eq!((filter.metric(), filter.fits(&one())), (Some("a.googleapis.com/b"), fits), "{text}");
+        }
+        let deep = format!("{}a = \"b\"{}", "(".repeat(5000), ")".repeat(5000));
+        for wrong in ["", "a", "a =", "a = \"b", "a = \"b\")", "= \"b\"", "a = f(\"b\")", "a = one_of(", "(", &deep] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parsed("resource.type = \"x\"").unwrap().metric(), None);
+        assert_eq!(parsed("metric.type = \"x\" OR metric.type = \"y\"").unwrap().metric(), None);
+    }
+
+    #[test]
+    fn series_are_joined_by_labels() {
+        let window = |reducer, by: &[&str]| Window {
+            start: 0,
+            end: 200,
+            aligner: "ALIGN_SUM",
+            period: 100,
+            reducer,
+            by: by.iter().map(|field| (*field).to_owned()).collect(),
+        };
+        let mut other = one();
+        other.metric_labels.insert("database".to_owned(), "more".to_owned());
+        other.points = vec![(200, 5.0)];
+        let all = vec![one(), other];
+        let sums = reduced(all.clone(), &window("REDUCE_SUM", &["resource.labels.zone"]));
+        assert_eq!(sums.len(), 1);
+        assert_eq!((&sums[0].points, sums[0].metric_labels.len()), (&vec![(200, 6.0), (100, 2.0)], 0));
+        assert_eq!(reduced(all.clone(), &window("REDUCE_MAX", &["metric.labels.database"])).len(), 2);
+        assert_eq!(reduced(all.clone(), &window("REDUCE_MAX", &[]))[0].points, [(200, 5.0), (100, 2.0)]);
+        assert_eq!(reduced(all.clone(), &window("REDUCE_NONE", &[])), all);
+    }
+}

@@ -37,7 +37,7 @@ macro_rules! test_kinds {
             title: $id,
             places: Places::$places,
             reads: &[concat!("test:List-", $id)],
-            asks: &[],
+            asks: &["test:Ask"],
             refers: &[$((Relation::$relation, Reach::$reach)),*],
             needs: &[],
             out_of_sight: &[],

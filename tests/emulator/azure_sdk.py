@@ -213,7 +213,7 @@ regions = ["westeurope", "northeurope"]
 end_of_life = "+10d"
 
 [[resource]]
-kind = "azure.compute-vmss"
+kind = "azure.compute-scale-set"
 account = "00000000-0000-4000-8000-00000000000a"
 group = "shop"
 id = "workers"
@@ -302,7 +302,7 @@ group = "shop"
 id = "free-nsg"
 
 [[resource]]
-kind = "azure.network-vnet"
+kind = "azure.network-virtual-network"
 account = "00000000-0000-4000-8000-00000000000a"
 group = "shop"
 id = "net"

@@ -400,6 +400,49 @@ mod tests {
     }
 
     #[test]
+    fn nothing_a_client_sends_panics() {
+        let org = "[[account]]\ncloud = \"azure\"\nid = \"00000000-0000-0000-0000-0000000000aa\"\n[[account]]\ncloud = \"gcp\"\nid = \"shop-1\"\n[[resource]]\nkind = \"azure.compute-disk\"\nid = \"d\"\n[[resource]]\nkind = \"azure.storage-account\"\nid = \"s\"\n[[resource]]\nkind = \"azure.acr-registry\"\nid = \"r\"\n";
+        let cloud = Cloud::new(crate::Org::parse(org).unwrap(), jiff::Timestamp::UNIX_EPOCH, Some(1));
+        let queries = [
+            "",
+            "api-version=1&$skiptoken=x&$filter=x&$top=\u{e9}",
+            "maxresults=0&marker=%ff&n=-1&last=%",
+            "metricnames=a&timespan=x/y&interval=P9D",
+        ];
+        let bodies = ["", "{", "[]", "{\"query\":\"|\",\"options\":{\"$top\":-1}}", "{\"resourceids\":[\"/\",\"\"]}"];
+        for vendor in [Vendor::Azure, Vendor::Gcp] {
+            for route in routes(vendor).into_iter().flatten() {
+                for fill in ["00000000-0000-0000-0000-0000000000aa", "shop-1", "s", "r", "\u{e9}%zz", "-"] {
+                    let path = route.path.split('/').map(|part| match part.split_once('}') {
+                        Some((_, tail)) if part.starts_with('{') => format!("{fill}{tail}"),
+                        _ => part.to_owned(),
+                    });
+                    let path = path.collect::<Vec<_>>().join("/");
+                    for query in queries {
+                        for body in bodies {
+                            let mut headers = HeaderMap::new();
+                            headers.insert("host", "127.0.0.1:1".parse().unwrap());
+                            headers.insert("authorization", "Bearer a.b.\u{e9}".parse().unwrap());
+                            let parts = Parts {
+                                method: route.method,
+                                path: &path,
+                                authority: None,
+                                query,
+                                headers: &headers,
+                                body: body.as_bytes(),
+                            };
+                            match recognise(vendor, &parts, &cloud, Vec::new()) {
+                                Ok(req) => drop(req.render(req.handle(&cloud), 1)),
+                                Err(wrong) => drop(wrong.0.error(&wrong.1, 1)),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn operations_are_told_apart() {
         for vendor in [Vendor::Azure, Vendor::Gcp] {
             let mut seen = std::collections::BTreeSet::new();

@@ -185,11 +185,23 @@ pub(super) fn id(item: &Item) -> String {
     id_of(&item.kind, &item.account, &item.id, |key| item.text(key).map(str::to_owned))
 }
 
+/// The ARM id of a resource of a type.
+pub(super) fn id_in(known: &Type, item: &Item) -> String {
+    id_under(known, &item.account, &item.id, |key| item.text(key).map(str::to_owned))
+}
+
 /// The ARM id of a resource of a kind.
 pub(crate) fn id_of(kind: &str, account: &str, name: &str, text: impl Fn(&str) -> Option<String>) -> String {
+    match type_of(kind) {
+        Some(known) => id_under(known, account, name, text),
+        // A group's own entry, for one.
+        None => group_id(account, name),
+    }
+}
+
+fn id_under(known: &Type, account: &str, name: &str, text: impl Fn(&str) -> Option<String>) -> String {
     let group = text("group").unwrap_or_else(|| "rg".to_owned());
     let mut id = group_id(account, &group);
-    let Some(known) = type_of(kind) else { return id };
     let arm = if known.arm.is_empty() { text("type").unwrap_or_default() } else { known.arm.to_owned() };
     let mut parts = arm.split('/');
     id.push_str("/providers/");
@@ -388,6 +400,9 @@ pub(super) fn not_found(req: &Req) -> WireError {
     )
 }
 
+/// The most resources that a page has.
+const MOST: usize = 1000;
+
 /// A page of a list: `{"value": […], "nextLink": …}`.
 pub(super) fn paged<T: Clone>(
     cloud: &Cloud,
@@ -395,7 +410,7 @@ pub(super) fn paged<T: Clone>(
     items: &[T],
     show: impl Fn(&T) -> Value,
 ) -> Result<Reply, WireError> {
-    let (shown, next) = cloud.page(items, None, req.param("$skiptoken"))?;
+    let (shown, next) = cloud.page(items, Some(MOST), req.param("$skiptoken"))?;
     let mut answer = Map::new();
     answer.insert("value".to_owned(), shown.iter().map(show).collect());
     if let Some(token) = next {

@@ -44,7 +44,7 @@
 //! | | `size` | 30 | GiB |
 //! | | `end_of_life` | none | |
 //! | | `excluded` | false | from "latest" |
-//! | `azure.compute-vmss` | `size`, `capacity`, `image` | `Standard_D2s_v5`, 1, Ubuntu | |
+//! | `azure.compute-scale-set` | `size`, `capacity`, `image` | `Standard_D2s_v5`, 1, Ubuntu | |
 //! | | `orchestration` | `Uniform` | or `Flexible` |
 
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ pub(super) const KINDS: &[Kind] = &[
         "gallery:text", "image:text", "regions:list", "replicas:int", "source:text", "size:int",
         "end_of_life:time", "excluded:bool",
     ] },
-    Kind { kind: "azure.compute-vmss", keys: &["size:text", "capacity:int", "image:text", "orchestration:text"] },
+    Kind { kind: "azure.compute-scale-set", keys: &["size:text", "capacity:int", "image:text", "orchestration:text"] },
 ];
 
 pub(super) const LINKS: &[(&str, &str)] = &[("azure.compute-vm", "disks"), ("azure.compute-vm", "os_disk")];
@@ -105,7 +105,7 @@ static VERSION: Type = Type {
     table: "resources",
     show: version,
 };
-static VMSS: Type = Type::top("azure.compute-vmss", "Microsoft.Compute/virtualMachineScaleSets", vmss);
+static VMSS: Type = Type::top("azure.compute-scale-set", "Microsoft.Compute/virtualMachineScaleSets", vmss);
 
 pub(super) static TYPES: &[&Type] = &[&VM, &DISK, &SNAPSHOT, &IMAGE, &GALLERY, &DEFINITION, &VERSION, &VMSS];
 
@@ -300,7 +300,7 @@ fn vm(cloud: &Cloud, item: &Item) -> Value {
         properties["priority"] = json!(priority);
     }
     if let Some(named) = item.text("vmss") {
-        properties["virtualMachineScaleSet"] = reference(target(cloud, item, "azure.compute-vmss", named));
+        properties["virtualMachineScaleSet"] = reference(target(cloud, item, "azure.compute-scale-set", named));
     }
     if let Some(named) = item.text("availability_set") {
         let id = if named.starts_with('/') {

@@ -224,7 +224,7 @@ fn rows<'a>(cloud: &'a Cloud, req: &Req, table: &str, accounts: &[&Account]) -> 
             for item in cloud.list_account(&account.id, known.kind) {
                 let read = format!("{}/read", arm_type(known, item));
                 if arm::sees_group(account, group(item)) && !req.denied(&account.id, &read) {
-                    all.push(Row { id: arm::id(item), source: Source::Resource(known, item) });
+                    all.push(Row { id: arm::id_in(known, item), source: Source::Resource(known, item) });
                 }
             }
         }
@@ -557,13 +557,16 @@ fn tokens(query: &str) -> Result<Vec<Token>, WireError> {
 struct Parser {
     tokens: Vec<Token>,
     at: usize,
+    /// How deep brackets are.
     depth: usize,
+    /// How many conditions have been joined.
+    joined: usize,
 }
 
 impl Query {
     fn parse(query: &str) -> Result<Query, WireError> {
         let tokens = tokens(query)?;
-        let mut parser = Parser { tokens, at: 0, depth: 0 };
+        let mut parser = Parser { tokens, at: 0, depth: 0, joined: 0 };
         let mut table = "resources".to_owned();
         let mut stages = Vec::new();
         // A query may begin with an operator: the table is then `resources`.
@@ -668,6 +671,13 @@ impl Parser {
         found
     }
 
+    /// Whether another condition is joined by a word. What is joined is nested, so there is an end to it.
+    fn joins(&mut self, word: &str) -> Result<bool, WireError> {
+        let found = self.took(word);
+        self.joined += usize::from(found);
+        if self.joined > 200 { Err(self.here()) } else { Ok(found) }
+    }
+
     fn stage(&mut self) -> Result<Stage, WireError> {
         let Some(Token::Word(operator)) = self.next() else { return Err(self.here()) };
         Ok(match operator.as_str() {
@@ -742,7 +752,7 @@ impl Parser {
             return Err(self.here());
         }
         let mut left = self.both()?;
-        while self.took("or") {
+        while self.joins("or")? {
             left = Expr::Or(Box::new(left), Box::new(self.both()?));
         }
         self.depth -= 1;
@@ -751,7 +761,7 @@ impl Parser {
 
     fn both(&mut self) -> Result<Expr, WireError> {
         let mut left = self.comparison()?;
-        while self.took("and") {
+        while self.joins("and")? {
             left = Expr::And(Box::new(left), Box::new(self.comparison()?));
         }
         Ok(left)
@@ -879,6 +889,7 @@ mod tests {
     #[test]
     fn nothing_that_is_asked_panics() {
         let deep = format!("resources | where {}", "(".repeat(10_000));
+        let long = format!("resources | where {}id == 'a'", "id == 'a' or ".repeat(100_000));
         for query in [
             "",
             "|",
@@ -890,6 +901,7 @@ mod tests {
             "resources | where f(",
             "resources | project",
             &deep,
+            &long,
         ] {
             assert!(Query::parse(query).is_err(), "{query}");
         }

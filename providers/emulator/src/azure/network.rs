@@ -20,7 +20,7 @@
 //! | | `rules`, `inbound_nat`, `outbound` | 1, 0, 0 | how many rules |
 //! | `azure.network-nat-gateway` | `public_ips`, `prefixes` | none | |
 //! | `azure.network-security-group` | `rules` | 0 | how many of its own |
-//! | `azure.network-vnet` | `prefix` | `10.0.0.0/16` | |
+//! | `azure.network-virtual-network` | `prefix` | `10.0.0.0/16` | |
 //! | | `subnets` | one, `default` | tables: `name`, `prefix`, `nsg`, `nat`, `delegation` |
 //! | | `ddos_plan` | none | |
 //! | `azure.network-application-gateway` | `tier`, `capacity`, `state` | `Standard_v2`, 2, `Running` | |
@@ -63,7 +63,7 @@ pub(super) const KINDS: &[Kind] = &[
     ] },
     Kind { kind: "azure.network-nat-gateway", keys: &["public_ips:list", "prefixes:list"] },
     Kind { kind: "azure.network-security-group", keys: &["rules:int"] },
-    Kind { kind: "azure.network-vnet", keys: &["prefix:text", "subnets:tables", "ddos_plan:text"] },
+    Kind { kind: "azure.network-virtual-network", keys: &["prefix:text", "subnets:tables", "ddos_plan:text"] },
     Kind { kind: "azure.network-application-gateway", keys: &[
         "tier:text", "capacity:int", "state:text", "public_ips:list", "pools:tables", "redirects:int",
     ] },
@@ -90,7 +90,7 @@ pub(super) const LINKS: &[(&str, &str)] = &[
     ("azure.network-interface", "public_ips"),
     ("azure.network-load-balancer", "public_ips"),
     ("azure.network-nat-gateway", "public_ips"),
-    ("azure.network-vnet", "ddos_plan"),
+    ("azure.network-virtual-network", "ddos_plan"),
     ("azure.network-vpn-gateway", "public_ips"),
 ];
 
@@ -100,7 +100,7 @@ static BALANCER: Type = Type::top("azure.network-load-balancer", "Microsoft.Netw
 static NAT: Type = Type::top("azure.network-nat-gateway", "Microsoft.Network/natGateways", nat);
 static GROUP: Type =
     Type::top("azure.network-security-group", "Microsoft.Network/networkSecurityGroups", security_group);
-static NETWORK: Type = Type::top("azure.network-vnet", "Microsoft.Network/virtualNetworks", network);
+static NETWORK: Type = Type::top("azure.network-virtual-network", "Microsoft.Network/virtualNetworks", network);
 static APPLICATION: Type =
     Type::top("azure.network-application-gateway", "Microsoft.Network/applicationGateways", application);
 static GATEWAY: Type = Type::top("azure.network-vpn-gateway", "Microsoft.Network/virtualNetworkGateways", gateway);
@@ -214,7 +214,7 @@ fn part(cloud: &Cloud, item: &Item, kind: &str, parts: &str, named: &str) -> Str
 }
 
 fn subnet_id(cloud: &Cloud, item: &Item, named: &str) -> String {
-    part(cloud, item, "azure.network-vnet", "subnets", named)
+    part(cloud, item, "azure.network-virtual-network", "subnets", named)
 }
 
 fn interface(cloud: &Cloud, item: &Item) -> Value {
@@ -390,7 +390,7 @@ fn balancer(cloud: &Cloud, item: &Item) -> Value {
 fn subnets_with(cloud: &Cloud, item: &Item, key: &str) -> Vec<Value> {
     let own = arm::id(item);
     let mut found = Vec::new();
-    for network in cloud.list_account(&item.account, "azure.network-vnet") {
+    for network in cloud.list_account(&item.account, "azure.network-virtual-network") {
         for table in tables(network, "subnets", "default") {
             let names = table.get(key).and_then(Value::as_str);
             if names.is_some_and(|named| target(cloud, network, &item.kind, named).eq_ignore_ascii_case(&own)) {
@@ -658,7 +658,7 @@ fn firewall(cloud: &Cloud, item: &Item) -> Value {
 }
 
 fn ddos(cloud: &Cloud, item: &Item) -> Value {
-    let networks: Vec<Value> = referrers(cloud, item, "azure.network-vnet", "ddos_plan")
+    let networks: Vec<Value> = referrers(cloud, item, "azure.network-virtual-network", "ddos_plan")
         .into_iter()
         .map(|network| reference(arm::id(network)))
         .collect();

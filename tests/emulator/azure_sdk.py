@@ -970,6 +970,8 @@ def resource_graph(emulator):
     equal((status, answer["count"], "$skipToken" in answer), (200, 1, False))
     assert headers["x-ms-user-quota-remaining"] and headers["x-ms-user-quota-resets-after"]
     equal(ask(query=disks, options={"$top": 2})[2]["count"], 2)
+    status, _, answer = ask(query="resources | project properties", options={"$top": 2})
+    equal((answer["count"], answer["resultTruncated"], "$skipToken" in answer), (2, "true", False))
     table = ask(query=disks, options={"resultFormat": "table"})[2]["data"]
     equal([column["name"] for column in table["columns"]][0], "id")
     for query, code in [("resources | where", "InvalidQuery"), ("resources | project managedByExtended", "InvalidQuery")]:

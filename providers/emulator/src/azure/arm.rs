@@ -413,8 +413,10 @@ pub(super) fn paged<T: Clone>(
     let (shown, next) = cloud.page(items, Some(MOST), req.param("$skiptoken"))?;
     let mut answer = Map::new();
     answer.insert("value".to_owned(), shown.iter().map(show).collect());
-    if let Some(token) = next {
-        answer.insert("nextLink".to_owned(), json!(next_link(req, &token)));
+    // Some say that there is no next page, the others say nothing.
+    let says = matches!(req.service, "Microsoft.Web" | "Microsoft.Management");
+    if next.is_some() || says {
+        answer.insert("nextLink".to_owned(), json!(next.map(|token| next_link(req, &token))));
     }
     Ok(Reply::Value(Value::Object(answer)))
 }

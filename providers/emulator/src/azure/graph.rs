@@ -6,7 +6,8 @@
 //!
 //! Rows are those of the subscriptions and resource groups in which the caller has rights, and of the types whose
 //! read permission no standing fault denies: all with status 200, as in the service. A `$skipToken` is only given
-//! where the service gives one: the rows have an `id`, and no `limit` cut them.
+//! where the service gives one: some column of the rows is neither dynamic nor null, and no `limit` cut them (see
+//! "Guidance for pagination" of its documentation).
 
 use std::cmp::Ordering;
 
@@ -74,6 +75,9 @@ fn resources(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
         stages = rest;
     }
     rows.sort_by_cached_key(|row| row.id.to_lowercase());
+    if let Some(skip) = whole("$skip").or_else(|| whole("skip")).and_then(Value::as_u64) {
+        rows.drain(..rows.len().min(usize::try_from(skip).unwrap_or(usize::MAX)));
+    }
     let simple = stages.iter().all(|stage| match stage {
         Stage::Project(_) | Stage::Extend(_) => true,
         Stage::Order(keys) => matches!(&keys[..], [(Expr::Path(path), true)] if path[..] == ["id"]),
@@ -91,7 +95,8 @@ fn resources(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
         let (shown, next) = crate::page::page(&all, Some(page), token, None)?;
         (all.len(), shown, next)
     };
-    let pageable = !limited && shown.iter().all(|row| row.get("id").is_some());
+    let plain = |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
+    let pageable = !limited && shown.iter().any(|row| row.as_object().is_some_and(|row| row.values().any(plain)));
     let mut answer = Map::new();
     answer.insert("totalRecords".to_owned(), json!(total));
     answer.insert("count".to_owned(), json!(shown.len()));

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Replays recorded answers of real clouds and compares what `sweeper report` says with their answer sheet.
 
-    recordings.py DIRECTORY [--cloud aws]
+    recordings.py DIRECTORY [--cloud aws|azure]
 
 DIRECTORY holds `recordings/answers.json`, `recordings/<cloud>/<case>/` and `tools/replay_server.py`. The recordings
 are not part of this project; without them there is nothing to run. Needs botocore.
@@ -24,21 +24,29 @@ CLASS = {"vm.state in [stopped, deallocated]": ("vm", 'state == "stopped" || sta
          '!used_by_image && !used_by_template': ("snapshot", None), '!used_by_vm && !used_by_template': ("image", None),
          'state == "running" in that state for over 30 days': ("vm", 'state == "running" && in_state_for > duration("720h")'),
          "age > 7 days": ("db-snapshot", 'age > duration("168h")')}
+KIND_CLASS = {"azure.compute-vm": "vm", "azure.compute-disk": "disk", "azure.network-interface": "interface", "azure.acr-registry": "registry",
+              "azure.app-service-plan": "plan", "azure.storage-account": "bucket", "azure.network-public-ip": "address"}
+ENVIRONMENT = {
+    "aws": lambda url: {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "AKIAREPLAY", "AWS_SECRET_ACCESS_KEY": "x",
+                        "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"},
+    "azure": lambda url: {"SWEEPER_AZURE_ENDPOINT": url, "AZURE_SUBSCRIPTION_ID": "ea42f556-5106-4743-99b0-c129bfa71a47"},
+}
 passed = failed = 0
 for row in answers:
     if row["cloud"] != args.cloud or (args.case and args.case != row["case"]):
         continue
     server = subprocess.Popen([sys.executable, os.path.join(args.directory, "tools", "replay_server.py"), f"--{args.cloud}",
-                               os.path.join(args.directory, "recordings", args.cloud, row["case"])], stdout=subprocess.PIPE, text=True)
+                               os.path.join(args.directory, "recordings", args.cloud, row["case"]) + (".json" if args.cloud == "azure" else "")],
+                              stdout=subprocess.PIPE, text=True)
     try:
         url = server.stdout.readline().strip()
         with tempfile.TemporaryDirectory() as home:
-            env = {"PATH": os.environ["PATH"], "HOME": home, "XDG_STATE_HOME": home, "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "AKIAREPLAY",
-                   "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
-            command = [args.bin, "report", "--format", "json"]
-            question = row.get("condition") or row.get("fact")
+            env = {"PATH": os.environ["PATH"], "HOME": home, "XDG_STATE_HOME": home} | ENVIRONMENT[args.cloud](url)
+            command = [args.bin, "report", "--cloud", args.cloud, "--format", "json"]
+            question = row.get("condition") or row.get("fact") or row.get("inventory")
             if question:
-                cls, when = CLASS[question]
+                # Whatever is in the inventory is found by a condition that holds for all of it.
+                cls, when = CLASS.get(question) or (KIND_CLASS[question], f'kind == "{question}"')
                 policy = os.path.join(home, "p.toml")
                 with open(policy, "w") as out:
                     out.write(f"[[policy]]\nname = \"q\"\nclass = \"{cls}\"\nwhen = '{when or question}'\nthen = \"report\"\n")

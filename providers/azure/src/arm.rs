@@ -144,6 +144,11 @@ impl Azure {
         self.tokens.token(op, self.audience(Service::Arm)).await
     }
 
+    /// Where tokens come from: `client secret`, `Azure CLI`.
+    pub(crate) fn token_source(&self) -> &'static str {
+        self.tokens.source()
+    }
+
     /// One try of a request, with a token.
     pub(crate) async fn once_sent(
         &self,

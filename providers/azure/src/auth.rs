@@ -110,6 +110,18 @@ impl Tokens {
         Self { source, kept: std::sync::Mutex::default() }
     }
 
+    /// Where they come from; of several that may be, the one that gave the first.
+    pub(crate) fn source(&self) -> &'static str {
+        match &self.source {
+            Source::Dummy => "emulator",
+            Source::Broken(_) => "",
+            Source::Chain { sources, chosen } => {
+                let at = chosen.get().copied().or_else(|| (sources.len() == 1).then_some(0));
+                at.and_then(|at| sources.get(at)).map_or("", |(name, _)| name)
+            }
+        }
+    }
+
     /// A token for a scope (`https://management.azure.com/.default`).
     pub(crate) async fn token(&self, op: &'static str, scope: &'static str) -> Result<String, CloudError> {
         let none = |said: String| CloudError::new(Fault::Unauthenticated, op, said);

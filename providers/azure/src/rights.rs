@@ -5,7 +5,7 @@
 
 use crate::arm::Azure;
 use serde::Deserialize;
-use sweeper_core::{calls::Site, kind::CloudError};
+use sweeper_core::{calls::Site, kind::CloudError, model::Tri};
 
 pub(crate) const OP: &str = "Microsoft.Authorization/permissions/read";
 const API: &str = "2022-04-01";
@@ -46,6 +46,17 @@ pub(crate) async fn held_on_data(azure: &Azure, site: &Site, op: &'static str) -
         Ok(_) => Err(format!("denied {op} at the subscription: only what this identity sees")),
         Err(error) => Err(format!("rights not readable: {}", error.cause())),
     }
+}
+
+/// Which of some permissions, actions or actions on data, are held at the root of the site's subscription.
+pub(crate) async fn which(azure: &Azure, site: &Site, permissions: &[&'static str]) -> Result<Vec<Tri>, CloudError> {
+    let grants = of(azure, site).await?;
+    let held = |op: &&'static str| {
+        grants.iter().any(|grant| {
+            allows(&grant.actions, &grant.not_actions, op) || allows(&grant.data_actions, &grant.not_data_actions, op)
+        })
+    };
+    Ok(permissions.iter().map(|op| Some(held(op))).collect())
 }
 
 fn allows(actions: &[String], not_actions: &[String], op: &str) -> bool {

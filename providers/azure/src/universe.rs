@@ -4,10 +4,11 @@ use crate::{
     Config,
     arm::{Azure, parsed},
     auth::{Env, SOURCES, Tokens},
-    kinds,
+    kinds, rights,
     transport::{Hosts, Service, Transport},
 };
 use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +17,8 @@ use std::{
 };
 use sweeper_core::{
     calls::Calls,
-    kind::{Account, Cloud, CloudError, Fault, Kind, Universe},
-    model::CloudId,
+    kind::{Account, Cloud, CloudError, Fault, Identity, Kind, Universe},
+    model::{CloudId, Tri},
 };
 use url::Url;
 
@@ -151,6 +152,15 @@ impl Cloud for Provider {
         let readable = universe.accounts.iter().filter(|account| account.blind.is_none() && account.none.is_none());
         self.azure.about(&readable.map(|account| account.id.clone()).collect());
         Ok(universe)
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, CloudError> {
+        let token = self.azure.arm_token(SUBSCRIPTIONS).await.map_err(hint)?;
+        Ok(identity_of(&token).map(|name| Identity { name, source: self.azure.token_source().to_owned() }))
+    }
+
+    async fn rights(&self, account: &str, permissions: &[&'static str]) -> Result<Vec<Tri>, CloudError> {
+        rights::which(&self.azure, &self.azure.site(account), permissions).await
     }
 }
 
@@ -292,6 +302,30 @@ impl Provider {
     }
 }
 
+/// Who a token is given to, by its claims; it is not checked, since nothing rests on it.
+fn identity_of(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        #[serde(default)]
+        upn: Option<String>,
+        #[serde(default)]
+        appid: Option<String>,
+        #[serde(default)]
+        oid: Option<String>,
+        #[serde(default)]
+        tid: Option<String>,
+    }
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?.trim_end_matches('=')).ok()?;
+    let claims: Claims = serde_json::from_slice(&claims).ok()?;
+    let who = match (claims.upn, claims.appid, claims.oid) {
+        (Some(user), ..) => format!("user {user}"),
+        (None, Some(app), _) => format!("service principal {app}"),
+        (None, None, Some(object)) => format!("object {object}"),
+        (None, None, None) => return None,
+    };
+    Some(claims.tid.map_or_else(|| who.clone(), |tenant| format!("{who} in tenant {tenant}")))
+}
+
 /// Adds where credentials are looked for, to who has none.
 fn hint(mut error: CloudError) -> CloudError {
     if error.fault == Fault::Unauthenticated
@@ -370,6 +404,15 @@ mod tests {
         let profile = "\u{feff}{\"subscriptions\":[{\"id\":\"a\"},{\"id\":\"b\",\"isDefault\":true}]}";
         assert_eq!(default_of(profile.as_bytes()), Some("b".to_owned()));
         assert_eq!(default_of(b"{"), None);
+    }
+
+    #[test]
+    fn a_token_tells_whom_it_was_given_to() {
+        let of = |claims: &str| identity_of(&format!("x.{}.y", URL_SAFE_NO_PAD.encode(claims)));
+        assert_eq!(of(r#"{"appid":"a","oid":"o","tid":"t"}"#).as_deref(), Some("service principal a in tenant t"));
+        assert_eq!(of(r#"{"upn":"me@x","appid":"a","tid":"t"}"#).as_deref(), Some("user me@x in tenant t"));
+        assert_eq!(of("{}"), None);
+        assert_eq!(identity_of("emulator"), None);
     }
 
     #[test]

@@ -241,7 +241,7 @@ mod tests {
         let reply = |link: &str| {
             let mut headers = reqwest::header::HeaderMap::new();
             headers.insert("link", link.parse().unwrap());
-            Reply { status: 200, headers, body: bytes::Bytes::new() }
+            Reply { headers, body: bytes::Bytes::new() }
         };
         let link = "</acr/v1/_catalog?last=b&n=1&orderby=>; rel=\"next\"";
         assert_eq!(next(&reply(link)).as_deref(), Some("/acr/v1/_catalog?last=b&n=1&orderby="));

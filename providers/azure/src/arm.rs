@@ -217,19 +217,6 @@ impl Azure {
         }
     }
 
-    /// Asks something that takes a body. Only for questions: it is sent again after a failure.
-    pub(crate) async fn post<T: DeserializeOwned>(
-        &self,
-        site: &Site,
-        op: &'static str,
-        path: &str,
-        api: &str,
-        body: &(impl Serialize + Sync),
-    ) -> Result<T, CloudError> {
-        let request = Request::post(Service::Arm, self.url(op, path, api)?, json(op, body)?);
-        parsed(op, &self.send(site, op, request, Auth::Service).await?.body)
-    }
-
     /// Every page of a list, item by item in the cloud's order. `{"value": [...], "nextLink": "…"}`.
     pub(crate) async fn pages<T: DeserializeOwned>(
         &self,

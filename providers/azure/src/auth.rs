@@ -87,7 +87,7 @@ enum Source {
 type Named = (&'static str, Arc<dyn TokenCredential>);
 
 /// A token is fetched anew when it ends within this time.
-const EARLY: Duration = Duration::from_secs(300);
+const EARLY: Duration = Duration::from_mins(5);
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -340,7 +340,7 @@ pub(crate) struct Bridge(pub(crate) String);
 impl azure_core::auth::TokenCredential for Bridge {
     async fn get_token(&self, _: &[&str]) -> azure_core::Result<azure_core::auth::AccessToken> {
         // The transport below puts the real token in; this one is never sent.
-        let later = OffsetDateTime::now_utc() + Duration::from_secs(3600);
+        let later = OffsetDateTime::now_utc() + Duration::from_hours(1);
         Ok(azure_core::auth::AccessToken::new(self.0.clone(), later))
     }
 

@@ -26,7 +26,8 @@ const SUBSCRIPTIONS: usize = 1000;
 #[derive(Serialize)]
 struct Query<'a> {
     subscriptions: &'a [String],
-    query: &'a str,
+    #[serde(rename = "query")]
+    text: &'a str,
     options: Options<'a>,
 }
 
@@ -94,7 +95,7 @@ where
         let mut pages = Pages::new(OP);
         while let Some(token) = pages.next() {
             let options = Options { top: PAGE, skip_token: token.as_deref(), format: "objectArray" };
-            let body = arm::json(OP, &Query { subscriptions, query: &text, options })?;
+            let body = arm::json(OP, &Query { subscriptions, text: &text, options })?;
             let page: Answer<P> = ask(azure, site, body).await?;
             let truncated = page.truncated.is_some_and(|word| word.eq_ignore_ascii_case("true"));
             let next = page.skip_token.as_deref().filter(|token| !token.is_empty());

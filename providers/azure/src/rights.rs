@@ -39,15 +39,6 @@ pub(crate) async fn held(azure: &Azure, site: &Site, op: &'static str) -> Result
     }
 }
 
-/// As [`held`], for the actions on data: blobs, images of registries.
-pub(crate) async fn held_on_data(azure: &Azure, site: &Site, op: &'static str) -> Result<(), String> {
-    match of(azure, site).await {
-        Ok(grants) if grants.iter().any(|grant| allows(&grant.data_actions, &grant.not_data_actions, op)) => Ok(()),
-        Ok(_) => Err(format!("denied {op} at the subscription: only what this identity sees")),
-        Err(error) => Err(format!("rights not readable: {}", error.cause())),
-    }
-}
-
 /// Which of some permissions, actions or actions on data, are held at the root of the site's subscription.
 pub(crate) async fn which(azure: &Azure, site: &Site, permissions: &[&'static str]) -> Result<Vec<Tri>, CloudError> {
     let grants = of(azure, site).await?;

@@ -23,7 +23,6 @@ pub(crate) const SUB: &str = "11111111-1111-1111-1111-111111111111";
 /// A request as it came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
-    pub(crate) method: String,
     /// Path and query.
     pub(crate) path: String,
     pub(crate) headers: BTreeMap<String, String>,
@@ -114,11 +113,7 @@ async fn serve(mut stream: TcpStream, answer: Arc<Answers>, log: Arc<Mutex<Vec<A
         buffer.drain(..end);
         let mut lines = head.lines();
         let mut words = lines.next().unwrap_or_default().split(' ');
-        let mut asked = Asked {
-            method: words.next().unwrap_or_default().to_owned(),
-            path: words.next().unwrap_or_default().to_owned(),
-            ..Asked::default()
-        };
+        let mut asked = Asked { path: words.nth(1).unwrap_or_default().to_owned(), ..Asked::default() };
         for line in lines {
             if let Some((name, value)) = line.split_once(':') {
                 asked.headers.insert(name.trim().to_ascii_lowercase(), value.trim().to_owned());

@@ -174,7 +174,6 @@ impl fmt::Debug for Request {
 /// An answer with status below 300, wholly read.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
-    pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -257,7 +256,7 @@ impl Transport {
                 .timeout(REQUEST)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
-                .pool_idle_timeout(Duration::from_secs(60))
+                .pool_idle_timeout(Duration::from_mins(1))
                 .user_agent(concat!("sweeper/", env!("CARGO_PKG_VERSION")))
         };
         let failed = |error: reqwest::Error| format!("no HTTP client: {}", said(&error));
@@ -270,11 +269,6 @@ impl Transport {
 
     pub(crate) fn hosts(&self) -> &Hosts {
         &self.0.hosts
-    }
-
-    /// Whether an emulator stands for a service.
-    pub(crate) fn emulated(&self, service: Service) -> bool {
-        self.0.stands.contains_key(&service)
     }
 
     /// Lets tokens go to a registry that was listed. Says whether its host is a registry's at all.
@@ -421,10 +415,10 @@ async fn read(mut response: reqwest::Response, expect: Expect) -> Result<Reply, 
         Expect::Any => true,
     };
     if !fits && !body.is_empty() {
-        let kind: String = kind.chars().filter(|letter| letter.is_ascii_graphic()).take(60).collect();
+        let kind: String = kind.chars().filter(char::is_ascii_graphic).take(60).collect();
         return malformed(format!("answered {kind}"));
     }
-    Ok(Reply { status, headers, body })
+    Ok(Reply { headers, body })
 }
 
 /// What the server asks us to wait: `Retry-After` in seconds or as a date, the finer headers of some services, and

@@ -40,7 +40,6 @@ struct Provider {
 struct Broken(String);
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
-#[expect(clippy::unused_async, reason = "connecting is asynchronous")]
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
     let env = if config.endpoint.is_some() { Env::default() } else { Env::of_process() };
     connect_in(config, env, calls).unwrap_or_else(|said| Arc::new(Broken(said)))

@@ -38,6 +38,8 @@ pub(crate) struct Azure {
     pub(crate) graph: Semaphore,
     /// Resource Graph's quota is spent until this time of the clock's `mono()`.
     pub(crate) quota_spent_until: Mutex<Option<Duration>>,
+    /// Why Resource Graph told nothing, by type.
+    pub(crate) graph_trouble: Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// A listing that several kinds need, or why there is none.
@@ -90,6 +92,7 @@ impl Azure {
             lists: Mutex::default(),
             graph: Semaphore::new(3),
             quota_spent_until: Mutex::default(),
+            graph_trouble: Mutex::default(),
         }
     }
 

@@ -294,7 +294,13 @@ impl Azure {
     {
         let rows = match graph::rows::<P>(self, site, sort).await {
             Some(rows) => rows,
-            None => list.await?,
+            None => {
+                let list = list.await?;
+                if let Some(note) = graph::note(self, sort) {
+                    out.notes(note);
+                }
+                list
+            }
         };
         let around = self.around(site, sort.op, out).await;
         for entity in rows {

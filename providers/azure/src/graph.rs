@@ -77,10 +77,22 @@ where
     let tenant = azure.tenant_site();
     let list = Box::pin(async { all::<P>(azure, &tenant, sort).await });
     let name = format!("{OP} {} {}", sort.of, sort.filter);
-    let rows = azure.once::<Rows<P>>(&tenant, name, list).await.ok()?;
+    let rows = match azure.once::<Rows<P>>(&tenant, name, list).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            lock(&azure.graph_trouble).insert(sort.of, error.cause());
+            return None;
+        }
+    };
     let mut rows = lock(&rows);
     // Taken by each subscription once; of one whose rows are gone there is nothing to say.
     rows.remove(&own)
+}
+
+/// What coverage says of a list that Resource Graph did not tell.
+pub(crate) fn note(azure: &Azure, sort: &Sort) -> Option<String> {
+    let cause = lock(&azure.graph_trouble).get(sort.of)?.clone();
+    Some(format!("listed by the subscription itself, without Resource Graph: {cause}"))
 }
 
 async fn all<P>(azure: &Azure, site: &Site, sort: &Sort) -> Result<Rows<P>, CloudError>

@@ -47,11 +47,14 @@ pub struct Covered {
     /// Why facts of some of its resources are not known, though all are listed: see [`Listing::hides`].
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub hidden: BTreeSet<String>,
+    /// How it was listed, where that is not the usual way: see [`Listing::notes`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub noted: BTreeSet<String>,
 }
 
 impl Covered {
     fn new(status: Status, resources: u32, calls: u32) -> Self {
-        Self { status, resources, calls, hidden: BTreeSet::new() }
+        Self { status, resources, calls, hidden: BTreeSet::new(), noted: BTreeSet::new() }
     }
 }
 
@@ -190,6 +193,7 @@ pub struct Listing {
     nameless: bool,
     blind: BTreeMap<String, String>,
     hidden: BTreeSet<String>,
+    noted: BTreeSet<String>,
 }
 
 impl Listing {
@@ -249,6 +253,12 @@ impl Listing {
     /// has not seen everything.
     pub fn hides(&mut self, cause: impl Into<String>) {
         self.hidden.insert(cause.into());
+    }
+
+    /// Something about how it was listed that people may want to know, and that takes nothing from it: that a slower
+    /// way had to be taken.
+    pub fn notes(&mut self, text: impl Into<String>) {
+        self.noted.insert(text.into());
     }
 
     /// How many were pushed so far.
@@ -331,6 +341,7 @@ impl InventoryBuilder {
             nameless: false,
             blind: BTreeMap::new(),
             hidden: BTreeSet::new(),
+            noted: BTreeSet::new(),
         }
     }
 
@@ -360,8 +371,8 @@ impl InventoryBuilder {
             self.blind.insert((key.0, scope), why);
         }
         self.tables.insert(key, listing.table);
-        let hidden = listing.hidden;
-        self.coverage.insert(key, Covered { hidden, ..Covered::new(Status::Complete, resources, calls) });
+        let (hidden, noted) = (listing.hidden, listing.noted);
+        self.coverage.insert(key, Covered { hidden, noted, ..Covered::new(Status::Complete, resources, calls) });
     }
 
     /// Records that a listing did not come to its end, or that nothing can be there.
@@ -1066,6 +1077,12 @@ mod tests {
         });
         let why = format!("malformed answer of {}", testing::TEMPLATE.reads[0]);
         assert_eq!((nameless.status, nameless.resources), (Status::Blind { why }, 0));
+    }
+
+    #[test]
+    fn notes_leave_a_listing_complete() {
+        let covered = listed(|listing| listing.notes("listed the slow way"));
+        assert_eq!((covered.status, covered.noted.len(), covered.hidden.len()), (Status::Complete, 1, 0));
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub struct Coverage {
     pub region: String,
     pub kind: String,
     pub status: Seen,
-    /// Null when complete.
+    /// Null when complete, unless there is something to say of how it was listed.
     pub why: Option<String>,
     /// Null when not known, which is not zero.
     pub resources: Option<u32>,
@@ -578,7 +578,10 @@ impl<'a> Report<'a> {
 
     fn covered(&self, kind: &KindSpec, scope: &Scope, covered: &Covered) -> Coverage {
         let (status, why, resources) = match &covered.status {
-            Status::Complete => (Seen::Complete, None, Some(covered.resources)),
+            Status::Complete => {
+                let noted = covered.noted.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
+                (Seen::Complete, Some(noted).filter(|noted| !noted.is_empty()), Some(covered.resources))
+            }
             Status::None { why } => (Seen::None, Some(why.clone()), Some(0)),
             Status::Waived { why, reason, until } => {
                 (Seen::Waived, Some(format!("{why}; waived until {until}: {reason}")), None)

@@ -135,7 +135,12 @@ impl Kind for ComputeGalleryImageVersion {
         let azure = &self.0;
         let versions = match graph::rows::<Properties>(azure, site, &SORT).await {
             Some(rows) => rows,
-            None => versions(azure, site, out).await?,
+            None => {
+                if let Some(note) = graph::note(azure, &SORT) {
+                    out.notes(note);
+                }
+                versions(azure, site, out).await?
+            }
         };
         let galleries = if versions.is_empty() { Ok(Vec::new()) } else { galleries(azure, site).await };
         if let Err(error) = &galleries {

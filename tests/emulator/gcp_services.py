@@ -519,7 +519,7 @@ def metrics(emulator):
     check("rate", (values(rate[0])[0], rate[0]["metricKind"]), (1.0, "GAUGE"))
     two = ["resource.label.service_name", "resource.labels.location"]
     runs = series(emulator, "run.googleapis.com/request_count", "cloud_run_revision", "ALIGN_SUM", "REDUCE_SUM", two)
-    check("requests", [(s["resource"]["labels"]["service_name"], s["resource"]["labels"]["location"], values(s)) for s in runs], [("web", "us-central1", ["24", "48", "0", "1000"])])
+    check("requests", [(s["resource"]["labels"]["service_name"], s["resource"]["labels"]["location"], values(s)) for s in runs], [("hook", "us-central1", ["240"] * 7), ("web", "us-central1", ["24", "48", "0", "1000"])])
     calls = series(emulator, "cloudfunctions.googleapis.com/function/execution_count", "cloud_function", "ALIGN_SUM", "REDUCE_SUM", ["resource.label.function_name"])
     check("calls", [(s["resource"]["labels"]["function_name"], values(s)[0]) for s in calls], [("hook", "240")])
     sql = ' AND metric.labels.database != "cloudsqladmin"'

@@ -173,6 +173,7 @@ def weather(emulator):
     emulator.faults()
     calls = {(c["service"], c["action"], c["permission"], c["account"], c["status"]) for c in emulator.journal()}
     check("journal", ("storage", "storage.ListBuckets", "storage.buckets.list", "shop-prod", 200) in calls)
+    check("journal of refusals", {c[4] for c in calls if c[1] == "storage.ListBuckets"} >= {200, 400, 403, 429, 503})
     check("journal of objects", any(c[1] == "storage.ListObjects" and c[3] == "shop-prod" for c in calls))
 
 

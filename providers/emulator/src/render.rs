@@ -19,6 +19,23 @@ pub(crate) struct Rendered {
     pub(crate) trailers: Vec<(String, String)>,
 }
 
+impl Rendered {
+    /// The HTTP status, or the one that a gRPC error, whose HTTP status is 200, stands for.
+    pub(crate) fn outcome(&self) -> u16 {
+        match self.trailers.iter().find(|(name, _)| name == "grpc-status").map(|(_, code)| code.as_str()) {
+            None | Some("0") => self.status,
+            Some("3" | "9") => 400,
+            Some("5") => 404,
+            Some("7") => 403,
+            Some("8") => 429,
+            Some("12") => 501,
+            Some("14") => 503,
+            Some("16") => 401,
+            Some(_) => 500,
+        }
+    }
+}
+
 const XML_HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 fn request_id(n: u64) -> String {

@@ -233,7 +233,7 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
             struck = kind.map(|kind| kind.to_string()).or_else(|| (late > 0).then(|| "slow".to_owned()));
             let rendered = perform(state, &request, kind, n);
             if matches!(kind, Some(FaultKind::Cut)) {
-                record(state, n, &request.target(), asked, rendered.status, struck);
+                record(state, n, &request.target(), asked, rendered.outcome(), struck);
                 wait(delay).await;
                 return respond(rendered, true);
             }
@@ -244,7 +244,7 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
     if head.method == hyper::Method::HEAD {
         rendered.body.clear();
     }
-    record(state, n, &request.target(), asked, rendered.status, struck);
+    record(state, n, &request.target(), asked, rendered.outcome(), struck);
     wait(delay).await;
     respond(rendered, false)
 }

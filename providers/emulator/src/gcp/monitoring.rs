@@ -341,8 +341,17 @@ fn days(item: &Item, metric: &str) -> Option<Days> {
         }
     }
     let metrics = item.keys.get("metrics")?;
-    let tail = metric.split_once('/').map_or(metric, |(_, tail)| tail);
-    match metrics.get(metric).or_else(|| metrics.get(tail))? {
+    let said = |metric: &str| {
+        metrics.get(metric).or_else(|| metrics.get(metric.split_once('/').map_or(metric, |(_, tail)| tail)))
+    };
+    // What a function of the second generation executes are the requests of the service it runs as.
+    let second = item.kind == "gcp.function" && item.int("gen") != Some(1);
+    let other = match metric {
+        "run.googleapis.com/request_count" if second => Some("cloudfunctions.googleapis.com/function/execution_count"),
+        "cloudfunctions.googleapis.com/function/execution_count" if second => Some("run.googleapis.com/request_count"),
+        _ => None,
+    };
+    match said(metric).or_else(|| said(other?))? {
         Value::Array(values) => Some(Days::Listed(values.iter().filter_map(Value::as_f64).collect())),
         value => value.as_f64().map(Days::Always),
     }

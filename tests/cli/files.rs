@@ -1,7 +1,7 @@
 //! Config and policies: read, checked, and written to start from.
 
 use super::{Place, text};
-use std::fs;
+use std::{fs, path::Path};
 
 #[test]
 fn every_problem_of_the_policies_is_shown_at_its_place() {
@@ -65,4 +65,45 @@ fn a_bill_that_is_none_is_refused() {
     let place = Place::new();
     let path = place.write("bill.csv", "a,b\n1,2\n");
     place.run(&["bill", "--focus", text(&path)]).failed(2, &["failed to read the bill", "bill.csv"]);
+}
+
+/// The committed copies of the roles are those that this build writes. `SWEEPER_BLESS=1` writes them anew.
+#[test]
+fn the_roles_in_terraform_are_those_of_the_kinds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../terraform/permissions");
+    let bless = std::env::var("SWEEPER_BLESS").is_ok_and(|value| value == "1");
+    let mut stale = Vec::new();
+    for cloud in super::BUILT {
+        for (at, name) in [("account", "read"), ("parent", "read-all")] {
+            let place = Place::new();
+            let ran = place.run(&["permissions", "--cloud", cloud, "--at", at]);
+            let path = folder.join(format!("{cloud}-{name}.json"));
+            if bless {
+                fs::create_dir_all(&folder).unwrap();
+                fs::write(&path, ran.ended(0)).unwrap();
+            }
+            let known = fs::read_to_string(&path).unwrap_or_default();
+            if known != ran.ended(0) {
+                stale.push(path.file_name().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(stale.is_empty(), "{stale:?}: run SWEEPER_BLESS=1 cargo test -p sweeper --test cli roles");
+}
+
+#[test]
+fn roles_are_written_for_what_is_needed() {
+    let place = Place::new();
+    for cloud in super::BUILT {
+        let all = place.run(&["permissions", "--cloud", cloud, "--format", "table"]);
+        place.write("p.toml", "[[policy]]\nname = \"a\"\nsweep = \"unattached-disk\"\n");
+        let some = place.run(&["permissions", "--cloud", cloud, "--policies", "p.toml", "--format", "table"]);
+        assert!(some.ended(0).lines().count() < all.ended(0).lines().count(), "{some:?}");
+        for role in ["mark", "delete"] {
+            let ran = place.run(&["permissions", "--cloud", cloud, "--role", role]);
+            ran.failed(2, &["so there is no role for it", "help:"]);
+        }
+    }
+    place.run(&["permissions"]).failed(2, &["--cloud"]);
+    place.run(&["permissions", "--cloud", "azur"]).failed(2, &["did you mean `azure`?"]);
 }

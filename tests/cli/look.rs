@@ -7,7 +7,18 @@ fn help_and_version_go_to_standard_output() {
     let place = Place::new();
     assert!(place.run(&["--version"]).ended(0).starts_with("sweeper "));
     let help = place.run(&["--help"]);
-    for word in ["report", "survey", "explain", "policy", "init", "daemon", "Exit codes", "130 by Ctrl-C"] {
+    for word in [
+        "report",
+        "survey",
+        "explain",
+        "policy",
+        "init",
+        "daemon",
+        "doctor",
+        "permissions",
+        "Exit codes",
+        "130 by Ctrl-C",
+    ] {
         assert!(help.ended(0).contains(word), "{word}");
     }
     let report = place.run(&["report", "--help"]);
@@ -78,6 +89,14 @@ fn a_detector_is_explained_without_any_cloud() {
     for word in ["unattached-disk: disk that no machine mounts", "why it matters:", "when it is wrong:"] {
         assert!(ran.ended(0).contains(word), "{word}");
     }
+}
+
+#[test]
+fn a_typo_is_noticed_before_anything_is_looked_at() {
+    let place = Place::new();
+    place.run(&["explain", "unatached-disk"]).failed(2, &["nothing is called", "did you mean `unattached-disk`?"]);
+    #[cfg(feature = "azure")]
+    place.run(&["explain", "azure.compute-dis:x/y/z"]).failed(2, &["did you mean `azure.compute-disk`?"]);
 }
 
 #[cfg(feature = "aws")]

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod clouds;
 mod files;
 mod look;
 #[cfg(feature = "aws")]
@@ -14,6 +15,16 @@ use std::{
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+/// Clouds of this build.
+const BUILT: &[&str] = &[
+    #[cfg(feature = "aws")]
+    "aws",
+    #[cfg(feature = "azure")]
+    "azure",
+    #[cfg(feature = "gcp")]
+    "gcp",
+];
 
 /// A directory of a test's own, gone at its end.
 struct Place(PathBuf);

@@ -16,7 +16,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Pages, Site},
-    kind::{Account, Cloud, CloudError, Fault, Kind, Universe},
+    kind::{Account, Cloud, CloudError, Fault, Held, Identity, Kind, Need, Universe},
     model::{CloudId, Scope},
 };
 
@@ -66,6 +66,14 @@ const WHO: &str = "sts:GetCallerIdentity";
 const ASSUME: &str = "sts:AssumeRole";
 const REGIONS: &str = "ec2:DescribeRegions";
 const ACCOUNTS: &str = "organizations:ListAccounts";
+
+/// What a run needs beside what its kinds declare.
+pub const NEEDS: &[Need] = &[
+    Need { permission: WHO, why: "to know the account of the credentials", held: Held::Nowhere },
+    Need { permission: REGIONS, why: "to know which regions the account has enabled", held: Held::Account },
+    Need { permission: ACCOUNTS, why: "to list the accounts of the organisation", held: Held::Parent },
+    Need { permission: ASSUME, why: "to enter each account by its role", held: Held::Parent },
+];
 
 /// Used for the calls that belong to no region when the environment names none.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -268,6 +276,16 @@ impl Cloud for Provider {
             return Ok(Universe { accounts: vec![account], only_what_this_identity_sees: true });
         };
         self.organisation(&home, org).await
+    }
+
+    async fn identity(&self) -> Result<Option<Identity>, CloudError> {
+        endpoints(&self.aws.base)?;
+        let site = self.site("caller");
+        let sts = self.aws.sts(site.scope());
+        let caller = fault::call(&site, WHO, || sts.get_caller_identity().send()).await?;
+        let source = std::env::var("AWS_PROFILE")
+            .map_or_else(|_| "the default chain of the AWS SDK".to_owned(), |profile| format!("the profile {profile}"));
+        Ok(caller.arn().map(|arn| Identity { name: arn.to_owned(), source }))
     }
 }
 

@@ -24,7 +24,7 @@ mod policy;
 mod usage;
 mod whole;
 
-pub use auth::{Config, OrgConfig, SOURCES, connect};
+pub use auth::{Config, NEEDS, OrgConfig, SOURCES, connect};
 
 use sweeper_core::kind::KindSpec;
 

@@ -11,6 +11,7 @@
 //! | `graph` | Resource Graph: one query for all subscriptions |
 //! | `rights` | whether a right holds at a subscription's root |
 //! | `locks` | management locks |
+//! | `needs` | what a run needs beside what its kinds declare |
 //! | `marks` | who manages a resource, by its tags and group |
 //! | `fault` | errors by meaning |
 //! | `usage` | metrics, batched |
@@ -28,6 +29,7 @@ mod image_uri;
 mod kinds;
 mod locks;
 mod marks;
+mod needs;
 mod rights;
 mod sdk;
 mod shared;
@@ -41,6 +43,7 @@ mod usage;
 mod web;
 
 pub use auth::SOURCES;
+pub use needs::NEEDS;
 pub use universe::connect;
 
 use std::collections::BTreeSet;

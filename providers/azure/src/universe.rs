@@ -22,11 +22,11 @@ use sweeper_core::{
 };
 use url::Url;
 
-const SUBSCRIPTIONS: &str = "Microsoft.Resources/subscriptions/read";
+pub(crate) const SUBSCRIPTIONS: &str = "Microsoft.Resources/subscriptions/read";
 const SUBSCRIPTIONS_API: &str = "2022-12-01";
-const DESCENDANTS: &str = "Microsoft.Management/managementGroups/descendants/read";
+pub(crate) const DESCENDANTS: &str = "Microsoft.Management/managementGroups/descendants/read";
 const DESCENDANTS_API: &str = "2020-05-01";
-const TENANTS: &str = "Microsoft.Resources/tenants/read";
+pub(crate) const TENANTS: &str = "Microsoft.Resources/tenants/read";
 
 /// Azure as the core sees it.
 struct Provider {

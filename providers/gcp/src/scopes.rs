@@ -15,7 +15,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Pages, Site},
-    kind::{Account, Cloud, CloudError, Fault, Kind, Universe},
+    kind::{Account, Cloud, CloudError, Fault, Held, Kind, Need, Universe},
     model::{CloudId, Scope},
 };
 
@@ -23,6 +23,14 @@ const PROJECTS: &str = "resourcemanager.projects.list";
 const FOLDERS: &str = "resourcemanager.folders.list";
 /// Needs no permission itself.
 const TEST: &str = "resourcemanager.projects.testIamPermissions";
+
+/// What a run needs beside what its kinds declare.
+pub const NEEDS: &[Need] = &[
+    Need { permission: TEST, why: "to be sure of the rights that a list rests on", held: Held::Nowhere },
+    Need { permission: WHO, why: "to name the project", held: Held::Account },
+    Need { permission: PROJECTS, why: "to list the projects of the organisation or folder", held: Held::Parent },
+    Need { permission: FOLDERS, why: "to list the folders of the organisation or folder", held: Held::Parent },
+];
 
 /// Folders below one organisation: Resource Manager allows ten levels of at most 300 each.
 const MOST_FOLDERS: usize = 100_000;

@@ -7,7 +7,7 @@ use std::{
 };
 use sweeper_core::{
     calls::Calls,
-    kind::{Cloud, KindSpec},
+    kind::{Cloud, KindSpec, Need},
     model::CloudId,
 };
 
@@ -88,6 +88,23 @@ pub fn specs() -> Vec<&'static KindSpec> {
     #[cfg(feature = "gcp")]
     specs.extend(sweeper_gcp::specs());
     specs
+}
+
+/// What a run needs in a cloud beside what its kinds declare.
+pub fn needs(cloud: CloudId) -> &'static [Need] {
+    match cloud {
+        #[cfg(feature = "aws")]
+        CloudId::Aws => sweeper_aws::NEEDS,
+        #[cfg(feature = "azure")]
+        CloudId::Azure => sweeper_azure::NEEDS,
+        #[cfg(feature = "gcp")]
+        CloudId::Gcp => sweeper_gcp::NEEDS,
+        #[cfg_attr(
+            all(feature = "aws", feature = "azure", feature = "gcp"),
+            expect(unreachable_patterns, reason = "a build with every cloud has no others")
+        )]
+        _ => &[],
+    }
 }
 
 /// What gives a cloud's credentials to somebody who has none.

@@ -5,12 +5,14 @@
 mod clouds;
 mod commands;
 mod config;
+mod diagnosis;
 mod engine;
 mod exit;
 mod log;
 mod output;
 mod policies;
 mod render;
+mod roles;
 mod signs;
 mod state;
 
@@ -56,6 +58,10 @@ enum Command {
     Policy(commands::policy::Command),
     /// Compare the last week of a bill with the weeks before
     Bill(commands::bill::Args),
+    /// Say who looks, at what, with which rights, what is not seen, and how to mend it
+    Doctor(commands::doctor::Args),
+    /// Write the roles that looking needs, made of what the kinds declare
+    Permissions(commands::permissions::Args),
     /// Write a starter config and the shipped policies; overwrites nothing
     Init(commands::init::Args),
     /// Report by the config's schedules until stopped
@@ -88,6 +94,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Policy(command) => commands::policy::run(&command),
         Command::Init(args) => commands::init::run(&args),
+        Command::Permissions(args) => commands::permissions::run(&args),
         Command::Bill(args) => {
             log::start();
             stoppable(async move { commands::bill::run(&args) })
@@ -101,6 +108,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             None => stoppable(commands::report::run(args)),
         },
         Command::Survey(args) => stoppable(commands::survey::run(args)),
+        Command::Doctor(args) => stoppable(commands::doctor::run(args)),
         Command::Daemon(args) => stoppable(commands::daemon::run(args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => stoppable(commands::demo::run(args)),

@@ -62,7 +62,7 @@ pub fn ledger(place: &Place) -> Result<Box<dyn Ledger>, StoreError> {
 }
 
 /// A directory holds its state as `state.db`.
-fn database(path: &Path) -> PathBuf {
+pub fn database(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("state.db") } else { path.to_owned() }
 }
 

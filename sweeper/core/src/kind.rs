@@ -228,6 +228,8 @@ pub enum Held {
     Account,
     /// At the parent: the organisation's management account, the management group, the folder or organisation.
     Parent,
+    /// Nowhere: everybody may. Named since the journal names it.
+    Nowhere,
 }
 
 /// A permission that no kind declares: to know the accounts, and to be sure of what may be read.

@@ -4,8 +4,10 @@ pub mod bill;
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod init;
+pub mod permissions;
 pub mod policy;
 pub mod report;
 pub mod survey;
@@ -227,6 +229,10 @@ impl Settings {
         {
             let remedy = remedy(cloud.id(), error);
             notes.push(format!("{} cannot be looked at: {error}{remedy}", cloud.id().name()));
+            if cloud.kinds().is_empty() {
+                // Nothing stands in the coverage for it.
+                causes.push(Exit::Blind.cause(format!("{} cannot be looked at: {error}", cloud.id().name())));
+            }
         }
         let seen = |cloud: CloudId, id: &str| {
             survey.accounts.iter().any(|account| account.cloud == cloud && account.id.eq_ignore_ascii_case(id))

@@ -90,10 +90,7 @@ fn rows(report: &Report<'_>, summary: &Summary, all: bool, out: &mut impl Write)
         let Some(glance) = report.glance(*row) else { continue };
         let Some(finding) = report.finding(&glance) else { continue };
         let resource = finding.resource;
-        let what = match resource.name.filter(|name| *name != resource.native_id) {
-            Some(name) => format!("{} {name}", resource.native_id),
-            None => resource.native_id,
-        };
+        let what = summary::titled(&resource.native_id, resource.name.as_deref());
         let account = report.account_name(resource.cloud, &resource.account).unwrap_or(&resource.account);
         writeln!(
             out,

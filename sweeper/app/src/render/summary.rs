@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 use sweeper_core::{
-    model::{Class, CloudId, DAY, Timestamp},
+    model::{Class, CloudId, DAY, Scope, Timestamp},
     money::Amount,
     report::{Glance, Report, Saving, Seen, Sum, Verdict},
 };
@@ -50,6 +50,8 @@ pub struct NotSeen {
 pub struct Summary {
     /// By detector (or policy, where it has none), dearest first.
     pub detectors: Vec<(String, Group)>,
+    /// By cloud.
+    pub clouds: BTreeMap<CloudId, Group>,
     /// By account and region, dearest first.
     pub scopes: Vec<(CloudId, String, String, Group)>,
     /// Rows to show, dearest first; see [`Report::glance`].
@@ -86,6 +88,7 @@ impl Summary {
             }
             let name = glance.policy.sweep.map_or(glance.policy.name.as_str(), |detector| detector.spec.id);
             detectors.entry(name.to_owned()).or_default().add(&glance);
+            summary.clouds.entry(account.0).or_default().add(&glance);
             let scope = (account.0, account.1.clone(), glance.resource.region().to_owned());
             scopes.entry(scope).or_default().add(&glance);
             if !all && glance.saving == Saving::Nothing {
@@ -111,9 +114,12 @@ impl Summary {
     fn see(&mut self, report: &Report<'_>) {
         for covered in report.coverage() {
             *self.coverage.entry(covered.status).or_default() += 1;
-            if covered.account != "*" {
+            if covered.account == Scope::NO_ACCOUNT {
+                self.clouds.entry(covered.cloud).or_default();
+            } else if covered.account != "*" {
+                self.clouds.entry(covered.cloud).or_default();
                 self.accounts.insert((covered.cloud, covered.account.clone()));
-                if covered.region != sweeper_core::model::Scope::GLOBAL {
+                if covered.region != Scope::GLOBAL {
                     self.regions.insert((covered.cloud, covered.region.clone()));
                 }
             }
@@ -149,6 +155,62 @@ impl Unjudged {
             most => format!("; up to {} a month", dollars(most)),
         }
     }
+}
+
+/// What a person knows a resource by: of the path that an id of Azure Resource Manager is, its group and the names at
+/// its end (`shop-rg/server/database`); every other id as it is.
+pub fn short_id(id: &str) -> String {
+    let mut parts = id.split('/');
+    let is_path =
+        parts.next() == Some("") && parts.next().is_some_and(|first| first.eq_ignore_ascii_case("subscriptions"));
+    if !is_path {
+        return id.to_owned();
+    }
+    // /subscriptions/S/resourceGroups/G/providers/N/type/name/type/name: types and names take turns.
+    let parts: Vec<&str> = id.split('/').collect();
+    match parts.as_slice() {
+        [_, _, _, _, group, providers, _, of @ ..] if providers.eq_ignore_ascii_case("providers") && of.len() > 1 => {
+            let names = of.iter().skip(1).step_by(2).copied();
+            std::iter::once(*group).chain(names).collect::<Vec<_>>().join("/")
+        }
+        [.., before, last] => format!("{before}/{last}"),
+        _ => id.to_owned(),
+    }
+}
+
+/// The short id of a resource, with its name where that says more.
+pub fn titled(id: &str, name: Option<&str>) -> String {
+    let short = short_id(id);
+    match name {
+        // The ids of paths end in the name.
+        Some(name) if name != id && short.rsplit('/').next() != Some(name) => format!("{short} {name}"),
+        _ => short,
+    }
+}
+
+/// The id of an account, where its name stands beside it: of a GUID the first group.
+pub fn short_account(id: &str) -> &str {
+    match id.split_once('-') {
+        Some((first, rest)) if id.len() == 36 && first.len() == 8 && rest.len() == 27 => first,
+        _ => id,
+    }
+}
+
+/// `aws 3 accounts, gcp 1 project`; of one cloud alone, without its name.
+pub fn looked_at(accounts: &BTreeSet<(CloudId, String)>) -> String {
+    let mut counts: BTreeMap<CloudId, u64> = BTreeMap::new();
+    for (cloud, _) in accounts {
+        *counts.entry(*cloud).or_default() += 1;
+    }
+    let alone = counts.len() == 1;
+    let parts: Vec<String> = counts
+        .into_iter()
+        .map(|(cloud, count)| {
+            let counted = counted(count, crate::clouds::noun(cloud));
+            if alone { counted } else { format!("{} {counted}", cloud.name()) }
+        })
+        .collect();
+    if parts.is_empty() { counted(0, "account") } else { parts.join(", ") }
 }
 
 /// What would let a cause go away; empty when nobody knows.
@@ -263,6 +325,25 @@ pub fn day(at: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_ids_are_shown_short() {
+        let group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/shop-rg";
+        for (id, short) in [
+            (format!("{group}/providers/Microsoft.Compute/disks/d1"), "shop-rg/d1"),
+            (format!("{group}/providers/Microsoft.Sql/servers/s/databases/db"), "shop-rg/s/db"),
+            (group.to_owned(), "resourceGroups/shop-rg"),
+            ("vol-0a".to_owned(), "vol-0a"),
+            ("/aws/lambda/web".to_owned(), "/aws/lambda/web"),
+            ("arn:aws:x:y/z".to_owned(), "arn:aws:x:y/z"),
+            ("/subscriptions".to_owned(), "/subscriptions"),
+            (String::new(), ""),
+        ] {
+            assert_eq!(short_id(&id), short, "{id}");
+        }
+        assert_eq!(short_account("11111111-1111-1111-1111-111111111111"), "11111111");
+        assert_eq!(short_account("shop-prod"), "shop-prod");
+    }
 
     #[test]
     fn figures_read_well() {

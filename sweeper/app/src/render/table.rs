@@ -32,6 +32,7 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     let summary = Summary::of(report, look.all);
     let mut page = Page { out, width };
     head(report, &summary, &mut page)?;
+    clouds(&summary, &mut page)?;
     detectors(&summary, &mut page)?;
     scopes(report, &summary, &mut page)?;
     findings(report, &summary, look.all, &mut page)?;
@@ -132,7 +133,7 @@ fn head<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, W>
         &format!(
             "{}: {}, {}, {}",
             report.run.tool,
-            counted(summary.accounts.len() as u64, "account"),
+            summary::looked_at(&summary.accounts),
             counted(summary.regions.len() as u64, "region"),
             report.survey().taken_at
         ),
@@ -155,6 +156,25 @@ fn head<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, W>
 
 fn sums(sum: &sweeper_core::report::Sum) -> [String; 3] {
     [dollars(sum.firm), dollars(sum.up_to), grouped(sum.unpriced)]
+}
+
+/// Where there are several, what is found in each.
+fn clouds<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
+    if summary.clouds.len() < 2 {
+        return Ok(());
+    }
+    page.blank()?;
+    let header = ["CLOUD", "FINDINGS", "FIRM/MONTH", "UP TO/MONTH", "UNPRICED"];
+    let rows: Vec<Vec<String>> = summary
+        .clouds
+        .iter()
+        .map(|(cloud, group)| {
+            let [firm, up_to, unpriced] = sums(&group.sum);
+            vec![cloud.name().to_owned(), grouped(group.findings), firm, up_to, unpriced]
+        })
+        .collect();
+    let widths = fit(&header, &rows, &[1, 2, 3, 4], &[], page.width);
+    page.table(&header, &rows, &[1, 2, 3, 4], &widths)
 }
 
 fn detectors<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
@@ -186,7 +206,8 @@ fn more<W: Write>(all: usize, noun: &str, page: &mut Page<'_, W>) -> io::Result<
 
 /// `main (111111111111)`.
 fn account(report: &Report<'_>, cloud: CloudId, id: &str) -> String {
-    report.account_name(cloud, id).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+    let short = summary::short_account(id);
+    report.account_name(cloud, id).map_or_else(|| id.to_owned(), |name| format!("{name} ({short})"))
 }
 
 fn scopes<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
@@ -281,8 +302,7 @@ fn cells(report: &Report<'_>, row: u32) -> Option<[String; 8]> {
     let glance = report.glance(row)?;
     let finding = report.finding(&glance)?;
     let resource = finding.resource;
-    let name = resource.name.filter(|name| *name != resource.native_id);
-    let what = name.map_or_else(|| resource.native_id.clone(), |name| format!("{} {name}", resource.native_id));
+    let what = summary::titled(&resource.native_id, resource.name.as_deref());
     let detector = if finding.detector == "condition" { finding.policy } else { finding.detector };
     let owner = finding.owner.name.unwrap_or_else(|| match finding.owner.from.as_str() {
         "unknown" => "unknown".to_owned(),

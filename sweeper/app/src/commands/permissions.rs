@@ -1,0 +1,81 @@
+//! `sweeper permissions`: the roles that a sweeper needs, made of what its kinds declare. Needs no cloud.
+
+use super::cloud;
+use crate::{
+    clouds,
+    exit::{Exit, Failure},
+    output, policies,
+    roles::{At, Role},
+};
+use std::path::PathBuf;
+use sweeper_core::{model::CloudId, policy};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The cloud: aws, azure, gcp
+    #[arg(long, value_name = "CLOUD", value_parser = cloud)]
+    pub cloud: CloudId,
+    /// What the role is for
+    #[arg(long, value_enum, default_value_t = For::Read)]
+    pub role: For,
+    /// Where the role is given
+    #[arg(long, value_enum, default_value_t = At::Account)]
+    pub at: At,
+    /// Only what these policies need: a policy file or a directory of them [default: every kind]
+    #[arg(long, value_name = "PATH")]
+    pub policies: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Form::Json)]
+    pub format: Form,
+    /// Write to a file, which is there whole or not at all
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What a role lets a sweeper do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum For {
+    /// Look
+    Read,
+    /// Put tags on what is found
+    Mark,
+    /// Stop and delete what was approved
+    Delete,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// What the cloud's own tools take: an IAM policy, an Azure custom role, a custom role of Google Cloud
+    Json,
+    /// A line a permission, with what needs it
+    Table,
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    if !clouds::BUILT.contains(&args.cloud) {
+        return Err(Failure::usage(format!("this build cannot look at {}", args.cloud.name())));
+    }
+    let word = match args.role {
+        For::Read => None,
+        For::Mark => Some("marks"),
+        For::Delete => Some("deletes"),
+    };
+    if let Some(word) = word {
+        return Err(Failure::usage(format!("no kind of this version {word} anything, so there is no role for it"))
+            .help("grant `--role read` alone; a role that is not needed yet is a risk without a use"));
+    }
+    let mut specs = clouds::specs();
+    if let Some(path) = &args.policies {
+        let (set, _) = policies::to_run(&policies::sources(Some(path))?)?;
+        let wanted = policy::wanted(&set, &specs);
+        specs.retain(|spec| wanted.contains(spec.id));
+        if !specs.iter().any(|spec| spec.cloud == args.cloud) {
+            return Err(Failure::usage(format!("these policies judge nothing in {}", args.cloud.name())));
+        }
+    }
+    let role = Role::read(args.cloud, args.at, &specs);
+    output::to(args.output.as_deref(), |out| match args.format {
+        Form::Json => role.write_json(out),
+        Form::Table => role.write_table(out),
+    })?;
+    Ok(Exit::Done)
+}

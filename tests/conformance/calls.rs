@@ -6,10 +6,6 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What it takes to know the accounts and regions, whatever the kinds.
-const UNIVERSE: &[&str] =
-    &["ec2:DescribeRegions", "organizations:ListAccounts", "sts:AssumeRole", "sts:GetCallerIdentity"];
-
 /// Declared, and not called by a run over this organisation.
 pub(crate) const NOT_CALLED: &[(&str, &str)] = &[
     ("ec2:DescribeLockedSnapshots", "no rule asks yet whether a snapshot is locked"),
@@ -28,7 +24,7 @@ const TWICE: &[(&str, &str)] = &[
 fn permissions_are_exact() {
     let called: BTreeSet<&str> = base().journal.iter().map(|call| call.permission.as_str()).collect();
     let mut declared: BTreeSet<&str> = declared().into_keys().collect();
-    declared.extend(UNIVERSE);
+    declared.extend(sweeper_aws::NEEDS.iter().map(|need| need.permission));
     let secretly: Vec<_> = called.difference(&declared).collect();
     assert!(secretly.is_empty(), "called and not declared: {secretly:?}");
     let never: BTreeSet<&str> = declared.difference(&called).copied().collect();

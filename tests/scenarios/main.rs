@@ -347,7 +347,7 @@ fn check(detector: &str) {
             let expected = story.truth(detector);
             match run(detector, story, faults) {
                 Err(trouble) => differ(&mut report, detector, story, said.as_deref(), &trouble),
-                Ok((rows, aside)) if rows != expected => {
+                Ok(Told { rows, aside, .. }) if rows != expected => {
                     let mut lines = String::new();
                     for row in expected.difference(&rows) {
                         writeln!(lines, "  - {}", shown(row)).expect("a string takes all");
@@ -379,8 +379,17 @@ fn shown((kind, account, region, id, verdict): &Row) -> String {
     format!("{verdict} {kind}:{account}/{region}/{id}")
 }
 
-/// Runs the binary over a story. Its rows of the detector, and what else helps to understand a difference.
-fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<(BTreeSet<Row>, String), String> {
+/// What the binary said of a story.
+struct Told {
+    /// Its rows of the detector.
+    rows: BTreeSet<Row>,
+    /// What else helps to understand a difference.
+    aside: String,
+    journal: Vec<Call>,
+}
+
+/// Runs the binary over a story.
+fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<Told, String> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let (org, setting) = (story.organisation(detector), story.setting(detector));
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
@@ -454,7 +463,42 @@ fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<(BTreeSet<Ro
         writeln!(aside, "    blind: {} in {}/{}: {why}", seen.kind, seen.account, seen.region)
             .expect("a string takes all");
     }
-    Ok((rows, aside))
+    Ok(Told { rows, aside, journal })
+}
+
+/// What is called is declared, and so is in the roles that `sweeper permissions` writes: over the first story of each
+/// detector in each cloud. For AWS the conformance tests hold it exactly.
+#[test]
+fn what_is_called_is_declared() {
+    let mut declared: BTreeSet<&str> = BTreeSet::new();
+    #[cfg(feature = "azure")]
+    {
+        declared.extend(sweeper_azure::specs().iter().flat_map(|spec| spec.reads.iter().chain(spec.asks)));
+        declared.extend(sweeper_azure::NEEDS.iter().map(|need| need.permission));
+    }
+    #[cfg(feature = "gcp")]
+    {
+        declared.extend(sweeper_gcp::specs().iter().flat_map(|spec| spec.reads.iter().chain(spec.asks)));
+        declared.extend(sweeper_gcp::NEEDS.iter().map(|need| need.permission));
+    }
+    let mut secretly: BTreeSet<(String, String)> = BTreeSet::new();
+    for cloud in BUILT.iter().filter(|cloud| **cloud != CloudId::Aws) {
+        for detector in DETECTORS.iter().map(|detector| detector.spec.id) {
+            let stories = read(detector).1;
+            let is_there = |story: &&Story| story.setting(detector).clouds == BTreeSet::from([*cloud]);
+            let Some(story) = stories.iter().find(is_there) else { continue };
+            for told in story.runs(detector).into_iter().take(1).map(|faults| run(detector, story, faults)) {
+                let calls = told.map(|told| told.journal).unwrap_or_default();
+                let undeclared = calls.into_iter().filter(|call| !call.permission.is_empty());
+                secretly.extend(
+                    undeclared
+                        .filter(|call| !declared.contains(call.permission.as_str()))
+                        .map(|call| (call.permission, call.action)),
+                );
+            }
+        }
+    }
+    assert!(secretly.is_empty(), "called and not declared: {secretly:#?}");
 }
 
 /// The demo is a large scenario: all that is planted in it is told, nothing else, and nothing is unseen but

@@ -160,7 +160,7 @@ impl Settings {
                     "{name} is left out: nothing here leads to credentials for it (--cloud {name} tells)"
                 ));
             } else {
-                log::warn(&format!("{} cannot be looked at: {error}", cloud.name()));
+                log::say(&format!("{} cannot be looked at: {error}", cloud.name()));
             }
         }
         log::say(&named(&universes, &self.choice));

@@ -233,7 +233,9 @@ fn scopes<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, 
 fn findings<W: Write>(report: &Report<'_>, summary: &Summary, all: bool, page: &mut Page<'_, W>) -> io::Result<()> {
     page.blank()?;
     if report.is_empty() {
-        return page.say(0, "Nothing found.");
+        // An empty list of what nobody saw is no all-clear.
+        let blind = summary.coverage.keys().all(|seen| *seen == Seen::Blind);
+        return page.say(0, if blind { "Nothing was seen." } else { "Nothing found." });
     }
     let header = ["COST/MONTH", "DETECTOR", "RESOURCE", "ACCOUNT", "REGION", "OWNER", "FOR", "DECISION"];
     // Where all is of one account, the column says nothing.

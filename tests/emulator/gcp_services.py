@@ -549,6 +549,12 @@ def metrics(emulator):
             "interval.startTime": "2026-06-10T00:00:00Z", "aggregation.alignmentPeriod": "86400s",
             "aggregation.perSeriesAligner": "ALIGN_NEXT_OLDER", "pageSize": "3", "pageToken": token})[2]
 
+    emulator.faults({"kind": "unreachable", "service": "monitoring", "region": "us-central1"})
+    part = emulator.ask("monitoring.googleapis.com", "/v3/projects/shop-prod/timeSeries", **{
+        "filter": f'metric.type = "{cpu}"', "interval.endTime": "2026-06-15T00:00:00Z"})[2]
+    valid("part of the series", "monitoring.v3", "ListTimeSeriesResponse", part)
+    check("part", (part["unreachable"], part["executionErrors"][0]["code"], "timeSeries" in part), (["us-central1"], 14, False))
+    emulator.faults()
     parts, turns = pages(page, "timeSeries")
     check("pages of points", (sum(len(p["points"]) for p in parts), turns), (10, 4))
 

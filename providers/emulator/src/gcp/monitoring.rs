@@ -636,7 +636,18 @@ fn list(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
         }
     }
     let shown: Vec<Value> = shown.into_iter().map(|(_, series)| series).collect();
-    Ok(Reply::Value(super::shape::lean(json!({ "timeSeries": shown, "nextPageToken": next, "unreachable": req.lost }))))
+    // What could not be read is told as an error of the query too, which older clients know.
+    let errors: Vec<Value> = req
+        .lost
+        .iter()
+        .map(|place| json!({ "code": 14, "message": format!("The data of {place} could not be read.") }))
+        .collect();
+    Ok(Reply::Value(super::shape::lean(json!({
+        "timeSeries": shown,
+        "nextPageToken": next,
+        "executionErrors": errors,
+        "unreachable": req.lost,
+    }))))
 }
 
 #[cfg(test)]

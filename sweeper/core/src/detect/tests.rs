@@ -907,6 +907,8 @@ fn untagged_artifact() {
     let untagged = || Artifact { tagged: false, ..artifact() };
     assert_clean("untagged-artifact", world(&testing::ARTIFACT, artifact()));
     assert_clean("untagged-artifact", world(&testing::ARTIFACT, Artifact { package: true, ..untagged() }));
+    let open = world(&testing::ARTIFACT, Artifact { users_listed: false, ..untagged() });
+    assert_trap("untagged-artifact", "who uses it cannot be listed", open);
     let judge = |world: World, native: &str| world.seal().judge("untagged-artifact", native).0;
     let child = Verdict::trap("child of an index");
     assert_eq!(judge(repository(untagged(), artifact()), "app@sha256:it"), child);

@@ -30,6 +30,9 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     if artifact.tagged || artifact.package {
         return Ok(Verdict::CLEAN);
     }
+    if !artifact.users_listed {
+        return Ok(Verdict::trap("who uses it cannot be listed"));
+    }
     let referenced = view.users(resource, Relation::Referenced);
     if referenced.as_ref().is_ok_and(|users| !users.is_empty()) {
         return Ok(Verdict::trap("something runs it by its digest"));

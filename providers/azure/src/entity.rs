@@ -15,7 +15,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
 };
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 use sweeper_core::{
     calls::Site,
     facts::Facts,
@@ -50,8 +50,8 @@ pub(crate) struct Entity<P> {
     pub(crate) name: Option<String>,
     #[serde(default)]
     pub(crate) location: Option<String>,
-    #[serde(default, deserialize_with = "pairs")]
-    pub(crate) tags: Vec<(String, String)>,
+    #[serde(default)]
+    pub(crate) tags: Pairs,
     #[serde(default)]
     pub(crate) sku: Option<Sku>,
     #[serde(default)]
@@ -92,42 +92,66 @@ pub(crate) fn ids(list: Option<&Vec<Ref>>) -> Vec<String> {
     list.into_iter().flatten().map(Ref::lower).filter(|id| !id.is_empty()).collect()
 }
 
-/// Tags, in the cloud's order; absent and null are none.
-fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, String)>, D::Error> {
-    struct Pairs;
-    impl<'de> Visitor<'de> for Pairs {
-        type Value = Vec<(String, String)>;
+/// Tags, in the cloud's order, as one text: a run holds those of a hundred thousand resources at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Pairs(Box<str>);
 
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("tags")
+impl Pairs {
+    /// Keys and values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut parts = self.0.split_terminator('\0');
+        std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        let mut text = String::new();
+        for (key, value) in pairs {
+            Self::add(&mut text, key, value);
         }
+        Self(text.into())
+    }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut pairs = Vec::new();
-            while let Some(key) = map.next_key::<String>()? {
-                pairs.push((key, map.next_value::<Option<String>>()?.unwrap_or_default()));
-            }
-            Ok(pairs)
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(Vec::new())
-        }
-
-        fn visit_none<E>(self) -> Result<Self::Value, E> {
-            Ok(Vec::new())
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-            deserializer.deserialize_map(self)
-        }
-
-        // Resource Graph writes no tags as an empty text where the column is mixed.
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            if text.is_empty() { Ok(Vec::new()) } else { Err(E::custom("tags are no text")) }
+    /// Adds a pair. The separator is in no tag that Azure takes.
+    fn add(text: &mut String, key: &str, value: &str) {
+        for part in [key, value] {
+            text.extend(part.chars().map(|letter| if letter == '\0' { '\u{fffd}' } else { letter }));
+            text.push('\0');
         }
     }
-    deserializer.deserialize_any(Pairs)
+}
+
+/// Absent and null are none.
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Pairs;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("tags")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut text = String::new();
+                while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+                    let value = map.next_value::<Option<Cow<'_, str>>>()?;
+                    Pairs::add(&mut text, &key, value.as_deref().unwrap_or_default());
+                }
+                Ok(Pairs(text.into()))
+            }
+
+            fn visit_unit<E>(self) -> Result<Pairs, E> {
+                Ok(Pairs::default())
+            }
+
+            // Resource Graph writes no tags as an empty text where the column is mixed.
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Pairs, E> {
+                if text.is_empty() { Ok(Pairs::default()) } else { Err(E::custom("tags are no text")) }
+            }
+        }
+        deserializer.deserialize_any(Map)
+    }
 }
 
 /// Counts the items of a list whose content does not matter; null and absent are `None`.
@@ -154,7 +178,7 @@ impl<P> Entity<P> {
 
     /// A tag's value, by its key without case.
     pub(crate) fn tag(&self, key: &str) -> Option<&str> {
-        self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
+        self.tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value)
     }
 }
 
@@ -182,6 +206,11 @@ pub(crate) fn at(time: Option<&str>) -> Option<Timestamp> {
     time.and_then(Timestamp::parse).filter(|at| at.0 > 0)
 }
 
+/// As [`at`], read with the rest: for kinds of which there are many.
+pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Ok(at(Option::<Cow<'_, str>>::deserialize(deserializer)?.as_deref()))
+}
+
 /// What is true of a resource whatever its kind. Its texts live here while a [`Draft`] borrows them.
 pub(crate) struct Common {
     /// The id, lower case: how others refer to it.
@@ -203,7 +232,7 @@ impl Common {
         draft.name = entity.name();
         draft.region =
             Some(&self.region).filter(|region| !region.is_empty() && *region != Scope::GLOBAL).map(String::as_str);
-        draft.tags = Tags::Read(entity.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect());
+        draft.tags = Tags::Read(entity.tags.iter().collect());
         draft.managed_by = &self.managed_by;
         draft.protected = &self.protected;
         if self.lower != entity.id {
@@ -292,15 +321,14 @@ impl Azure {
     where
         P: DeserializeOwned + Send + Sync + 'static,
     {
-        let rows = match graph::rows::<P>(self, site, sort).await {
-            Some(rows) => rows,
-            None => {
-                let list = list.await?;
-                if let Some(note) = graph::note(self, sort) {
-                    out.notes(note);
-                }
-                list
+        let rows = if let Some(rows) = graph::rows::<P>(self, site, sort).await {
+            rows
+        } else {
+            let list = list.await?;
+            if let Some(note) = graph::note(self, sort) {
+                out.notes(note);
             }
+            list
         };
         let around = self.around(site, sort.op, out).await;
         for entity in rows {

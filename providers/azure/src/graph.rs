@@ -116,7 +116,11 @@ where
             }
             received += page.data.len() as u64;
             least = least.min(page.total.unwrap_or(u64::MAX));
-            for entity in page.data {
+            for mut entity in page.data {
+                // Its id ends with its name: once is enough.
+                if entity.name.as_deref() == entity.id.rsplit('/').next() {
+                    entity.name = None;
+                }
                 let subscription = entity::part(&entity.id, "subscriptions").unwrap_or_default().to_ascii_lowercase();
                 match rows.get_mut(&subscription) {
                     Some(rows) => rows.push(entity),

@@ -44,7 +44,7 @@ const MANAGERS: &[(&str, &str)] = &[
 /// `AKS cluster shop`, or empty.
 pub(crate) fn managed_by<P>(entity: &Entity<P>) -> String {
     for (mark, manager) in MARKS {
-        for (key, value) in &entity.tags {
+        for (key, value) in entity.tags.iter() {
             if let Some(prefix) = mark.strip_suffix('*') {
                 if key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
                     return format!("{manager} {}", &key[prefix.len()..]).trim_end().to_owned();
@@ -54,7 +54,7 @@ pub(crate) fn managed_by<P>(entity: &Entity<P>) -> String {
             }
         }
     }
-    for (key, value) in &entity.tags {
+    for (key, value) in entity.tags.iter() {
         if MANAGER_KEYS.iter().any(|known| key.eq_ignore_ascii_case(known)) {
             let value = value.to_ascii_lowercase();
             if let Some((_, manager)) = MANAGERS.iter().find(|(word, _)| value.starts_with(word)) {
@@ -91,13 +91,14 @@ pub(crate) fn cluster<P>(entity: &Entity<P>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entity::Pairs;
 
     fn entity(group: &str, tags: &[(&str, &str)]) -> Entity<()> {
         Entity {
             id: format!("/subscriptions/S/resourceGroups/{group}/providers/Microsoft.Compute/disks/d"),
             name: None,
             location: None,
-            tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            tags: Pairs::of(tags),
             sku: None,
             kind: None,
             managed_by: None,

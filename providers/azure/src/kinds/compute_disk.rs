@@ -2,7 +2,7 @@
 
 use crate::{
     arm::Azure,
-    entity::{Common, Count, Entity, Sort, at},
+    entity::{Common, Count, Entity, Sort, time},
     graph, locks, rights, sdk,
 };
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use sweeper_core::{
     facts::{Disk, DiskState, FactsRef},
     inventory::{Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
-    model::{Class, CloudId},
+    model::{Class, CloudId, Timestamp},
     money::Cost,
 };
 
@@ -57,10 +57,11 @@ struct Properties {
     #[serde(rename = "diskMBpsReadWrite")]
     throughput: Option<u32>,
     creation_data: Option<Creation>,
-    time_created: Option<String>,
+    #[serde(deserialize_with = "time")]
+    time_created: Option<Timestamp>,
     unique_id: Option<String>,
-    #[serde(rename = "LastOwnershipUpdateTime")]
-    last_ownership_update: Option<String>,
+    #[serde(rename = "LastOwnershipUpdateTime", deserialize_with = "time")]
+    last_ownership_update: Option<Timestamp>,
     /// The machines of a shared disk.
     share_info: Count,
     /// Of a performance above its size's own: `P30`.
@@ -204,11 +205,11 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
         throughput: properties.throughput,
         source_snapshot: out.sym(if source.contains("/snapshots/") { &source } else { "" }),
         attachments: holders.min(u32::from(u16::MAX)) as u16,
-        last_attached: at(properties.last_ownership_update.as_deref()),
+        last_attached: properties.last_ownership_update,
     };
     let mut draft = common.marked(entity, facts);
     draft.uid = properties.unique_id.as_deref().unwrap_or_default();
-    draft.created = at(properties.time_created.as_deref());
+    draft.created = properties.time_created;
     out.push(draft);
 }
 

@@ -133,14 +133,13 @@ impl Kind for ComputeGalleryImageVersion {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let azure = &self.0;
-        let versions = match graph::rows::<Properties>(azure, site, &SORT).await {
-            Some(rows) => rows,
-            None => {
-                if let Some(note) = graph::note(azure, &SORT) {
-                    out.notes(note);
-                }
-                versions(azure, site, out).await?
+        let versions = if let Some(rows) = graph::rows::<Properties>(azure, site, &SORT).await {
+            rows
+        } else {
+            if let Some(note) = graph::note(azure, &SORT) {
+                out.notes(note);
             }
+            versions(azure, site, out).await?
         };
         let galleries = if versions.is_empty() { Ok(Vec::new()) } else { galleries(azure, site).await };
         if let Err(error) = &galleries {

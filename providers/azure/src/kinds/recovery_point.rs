@@ -120,7 +120,7 @@ fn push(entity: &Entity<Properties>, common: &Common, (vault, region): (&Entity<
     draft.name = properties.friendly_name.as_deref().unwrap_or(draft.name);
     draft.managed_by = managed_by.trim_end_matches(" policy ");
     // An owner is named at the vault.
-    draft.tags = Tags::Read(vault.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect());
+    draft.tags = Tags::Read(vault.tags.iter().collect());
     if properties.is_scheduled_for_deferred_delete == Some(true) {
         draft.protected = "soft delete";
     }

@@ -194,7 +194,7 @@ fn push(account: &Entity<storage_account::Properties>, common: &Common, containe
         native_id: &container.id,
         name: &container.name,
         // Containers have no tags: an owner is named at the account.
-        tags: Tags::Read(account.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()),
+        tags: Tags::Read(account.tags.iter().collect()),
         protected: if own.is_empty() { of_account.protected } else { own },
         also: vec![&lower],
         ..of_account

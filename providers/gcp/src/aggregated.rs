@@ -162,11 +162,6 @@ impl Blind {
     pub(crate) fn within(&self, place: &str) -> Option<&str> {
         self.0.get(place).or_else(|| self.0.get(Scope::GLOBAL)).map(String::as_str)
     }
-
-    /// The first of the causes.
-    pub(crate) fn any(&self) -> Option<&str> {
-        self.0.values().next().map(String::as_str)
-    }
 }
 
 /// Reads every page and hands over each item as its page arrives. `make` asks for the page of a token.

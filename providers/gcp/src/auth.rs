@@ -14,7 +14,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Site},
-    kind::{Cloud, CloudError, Fault},
+    kind::{Cloud, CloudError, Fault, Identity},
     model::Scope,
 };
 use tokio::{
@@ -127,16 +127,39 @@ fn loopback(from: &str, endpoint: &str) -> Result<String, CloudError> {
     Err(CloudError::new(Fault::Refused, WHO, message))
 }
 
+/// What a credentials file says of itself; the rest of it is secret.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Named {
+    #[serde(rename = "type")]
+    sort: Option<String>,
+    client_email: Option<String>,
+    project_id: Option<String>,
+    quota_project_id: Option<String>,
+    service_account_impersonation_url: Option<String>,
+}
+
+fn named(file: &Path) -> Option<Named> {
+    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+}
+
 /// The project a credentials file belongs to; for a person's, the one that is billed for quota.
 fn project_of_credentials(file: &Path) -> Option<String> {
-    /// Only what names a project: the rest of the file is secret.
-    #[derive(serde::Deserialize)]
-    struct Named {
-        project_id: Option<String>,
-        quota_project_id: Option<String>,
-    }
-    let named: Named = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    let named = named(file)?;
     named.project_id.or(named.quota_project_id).filter(|project| !project.is_empty())
+}
+
+/// Whose a credentials file is. A person's does not say.
+fn identity_of(file: &Path) -> Identity {
+    let named = named(file).unwrap_or_default();
+    // `…/serviceAccounts/NAME@PROJECT.iam.gserviceaccount.com:generateAccessToken`
+    let impersonated = named.service_account_impersonation_url.as_deref().and_then(|url| {
+        url.rsplit('/').next()?.split(':').next().filter(|email| email.contains('@')).map(str::to_owned)
+    });
+    let name = match named.sort.as_deref() {
+        Some("authorized_user") => "a person, by gcloud's login".to_owned(),
+        sort => named.client_email.or(impersonated).unwrap_or_else(|| sort.unwrap_or("unknown").to_owned()),
+    };
+    Identity { name, source: file.display().to_string() }
 }
 
 /// The project of gcloud's active configuration: `project` under `[core]`.
@@ -308,6 +331,19 @@ impl Gcp {
         listed.downcast().map_err(|_| CloudError::new(Fault::Malformed, "a shared list", "bug: two lists of one name"))
     }
 
+    /// Who the credentials are, by what their file or the metadata server says.
+    pub(crate) async fn identity(&self) -> Result<Option<Identity>, CloudError> {
+        let settings = self.settings()?;
+        if settings.endpoints.contains_key("") {
+            return Ok(Some(Identity { name: "nobody".to_owned(), source: ENDPOINT.to_owned() }));
+        }
+        if let Some(file) = &settings.file {
+            return Ok(Some(identity_of(file)));
+        }
+        let email = metadata(settings, "/computeMetadata/v1/instance/service-accounts/default/email").await;
+        Ok(email.map(|name| Identity { name, source: "metadata server".to_owned() }))
+    }
+
     /// Keeps a project's number (`projects/123`): IAM often names projects by theirs.
     pub(crate) fn learn_number(&self, name: &str, project: &str) {
         if let Some(number) = name.strip_prefix("projects/") {
@@ -327,9 +363,10 @@ impl Gcp {
         if let Some(project) = &settings.project {
             return Ok(project.clone());
         }
-        let machine = match settings.endpoints.contains_key("") {
-            true => None,
-            false => metadata(settings, "/computeMetadata/v1/project/project-id").await,
+        let machine = if settings.endpoints.contains_key("") {
+            None
+        } else {
+            metadata(settings, "/computeMetadata/v1/project/project-id").await
         };
         let usable = |project: &String| {
             !project.is_empty()
@@ -371,21 +408,16 @@ async fn metadata(settings: &Settings, path: &str) -> Option<String> {
 }
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
-#[expect(clippy::unused_async, reason = "connecting is asynchronous in every cloud")]
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
-    let gcp = connected(config);
-    let kinds = kinds::all(&gcp);
-    Arc::new(crate::scopes::Provider { gcp, kinds, calls })
-}
-
-pub(crate) fn connected(config: Config) -> Arc<Gcp> {
     let settings = settings(&config, &|name| std::env::var(name).ok());
-    Arc::new(Gcp {
+    let gcp = Arc::new(Gcp {
         config,
         settings,
         credentials: OnceCell::new(),
         clients: Mutex::default(),
         lists: Mutex::default(),
         numbers: Mutex::default(),
-    })
+    });
+    let kinds = kinds::all(&gcp);
+    Arc::new(crate::scopes::Provider { gcp, kinds, calls })
 }

@@ -191,7 +191,7 @@ pub(crate) fn of(op: &'static str, error: &Error) -> CloudError {
         // No error of a Google service: a proxy's page, a front end, something else altogether.
         fault = match http {
             408 | 429 | 500..=599 => of_http(http),
-            403 | 404 if error.http_payload().is_none_or(|payload| payload.is_empty()) => of_http(http),
+            403 | 404 if error.http_payload().is_none_or(|payload| payload.first().is_none()) => of_http(http),
             _ => Fault::Malformed,
         };
         text = format!("HTTP {http} without an error of the service");

@@ -33,7 +33,7 @@ mod scopes;
 mod usage;
 
 pub use auth::{Config, SOURCES, connect};
-pub use scopes::{NEEDS, held};
+pub use scopes::NEEDS;
 
 use sweeper_core::kind::KindSpec;
 

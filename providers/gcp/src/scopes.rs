@@ -4,7 +4,7 @@
 //! listing the children of a folder needs a right on the folder and shows all of them (Resource Manager v3).
 
 use crate::{
-    auth::{Config, Gcp, SOURCES, WHO, connected},
+    auth::{Gcp, SOURCES, WHO},
     fault,
 };
 use async_trait::async_trait;
@@ -15,12 +15,14 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Pages, Site},
-    kind::{Account, Cloud, CloudError, Fault, Held, Kind, Need, Universe},
-    model::{CloudId, Scope},
+    kind::{Account, Cloud, CloudError, Fault, Held, Identity, Kind, Need, Universe},
+    model::{CloudId, Scope, Tri},
 };
 
 const PROJECTS: &str = "resourcemanager.projects.list";
 const FOLDERS: &str = "resourcemanager.folders.list";
+/// Permissions a call of `projects.testIamPermissions` may name.
+const AT_MOST: usize = 100;
 /// Needs no permission itself.
 const TEST: &str = "resourcemanager.projects.testIamPermissions";
 
@@ -60,6 +62,32 @@ impl Cloud for Provider {
             error
         })
     }
+
+    async fn identity(&self) -> Result<Option<Identity>, CloudError> {
+        self.gcp.identity().await
+    }
+
+    async fn rights(&self, account: &str, permissions: &[&'static str]) -> Result<Vec<Tri>, CloudError> {
+        let mut told: BTreeMap<&str, bool> = BTreeMap::new();
+        for some in permissions.chunks(AT_MOST) {
+            match self.held(account, some).await {
+                Ok(held) => told.extend(some.iter().map(|permission| (*permission, held.contains(*permission)))),
+                // A permission that projects do not know (one of a folder's) takes all others of its call along.
+                Err(error) if error.fault == Fault::Refused && some.len() > 1 => {
+                    for one in some {
+                        match self.held(account, &[one]).await {
+                            Ok(held) => drop(told.insert(one, held.contains(*one))),
+                            Err(error) if error.fault == Fault::Refused => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                }
+                Err(error) if error.fault == Fault::Refused => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(permissions.iter().map(|permission| told.get(permission).copied()).collect())
+    }
 }
 
 impl Provider {
@@ -72,9 +100,10 @@ impl Provider {
         if let Some(parent) = &config.parent {
             return self.below(parent).await;
         }
-        let named = match config.projects.is_empty() {
-            true => BTreeSet::from([self.gcp.default_project().await?]),
-            false => config.projects.clone(),
+        let named = if config.projects.is_empty() {
+            BTreeSet::from([self.gcp.default_project().await?])
+        } else {
+            config.projects.clone()
         };
         let mut accounts = Vec::new();
         for id in &named {
@@ -150,6 +179,19 @@ impl Provider {
         Ok(Universe { accounts: accounts.collect(), only_what_this_identity_sees: partial })
     }
 
+    /// Which of the permissions the identity holds on a project. Unanswered says nothing of any listing: a list of
+    /// a project fails whole where the right is missing, so a listing that succeeded is its own evidence.
+    async fn held(&self, project: &str, permissions: &[&'static str]) -> Result<BTreeSet<String>, CloudError> {
+        let site = self.site(project);
+        let client = self.gcp.projects(TEST).await?;
+        let resource = format!("projects/{project}");
+        let answer = fault::call(&site, TEST, || {
+            client.test_iam_permissions().set_resource(&resource).set_permissions(permissions.iter().copied()).send()
+        })
+        .await?;
+        Ok(answer.permissions.into_iter().collect())
+    }
+
     async fn projects_of(&self, site: &Site, parent: &str) -> Result<Vec<Project>, CloudError> {
         let client = self.gcp.projects(PROJECTS).await?;
         let mut found = Vec::new();
@@ -207,28 +249,4 @@ fn of(project: &Project, path: String) -> Account {
     // What waits for its deletion is shut down, and cannot be read.
     let none = (project.state == project::State::DeleteRequested).then(|| "project is to be deleted".to_owned());
     Account { none, ..account(&project.project_id, project.display_name.clone(), path) }
-}
-
-/// Which of the permissions the identity holds on a project. Unanswered says nothing of any listing: a list of a
-/// project fails whole where the right is missing, so a listing that succeeded is its own evidence.
-pub async fn held(
-    config: Config,
-    calls: &Calls,
-    project: &str,
-    permissions: &[&str],
-) -> Result<BTreeSet<String>, CloudError> {
-    let gcp = connected(config);
-    let site = calls.site(&Scope::new(CloudId::Gcp, project, Scope::GLOBAL));
-    let client = gcp.projects(TEST).await?;
-    let resource = format!("projects/{project}");
-    let mut held = BTreeSet::new();
-    // A call may name 100 permissions.
-    for some in permissions.chunks(100) {
-        let answer = fault::call(&site, TEST, || {
-            client.test_iam_permissions().set_resource(&resource).set_permissions(some.iter().copied()).send()
-        })
-        .await?;
-        held.extend(answer.permissions);
-    }
-    Ok(held)
 }

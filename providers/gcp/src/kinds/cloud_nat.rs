@@ -16,7 +16,7 @@ use sweeper_core::{
     facts::{Gateway, GatewayKind},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Fault, Kind, KindSpec, Places},
-    model::{Class, CloudId, Reach, Relation},
+    model::{Class, CloudId, Relation},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -27,8 +27,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Account,
     reads: &[LIST],
     asks: &[usage::OP],
-    // No route ever leads to one: it names the subnetworks it serves itself.
-    refers: &[(Relation::Holds, Reach::Account), (Relation::Routed, Reach::Region)],
+    refers: &[],
     needs: &[],
     out_of_sight: &[],
     advised: "",

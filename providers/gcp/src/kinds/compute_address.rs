@@ -30,7 +30,8 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Account,
     reads: &[LIST],
     asks: &[ADVICE.op],
-    refers: &[(Relation::OfCluster, Reach::Account)],
+    // An address itself lists who has it. Those who do name it too, which adds to that and is not needed for it.
+    refers: &[(Relation::Holds, Reach::Account), (Relation::OfCluster, Reach::Account)],
     needs: &[],
     out_of_sight: &[],
     advised: "Recommender",

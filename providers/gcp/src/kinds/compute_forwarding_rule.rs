@@ -36,7 +36,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Account,
     reads: &[LIST, SERVICES, MAPS, HTTP, HTTPS, SSL, TCP, POOLS],
     asks: &[usage::OP],
-    refers: &[(Relation::Holds, Reach::Account), (Relation::OfCluster, Reach::Account)],
+    refers: &[(Relation::OfCluster, Reach::Account)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -154,7 +154,9 @@ fn target(rule: &ForwardingRule) -> (Target<'_>, &str) {
 }
 
 /// A listing behind the rules, or why there is none.
-type Listed<T> = Option<Result<Arc<(BTreeMap<String, T>, Blind)>, CloudError>>;
+type Listed<T> = Option<Result<Lookup<T>, CloudError>>;
+/// Items by name, and where they could not be seen.
+type Lookup<T> = Arc<(BTreeMap<String, T>, Blind)>;
 
 /// Everything rules of a project lead to, as far as they lead there.
 #[derive(Default)]
@@ -177,7 +179,7 @@ struct Map {
 }
 
 /// The item of a name, of a listing that was made and saw its place.
-fn look<'a, T>(listed: &'a Listed<T>, path: &str, op: &str) -> Result<&'a T, String> {
+fn look<'a, T>(listed: Option<&'a Result<Lookup<T>, CloudError>>, path: &str, op: &str) -> Result<&'a T, String> {
     let listed = match listed {
         Some(Ok(listed)) => listed,
         Some(Err(error)) => return Err(error.cause()),
@@ -200,17 +202,17 @@ impl Behind {
             Target::In(collection) => collection,
         };
         match collection {
-            "backendServices" => look(&self.services, path, SERVICES).copied(),
-            "targetPools" => look(&self.pools, path, POOLS).copied(),
+            "backendServices" => look(self.services.as_ref(), path, SERVICES).copied(),
+            "targetPools" => look(self.pools.as_ref(), path, POOLS).copied(),
             "targetHttpProxies" | "targetHttpsProxies" => {
                 let op = if collection == "targetHttpProxies" { HTTP } else { HTTPS };
-                let map = look(self.http.get(collection).unwrap_or(&None), path, op)?;
+                let map = look(self.http.get(collection).and_then(Option::as_ref), path, op)?;
                 self.of_map(map)
             }
             "targetTcpProxies" | "targetSslProxies" => {
                 let op = if collection == "targetTcpProxies" { TCP } else { SSL };
-                let service = look(self.streams.get(collection).unwrap_or(&None), path, op)?;
-                look(&self.services, service, SERVICES).copied()
+                let service = look(self.streams.get(collection).and_then(Option::as_ref), path, op)?;
+                look(self.services.as_ref(), service, SERVICES).copied()
             }
             // A machine, or a gateway: it is there, or the rule could not be.
             "targetInstances" | "targetVpnGateways" => Ok(1),
@@ -219,11 +221,11 @@ impl Behind {
     }
 
     fn of_map(&self, path: &str) -> Result<u32, String> {
-        let map = look(&self.maps, path, MAPS)?;
+        let map = look(self.maps.as_ref(), path, MAPS)?;
         let mut sum = map.others;
         let mut unseen = None;
         for service in &map.services {
-            match look(&self.services, service, SERVICES) {
+            match look(self.services.as_ref(), service, SERVICES) {
                 Ok(count) => sum = sum.saturating_add(*count),
                 Err(cause) => unseen = Some(cause),
             }

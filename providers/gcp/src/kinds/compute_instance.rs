@@ -29,11 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Account,
     reads: &[LIST],
     asks: &[usage::OP, ADVICE.op],
-    refers: &[
-        (Relation::UsedByVm, Reach::Account),
-        (Relation::Holds, Reach::Account),
-        (Relation::OfCluster, Reach::Account),
-    ],
+    refers: &[(Relation::UsedByVm, Reach::Account), (Relation::OfCluster, Reach::Account)],
     needs: &[],
     out_of_sight: &[(Relation::UsedByVm, "starts by people or tools that name the image directly")],
     advised: "Recommender",

@@ -421,3 +421,74 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
     let kinds = kinds::all(&gcp);
     Arc::new(crate::scopes::Provider { gcp, kinds, calls })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_on_this_machine() {
+        for good in ["http://127.0.0.1:4443", "http://localhost:80/", "http://[::1]:9", "http://127.8.0.1"] {
+            assert!(loopback("X", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "https://127.0.0.1:1",
+            "http://10.0.0.1:80",
+            "http://example.com",
+            "http://127.0.0.1.evil.example",
+            "http://127.0.0.1:99999",
+            "http://127.0.0.1/x",
+            "http://localhost@evil.example",
+            "127.0.0.1:80",
+        ] {
+            assert!(loopback("X", bad).is_err(), "{bad}");
+        }
+    }
+
+    fn read(pairs: &'static [(&str, &str)]) -> Result<Settings, CloudError> {
+        settings(&Config::default(), &move |name| {
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_project_of_the_environment() {
+        let told =
+            read(&[("GCLOUD_PROJECT", "c"), ("GOOGLE_CLOUD_PROJECT", "a"), ("CLOUDSDK_CORE_PROJECT", "b")]).unwrap();
+        assert_eq!(told.project.as_deref(), Some("a"));
+        let told = read(&[("GOOGLE_CLOUD_PROJECT", " "), ("CLOUDSDK_CORE_PROJECT", "b")]).unwrap();
+        assert_eq!(told.project.as_deref(), Some("b"));
+        assert_eq!(read(&[]).unwrap().project, None);
+    }
+
+    #[test]
+    fn one_service_elsewhere() {
+        let told = read(&[("SWEEPER_GCP_ENDPOINT_COMPUTE", "http://127.0.0.1:1")]).unwrap();
+        assert_eq!(told.endpoints, BTreeMap::from([("COMPUTE".to_owned(), "http://127.0.0.1:1".to_owned())]));
+        assert_eq!(read(&[("SWEEPER_GCP_ENDPOINT", "http://10.1.1.1")]).unwrap_err().fault, Fault::Refused);
+    }
+
+    #[test]
+    fn files_that_name_a_project() {
+        let folder = std::env::temp_dir().join(format!("sweeper-gcp-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("configurations")).unwrap();
+        std::fs::write(folder.join("active_config"), "work\n").unwrap();
+        std::fs::write(
+            folder.join("configurations/config_work"),
+            "[compute]\nproject = no\n[core]\naccount = a\nproject = shop\n",
+        )
+        .unwrap();
+        assert_eq!(project_of_gcloud(&folder, None).as_deref(), Some("shop"));
+        assert_eq!(project_of_gcloud(&folder, Some("../../etc/passwd".to_owned())), None);
+        assert_eq!(project_of_gcloud(&folder, Some("none".to_owned())), None);
+        let file = folder.join("key.json");
+        std::fs::write(&file, r#"{"type": "service_account", "project_id": "blue", "client_email": "s@blue.iam.gserviceaccount.com", "private_key": "secret"}"#).unwrap();
+        assert_eq!(project_of_credentials(&file).as_deref(), Some("blue"));
+        assert_eq!(identity_of(&file).name, "s@blue.iam.gserviceaccount.com");
+        std::fs::write(&file, r#"{"type": "external_account", "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/s@red.iam.gserviceaccount.com:generateAccessToken"}"#).unwrap();
+        assert_eq!(project_of_credentials(&file), None);
+        assert_eq!(identity_of(&file).name, "s@red.iam.gserviceaccount.com");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -191,7 +191,9 @@ pub(crate) fn of(op: &'static str, error: &Error) -> CloudError {
         // No error of a Google service: a proxy's page, a front end, something else altogether.
         fault = match http {
             408 | 429 | 500..=599 => of_http(http),
-            403 | 404 if error.http_payload().is_none_or(|payload| payload.first().is_none()) => of_http(http),
+            403 | 404 if error.http_payload().map(|payload| &payload[..]).unwrap_or_default().is_empty() => {
+                of_http(http)
+            }
             _ => Fault::Malformed,
         };
         text = format!("HTTP {http} without an error of the service");
@@ -256,4 +258,85 @@ where
         async move { Box::pin(answer).await.map_err(|error| of(op, &error)) }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::canned::Canned;
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        time::Duration,
+    };
+    use sweeper_core::kind::{CloudError, Fault};
+
+    async fn of(status: u16, body: &str) -> CloudError {
+        let body = body.to_owned();
+        let canned = Canned::new(move |_| (status, "", body.clone())).await;
+        canned.list("gcp.compute-disk").await.err().unwrap()
+    }
+
+    fn error(code: u16, status: &str, reason: &str, message: &str) -> String {
+        format!(
+            r#"{{"error": {{"code": {code}, "message": "{message}", {status} "errors": [{{"message": "{message}", "domain": "global", "reason": "{reason}"}}]}}}}"#
+        )
+    }
+
+    #[tokio::test]
+    async fn what_errors_mean() {
+        let denied = r#""status": "PERMISSION_DENIED","#;
+        for (status, body, fault) in [
+            (403, error(403, denied, "forbidden", "Required 'compute.disks.list' permission"), Fault::Denied),
+            (403, error(403, "", "rateLimitExceeded", "Rate Limit Exceeded"), Fault::Throttled),
+            (403, error(403, "", "quotaExceeded", "Quota exceeded"), Fault::Throttled),
+            (403, error(403, denied, "accessNotConfigured", "Compute Engine API has not been used in project 1 before or it is disabled."), Fault::NotOffered),
+            (403, error(403, denied, "", "Compute Engine API has not been used in project 1 before or it is disabled."), Fault::NotOffered),
+            (403, r#"{"error": {"code": 403, "message": "off", "status": "PERMISSION_DENIED", "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED", "domain": "googleapis.com"}]}}"#.to_owned(), Fault::NotOffered),
+            (403, r#"{"error": {"code": 403, "message": "billing", "status": "PERMISSION_DENIED", "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "BILLING_DISABLED", "domain": "googleapis.com"}]}}"#.to_owned(), Fault::Denied),
+            (401, error(401, r#""status": "UNAUTHENTICATED","#, "authError", "Invalid Credentials"), Fault::Unauthenticated),
+            (404, error(404, "", "notFound", "The resource was not found"), Fault::NotFound),
+            (400, error(400, "", "invalid", "Invalid value"), Fault::Refused),
+            (404, "<html>Error 404</html>".to_owned(), Fault::Malformed),
+            (404, String::new(), Fault::NotFound),
+            (200, "<html>Welcome</html>".to_owned(), Fault::Malformed),
+            (200, String::new(), Fault::Malformed),
+            (200, "[]".to_owned(), Fault::Malformed),
+            (200, r#"{"kind": "compute#instanceAggregatedList"}"#.to_owned(), Fault::Malformed),
+            (200, r#"{"kind": "compute#diskAggregatedList", "items": 7}"#.to_owned(), Fault::Malformed),
+        ] {
+            let error = of(status, &body).await;
+            assert_eq!(error.fault, fault, "{status} {body}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_service_asks_to_wait_is_waited() {
+        let tries = AtomicU32::new(0);
+        let canned = Canned::new(move |_| {
+            if tries.fetch_add(1, Ordering::Relaxed) == 0 {
+                (
+                    429,
+                    "Retry-After: 1\r\n",
+                    error(429, r#""status": "RESOURCE_EXHAUSTED","#, "rateLimitExceeded", "slow down"),
+                )
+            } else {
+                (200, "", r#"{"kind": "compute#diskAggregatedList"}"#.to_owned())
+            }
+        })
+        .await;
+        let started = std::time::Instant::now();
+        canned.list("gcp.compute-disk").await.unwrap();
+        assert!(started.elapsed() >= Duration::from_secs(1));
+        assert_eq!(canned.requests().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_speaks_something_else_is_known_at_once() {
+        for banner in ["SSH-2.0-OpenSSH_9.6\r\n", "\u{15}\u{3}\u{3}\0\u{2}\u{2}F", "\0\0\u{12}\u{4}\0\0\0\0\0"] {
+            let started = std::time::Instant::now();
+            let canned = Canned::new(move |_| (0, "", banner.to_owned())).await;
+            let error = canned.list("gcp.compute-disk").await.err().unwrap();
+            assert_eq!(error.fault, Fault::Malformed, "{banner:?}: {error}");
+            assert!(started.elapsed() < Duration::from_secs(2), "{banner:?}: {:?}", started.elapsed());
+        }
+    }
 }

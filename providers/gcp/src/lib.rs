@@ -23,6 +23,8 @@ mod advice;
 mod aggregated;
 mod asks;
 mod auth;
+#[cfg(test)]
+mod canned;
 mod fault;
 mod image_names;
 mod kinds;

@@ -250,3 +250,79 @@ fn of(project: &Project, path: String) -> Account {
     let none = (project.state == project::State::DeleteRequested).then(|| "project is to be deleted".to_owned());
     Account { none, ..account(&project.project_id, project.display_name.clone(), path) }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{auth::Config, canned::Canned};
+    use sweeper_core::kind::Fault;
+
+    fn organisation() -> Config {
+        Config { parent: Some("organizations/1".to_owned()), ..Config::default() }
+    }
+
+    /// An organisation of one folder with a folder in it; `denied` is a folder that may not be read.
+    fn answer(line: &str, denied: &str) -> (u16, &'static str, String) {
+        let is = |what: &str, parent: &str| {
+            line.contains(&format!("/v3/{what}?")) && line.contains(&format!("parent={parent}"))
+        };
+        let body = if !denied.is_empty() && line.contains(denied) {
+            return (403, "", r#"{"error": {"code": 403, "message": "no", "status": "PERMISSION_DENIED"}}"#.to_owned());
+        } else if is("folders", "organizations%2F1") || is("folders", "organizations/1") {
+            r#"{"folders": [{"name": "folders/2", "parent": "organizations/1", "displayName": "Sandbox", "state": "ACTIVE"}]}"#
+        } else if is("folders", "folders%2F2") || is("folders", "folders/2") {
+            r#"{"folders": [{"name": "folders/3", "parent": "folders/2", "displayName": "team-a", "state": "ACTIVE"}]}"#
+        } else if is("projects", "organizations%2F1") || is("projects", "organizations/1") {
+            if line.contains("pageToken=two") {
+                r#"{"projects": [{"name": "projects/12", "projectId": "gone", "state": "DELETE_REQUESTED"}]}"#
+            } else {
+                r#"{"projects": [{"name": "projects/11", "projectId": "shop", "displayName": "Shop", "state": "ACTIVE"}], "nextPageToken": "two"}"#
+            }
+        } else if is("projects", "folders%2F3") || is("projects", "folders/3") {
+            r#"{"projects": [{"name": "projects/13", "projectId": "lab", "state": "ACTIVE"}]}"#
+        } else {
+            "{}"
+        };
+        (200, "", body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn all_below_a_parent() {
+        let canned = Canned::with(organisation(), |line| answer(line, "")).await;
+        let universe = canned.cloud.universe().await.unwrap();
+        assert!(!universe.only_what_this_identity_sees);
+        let seen: Vec<_> =
+            universe.accounts.iter().map(|one| (one.id.as_str(), one.path.as_str(), one.none.is_some())).collect();
+        assert_eq!(seen, [("gone", "", true), ("lab", "/Sandbox/team-a", false), ("shop", "", false)]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_may_not_be_read_is_blind() {
+        for denied in ["folders%2F3", "folders/3"] {
+            let canned = Canned::with(organisation(), move |line| answer(line, denied)).await;
+            let universe = canned.cloud.universe().await.unwrap();
+            if let Some(folder) = universe.accounts.iter().find(|account| account.id == "folders/3") {
+                assert!(universe.only_what_this_identity_sees);
+                assert_eq!(folder.blind.as_deref(), Some("denied resourcemanager.projects.list"));
+                return;
+            }
+        }
+        panic!("the folder is not shown");
+    }
+
+    #[tokio::test]
+    async fn a_parent_that_may_not_be_read_is_an_error() {
+        let canned = Canned::with(organisation(), |line| answer(line, "v3")).await;
+        assert_eq!(canned.cloud.universe().await.unwrap_err().fault, Fault::Denied);
+        let odd = Config { parent: Some("acme".to_owned()), ..Config::default() };
+        let canned = Canned::with(odd, |line| answer(line, "")).await;
+        assert_eq!(canned.cloud.universe().await.unwrap_err().fault, Fault::Refused);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_told_of_a_named_project_decides_nothing() {
+        let canned = Canned::new(|_| (404, "", r#"{"error": {"code": 404, "message": "no"}}"#.to_owned())).await;
+        let universe = canned.cloud.universe().await.unwrap();
+        assert_eq!(universe.accounts.len(), 1);
+        assert_eq!((universe.accounts[0].id.as_str(), &universe.accounts[0].blind), ("p", &None));
+    }
+}

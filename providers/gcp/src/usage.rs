@@ -57,8 +57,7 @@ pub(crate) struct Line {
 
 impl Line {
     /// A line to build others from.
-    pub(crate) const PLAIN: Self =
-        Self { metric: "", resource: "", by: &[], daily: Daily::Sum, scale: 1, only: "" };
+    pub(crate) const PLAIN: Self = Self { metric: "", resource: "", by: &[], daily: Daily::Sum, scale: 1, only: "" };
 }
 
 /// How the lines of one measure become one number a day.

@@ -146,3 +146,68 @@ fn push(project: &str, disk: &Wire, out: &mut Listing) {
         ..Draft::new(name, facts)
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::canned::Canned;
+    use sweeper_core::{
+        facts::{DiskState, FactsRef},
+        inventory::Status,
+        model::{CloudId, Relation, Scope},
+    };
+
+    const BASE: &str = "https://www.googleapis.com/compute/v1/projects/p";
+
+    fn disk(name: &str, place: &str, more: &str) -> String {
+        let sort = if place.starts_with("zones") { "zone" } else { "region" };
+        format!(
+            r#"{{"kind": "compute#disk", "id": "{}", "name": "{name}", "status": "READY", "sizeGb": "10", "{sort}": "{BASE}/{place}",
+                "selfLink": "{BASE}/{place}/disks/{name}", "type": "{BASE}/{place}/diskTypes/pd-ssd"{more}}}"#,
+            name.len() * 1000 + place.len()
+        )
+    }
+
+    #[tokio::test]
+    async fn pages_are_joined_and_what_is_not_reached_is_blind() {
+        let canned = Canned::new(|line| {
+            let page = if line.contains("pageToken=two") {
+                let far = disk("far", "zones/us-a1-b", r#", "asyncPrimaryDisk": {"disk": "x"}"#);
+                let pvc = r#", "description": "{\"kubernetes.io/created-for/pvc/name\":\"data\",\"kubernetes.io/created-for/pvc/namespace\":\"shop\"}", "labels": {"goog-k8s-cluster-name": "blue"}"#;
+                let pvc = disk("pvc", "regions/us-a1", pvc);
+                format!(r#"{{"kind": "compute#diskAggregatedList", "items": {{"zones/us-a1-b": {{"disks": [{far}]}}, "regions/us-a1": {{"disks": [{pvc}]}}}}}}"#)
+            } else {
+                let used = disk("used", "zones/us-a1-a", &format!(r#", "users": ["{BASE}/zones/us-a1-a/instances/i"], "sourceImage": "{BASE}/global/images/i", "sourceImageId": "7""#));
+                let free = disk("free", "zones/us-a1-a", r#", "lastDetachTimestamp": "2026-01-02T00:00:00.000-00:00""#);
+                format!(r#"{{"kind": "compute#diskAggregatedList", "unreachables": ["zones/us-a1-c"], "nextPageToken": "two",
+                    "items": {{"zones/us-a1-a": {{"disks": [{used}, {free}]}}, "zones/us-a1-d": {{"warning": {{"code": "NO_RESULTS_ON_PAGE"}}}}}}}}"#)
+            };
+            (200, "", page)
+        })
+        .await;
+        let inventory = canned.list("gcp.compute-disk").await.unwrap();
+        let states: Vec<_> = inventory
+            .resources()
+            .map(|disk| match disk.facts() {
+                FactsRef::Disk(facts) => (disk.native_id(), disk.region(), facts.state, facts.size_gib),
+                _ => unreachable!(),
+            })
+            .collect();
+        assert_eq!(
+            states,
+            [
+                ("used", "us-a1-a", DiskState::Attached, 10),
+                ("free", "us-a1-a", DiskState::Available, 10),
+                ("pvc", "us-a1", DiskState::Available, 10),
+                ("far", "us-a1-b", DiskState::Other, 10),
+            ]
+        );
+        let pvc = inventory.resources().find(|disk| disk.native_id() == "pvc").unwrap();
+        assert_eq!(pvc.managed_by(), "Kubernetes claim shop/data");
+        assert_eq!(pvc.uses().collect::<Vec<_>>(), [(Relation::OfCluster, "blue")]);
+        let used = inventory.resources().find(|disk| disk.native_id() == "used").unwrap();
+        assert_eq!(used.uses().collect::<Vec<_>>(), [(Relation::UsedByVm, "projects/p/global/images/i#7")]);
+        let blind = Scope::new(CloudId::Gcp, "p", "us-a1-c");
+        let covered = inventory.covered("gcp.compute-disk", &blind).unwrap();
+        assert_eq!(covered.status, Status::Blind { why: "unreachable: compute.disks.list".to_owned() });
+    }
+}

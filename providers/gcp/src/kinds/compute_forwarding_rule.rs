@@ -367,19 +367,16 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    fn listed<T>(items: &[(&str, T)]) -> Listed<T>
-    where
-        T: Clone,
-    {
+    fn lookup<T: Clone>(items: &[(&str, T)]) -> Lookup<T> {
         let items = items.iter().map(|(path, item)| ((*path).to_owned(), item.clone())).collect();
-        Some(Ok(Arc::new((items, Blind::default()))))
+        Arc::new((items, Blind::default()))
     }
 
     #[test]
     fn what_a_rule_leads_to() {
         let mut behind = Behind {
-            services: listed(&[("projects/p/global/backendServices/full", 2), ("projects/p/global/backendServices/none", 0)]),
-            pools: listed(&[("projects/p/regions/r/targetPools/empty", 0)]),
+            services: Some(Ok(lookup(&[("projects/p/global/backendServices/full", 2), ("projects/p/global/backendServices/none", 0)]))),
+            pools: Some(Ok(lookup(&[("projects/p/regions/r/targetPools/empty", 0)]))),
             ..Behind::default()
         };
         let of = |behind: &Behind, json: &str| behind.of(target(&rule(json)));

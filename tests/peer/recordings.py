@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Replays recorded answers of real clouds and compares what `sweeper report` says with their answer sheet.
 
-    recordings.py DIRECTORY [--cloud aws|azure]
+    recordings.py DIRECTORY [--cloud aws|azure|gcp]
 
 DIRECTORY holds `recordings/answers.json`, `recordings/<cloud>/<case>/` and `tools/replay_server.py`. The recordings
 are not part of this project; without them there is nothing to run. Needs botocore.
@@ -25,11 +25,17 @@ CLASS = {"vm.state in [stopped, deallocated]": ("vm", 'state == "stopped" || sta
          'state == "running" in that state for over 30 days': ("vm", 'state == "running" && in_state_for > duration("720h")'),
          "age > 7 days": ("db-snapshot", 'age > duration("168h")')}
 KIND_CLASS = {"azure.compute-vm": "vm", "azure.compute-disk": "disk", "azure.network-interface": "interface", "azure.acr-registry": "registry",
-              "azure.app-service-plan": "plan", "azure.storage-account": "bucket", "azure.network-public-ip": "address"}
+              "azure.app-service-plan": "plan", "azure.storage-account": "bucket", "azure.network-public-ip": "address",
+              "gcp.compute-instance": "vm", "gcp.compute-disk": "disk", "gcp.compute-image": "image", "gcp.compute-snapshot": "snapshot",
+              "gcp.compute-address": "address", "gcp.compute-forwarding-rule": "load-balancer", "gcp.cloud-nat": "gateway",
+              "gcp.artifact-repository": "registry", "gcp.artifact-image": "artifact", "gcp.artifact-package-version": "artifact",
+              "gcp.storage-bucket": "bucket", "gcp.function": "function", "gcp.run-service": "function", "gcp.run-job": "function",
+              "gcp.run-revision": "function-version", "gcp.sql-instance": "database", "gcp.log-bucket": "log-group"}
 ENVIRONMENT = {
     "aws": lambda url: {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "AKIAREPLAY", "AWS_SECRET_ACCESS_KEY": "x",
                         "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"},
     "azure": lambda url: {"SWEEPER_AZURE_ENDPOINT": url, "AZURE_SUBSCRIPTION_ID": "ea42f556-5106-4743-99b0-c129bfa71a47"},
+    "gcp": lambda url: {"SWEEPER_GCP_ENDPOINT": url, "GOOGLE_CLOUD_PROJECT": "cloud-custodian"},
 }
 passed = failed = 0
 for row in answers:

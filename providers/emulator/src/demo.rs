@@ -14,7 +14,11 @@ pub struct Demo {
 /// The demo.
 pub fn demo() -> Demo {
     Demo {
-        organisation: include_str!("../demo.toml"),
+        organisation: concat!(
+            include_str!("../demo.toml"),
+            include_str!("../demo-azure.toml"),
+            include_str!("../demo-gcp.toml")
+        ),
         faults: include_str!("../demo-faults.toml"),
         config: include_str!("../demo-config.toml"),
     }

@@ -111,6 +111,21 @@ impl Question {
     }
 }
 
+/// Why a question has no answer, when the provider has none to it: its cloud keeps no such record.
+pub const NOT_ANSWERED: &str = "not answered";
+
+impl Question {
+    /// Whether its having no answer, for this cause, leaves something unseen. An adviser's word, and when an image
+    /// was last used where the cloud keeps no such record, only add evidence.
+    pub fn blinds(self, cause: &str) -> bool {
+        match self {
+            Self::Advised => false,
+            Self::LastUsed => cause != NOT_ANSWERED,
+            _ => true,
+        }
+    }
+}
+
 /// A question about a resource of the inventory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ask {

@@ -5,7 +5,7 @@
 //! frozen form; old files are read with them. What people see is rendered from the same parts.
 
 use crate::{
-    answers::{Answer, Question},
+    answers::Answer,
     detect::{Evidence, Severity, View},
     house::House,
     inert::InertJson,
@@ -619,7 +619,7 @@ impl<'a> Report<'a> {
         }
         for (ask, answer) in self.survey().answers.iter() {
             if let Answer::Unseen(cause) = answer
-                && ask.question != Question::Advised
+                && ask.question.blinds(cause)
                 && inventory.has(ask.resource)
             {
                 let resource = inventory.at(ask.resource);

@@ -1,7 +1,7 @@
 //! Looking: lists what the rules need, then asks what they still ask, and seals both.
 
 use crate::{
-    answers::{Answer, Answers, Ask},
+    answers::{Answer, Answers, Ask, NOT_ANSWERED},
     calls::{Calls, Journal},
     inventory::{Inventory, InventoryBuilder, Status},
     kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places, Universe},
@@ -275,7 +275,7 @@ pub async fn answer(
     while let Some((asks, outcome)) = results.next().await {
         progress.answered(asks.len());
         let (given, rest) = match outcome {
-            Ok(given) => (given, "not answered".to_owned()),
+            Ok(given) => (given, NOT_ANSWERED.to_owned()),
             Err(error) => (Vec::new(), error.cause()),
         };
         let given: BTreeMap<Ask, Answer> = given.into_iter().collect();

@@ -9,6 +9,9 @@ mod look;
 #[cfg(feature = "aws")]
 mod offline;
 
+#[cfg(all(feature = "azure", feature = "gcp", feature = "demo"))]
+mod served;
+
 use std::{
     fs,
     path::{Path, PathBuf},

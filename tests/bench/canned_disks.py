@@ -58,7 +58,7 @@ def google(i):
     disk = {
         "kind": "compute#disk", "id": str(10_000_000_000 + i), "creationTimestamp": created(i) + ".000-00:00", "name": f"disk-{i}",
         "sizeGb": str(1 + i % 500), "zone": zone, "status": "READY", "selfLink": f"{zone}/disks/disk-{i}",
-        "type": f"{zone}/diskTypes/{('pd-ssd', 'pd-standard', 'pd-balanced')[i % 3]}", "labels": tags(i), "labelFingerprint": "x",
+        "type": f"{zone}/diskTypes/{('pd-ssd', 'pd-standard', 'pd-balanced')[i % 3]}", "labels": tags(i), "labelFingerprint": "42WmSpB8rSM=",
         "physicalBlockSizeBytes": "4096",
     }
     if i % 2 == 0:

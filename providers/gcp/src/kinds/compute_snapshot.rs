@@ -122,7 +122,8 @@ fn push(project: &str, snapshot: &Wire, out: &mut Listing) {
         _ => disk.clone().into_owned(),
     };
     // A snapshot of another project's disk: whether that exists is not for this project's list to say.
-    let foreign = !disk.is_empty() && disk.split('/').nth(1) != Some(project);
+    let own = path.split('/').nth(1).unwrap_or(project);
+    let foreign = !disk.is_empty() && disk.split('/').nth(1) != Some(own);
     let managed_by = marks::first([
         schedule(snapshot),
         marks::described(snapshot.description.as_deref()),

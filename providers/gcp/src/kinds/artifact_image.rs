@@ -43,7 +43,10 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[
-        (Relation::Referenced, "Kubernetes pods, machines and other services that pull an image by digest"),
+        (
+            Relation::Referenced,
+            "machines that run containers, Cloud Run worker pools, Batch, Vertex AI and whoever else pulls by digest",
+        ),
         (Relation::Referenced, "projects that a grant on this project or above lets pull its images"),
     ],
     advised: "",

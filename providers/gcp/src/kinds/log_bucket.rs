@@ -8,7 +8,7 @@ use sweeper_core::{
     calls::{Pages, Site},
     facts::LogGroup,
     inventory::{Draft, Listing, Tags},
-    kind::{CloudError, Kind, KindSpec, Places},
+    kind::{CloudError, Fault, Kind, KindSpec, Places},
     model::{Class, CloudId},
 };
 
@@ -46,6 +46,7 @@ impl Kind for LogBucket {
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let client = self.0.logging(LIST).await?;
         let parent = format!("projects/{}/locations/-", site.scope().account);
+        let mut any = false;
         let mut pages = Pages::new(LIST);
         while let Some(token) = pages.next() {
             let page = fault::call(site, LIST, || {
@@ -57,10 +58,14 @@ impl Kind for LogBucket {
                     .send()
             })
             .await?;
+            any |= !page.buckets.is_empty();
             for bucket in &page.buckets {
                 push(bucket, out);
             }
             pages.seen(Some(&page.next_page_token))?;
+        }
+        if !any {
+            return Err(CloudError::new(Fault::Malformed, LIST, "not even the buckets that every project has"));
         }
         Ok(())
     }

@@ -173,6 +173,12 @@ mod tests {
                 (CloudId::Gcp, "us-central1"),
                 // Snapshots and images, which are of no region.
                 (CloudId::Gcp, "global"),
+                // Artifact Registry.
+                (CloudId::Gcp, "asia-east1"),
+                (CloudId::Gcp, "australia-southeast1"),
+                (CloudId::Gcp, "europe"),
+                (CloudId::Gcp, "europe-north1"),
+                (CloudId::Gcp, "us-east1"),
             ];
             assert!(read.contains(&(price.cloud, price.region.as_str())), "{price:?}");
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Question, Usage},
     calls::Site,
+    inventory::Listing,
     kind::{CloudError, Fault},
 };
 
@@ -21,12 +22,13 @@ use sweeper_core::{
 pub(crate) const AT_ONCE: usize = 8;
 
 /// Every resource of a sort in the site's subscription, listed once a run however many kinds need it: by Resource
-/// Graph or, where that does not tell, by `list`.
+/// Graph or, where that does not tell, by `list`, which is noted in `out`.
 pub(crate) async fn entities<P>(
     azure: &Azure,
     site: &Site,
     sort: &'static Sort,
     list: BoxFuture<'_, Result<Vec<Entity<P>>, CloudError>>,
+    out: Option<&mut Listing>,
 ) -> Result<Arc<Vec<Entity<P>>>, CloudError>
 where
     P: DeserializeOwned + Send + Sync + 'static,
@@ -37,7 +39,11 @@ where
             None => list.await,
         }
     });
-    azure.once(site, format!("shared {}", sort.of), either).await
+    let all = azure.once(site, format!("shared {}", sort.of), either).await?;
+    if let (Some(out), Some(note)) = (out, graph::note(azure, sort)) {
+        out.notes(note);
+    }
+    Ok(all)
 }
 
 /// As [`entities`], of what a subscription lists itself.
@@ -45,13 +51,14 @@ pub(crate) async fn of_subscription<P>(
     azure: &Azure,
     site: &Site,
     sort: &'static Sort,
+    out: Option<&mut Listing>,
 ) -> Result<Arc<Vec<Entity<P>>>, CloudError>
 where
     P: DeserializeOwned + Send + Sync + 'static,
 {
     let path = format!("/subscriptions/{}/providers/{}", site.scope().account, sort.of);
     let list = Box::pin(async move { azure.list(site, sort.op, &path, sort.api).await });
-    entities(azure, site, sort, list).await
+    entities(azure, site, sort, list, out).await
 }
 
 /// Runs the futures a few at a time; their results in order, or the first error.

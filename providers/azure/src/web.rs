@@ -10,6 +10,7 @@ use serde::Deserialize;
 use std::{collections::BTreeSet, sync::Arc};
 use sweeper_core::{
     calls::Site,
+    inventory::Listing,
     kind::{CloudError, Fault},
 };
 
@@ -136,14 +137,22 @@ pub(crate) fn runtime(site: &Entity<Properties>) -> String {
 }
 
 /// Every site of the subscription, listed once for all kinds.
-pub(crate) async fn sites(azure: &Azure, site: &Site) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
-    shared::of_subscription(azure, site, &SITE).await
+pub(crate) async fn sites(
+    azure: &Azure,
+    site: &Site,
+    out: Option<&mut Listing>,
+) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
+    shared::of_subscription(azure, site, &SITE, out).await
 }
 
 /// Every deployment slot of the subscription.
-pub(crate) async fn slots(azure: &Azure, site: &Site) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
+pub(crate) async fn slots(
+    azure: &Azure,
+    site: &Site,
+    out: Option<&mut Listing>,
+) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
     let each = Box::pin(async move {
-        let sites = sites(azure, site).await?;
+        let sites = sites(azure, site, None).await?;
         let work = sites.iter().map(|app| async move {
             match azure.list(site, SLOTS, &format!("{}/slots", app.id), API).await {
                 // Gone by now.
@@ -153,7 +162,7 @@ pub(crate) async fn slots(azure: &Azure, site: &Site) -> Result<Arc<Vec<Entity<P
         });
         Ok(shared::all(work.collect()).await?.into_iter().flatten().collect())
     });
-    shared::entities(azure, site, &SLOT, each).await
+    shared::entities(azure, site, &SLOT, each, out).await
 }
 
 /// The images that a site or slot runs. Asks for them where the list does not tell.

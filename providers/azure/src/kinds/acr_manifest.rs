@@ -64,7 +64,7 @@ impl Kind for AcrManifest {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let registries = registries(&self.0, site).await?;
+        let registries = registries(&self.0, site, Some(&mut *out)).await?;
         let around = self.0.around(site, acr_registry::LIST, out).await;
         for registry in registries.iter() {
             let common = around.common(registry);
@@ -104,7 +104,7 @@ impl Kind for AcrManifest {
             }
         }
         if !shares.is_empty() {
-            let registries = registries(&self.0, site).await;
+            let registries = registries(&self.0, site, None).await;
             answers.extend(shares.into_iter().map(|(ask, host)| (ask, shared_with(&registries, host))));
         }
         for (host, repositories) in manifests {
@@ -297,6 +297,8 @@ fn push(
 mod tests {
     use super::*;
     use crate::shared::fixtures::{entity, listed};
+    use crate::testing::{Asked, Canned, SUB, Server, lists};
+    use sweeper_core::{inventory::Status, model::Scope};
 
     fn manifests(text: &str) -> Vec<Manifest> {
         serde_json::from_str(text).unwrap()
@@ -372,5 +374,65 @@ mod tests {
     fn ids_come_apart() {
         assert_eq!(parts("a.io/team/web@sha256:x"), Some(("a.io", "team/web", "sha256:x")));
         assert_eq!(parts("nothing"), None);
+    }
+
+    /// A registry whose manifests come in two pages, one that lets nobody in, and one with a repository that fails.
+    fn registries(asked: &Asked) -> Canned {
+        let ok = |body: &str| (200, String::new(), body.to_owned());
+        let path = asked.path.split('?').next().unwrap_or_default();
+        let host = asked.headers.get("host").map_or("", String::as_str);
+        match (host, path) {
+            ("closed.azurecr.io", "/oauth2/exchange") => {
+                (401, String::new(), r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.to_owned())
+            }
+            (_, "/oauth2/exchange") => ok(r#"{"refresh_token":"refresh"}"#),
+            (_, "/oauth2/token") => ok(r#"{"access_token":"access"}"#),
+            ("shop.azurecr.io", "/acr/v1/_catalog") => ok(r#"{"repositories":["team/web"]}"#),
+            ("shop.azurecr.io", "/acr/v1/team/web/_manifests") if asked.path.contains("last=") => {
+                ok(r#"{"manifests":[{"digest":"sha256:b"}]}"#)
+            }
+            ("shop.azurecr.io", "/acr/v1/team/web/_manifests") => (
+                200,
+                "Link: </acr/v1/team%2Fweb/_manifests?last=sha256%3Aa&n=1&orderby=>; rel=\"next\"\r\n".to_owned(),
+                r#"{"manifests":[{"digest":"sha256:a"}]}"#.to_owned(),
+            ),
+            ("shop.azurecr.io", "/acr/v1/team%2Fweb/_manifests") => ok(r#"{"manifests":[{"digest":"sha256:b"}]}"#),
+            ("half.azurecr.io", "/acr/v1/_catalog") => ok(r#"{"repositories":["good","bad"]}"#),
+            ("half.azurecr.io", "/acr/v1/good/_manifests") => ok(r#"{"manifests":[{"digest":"sha256:c"}]}"#),
+            ("half.azurecr.io", "/acr/v1/bad/_manifests") => {
+                (403, String::new(), r#"{"errors":[{"code":"DENIED"}]}"#.to_owned())
+            }
+            _ => lists(&[(
+                "Microsoft.ContainerRegistry/registries",
+                r#"{"id":"/r/shop","location":"westeurope","properties":{"loginServer":"shop.azurecr.io"}},
+                   {"id":"/r/closed","location":"northeurope","properties":{"loginServer":"closed.azurecr.io"}},
+                   {"id":"/r/half","location":"eastus","properties":{"loginServer":"half.azurecr.io"}},
+                   {"id":"/r/evil","location":"uksouth","properties":{"loginServer":"evil.example"}}"#,
+            )])(asked),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_registry_is_entered_alone_and_blind_alone() {
+        let server = Server::start(registries).await;
+        let inventory = server.inventory(|azure| vec![Arc::new(AcrManifest(Arc::clone(azure)))]).await.unwrap();
+        let mut ids: Vec<_> = inventory.resources().map(Resource::native_id).collect();
+        ids.sort_unstable();
+        let expected =
+            ["half.azurecr.io/good@sha256:c", "shop.azurecr.io/team/web@sha256:a", "shop.azurecr.io/team/web@sha256:b"];
+        assert_eq!(ids, expected);
+        let blind = |region: &str| {
+            let scope = Scope::new(CloudId::Azure, SUB, region);
+            matches!(inventory.covered(SPEC.id, &scope).map(|covered| &covered.status), Some(Status::Blind { .. }))
+        };
+        assert_eq!(["westeurope", "northeurope", "eastus", "uksouth"].map(blind), [false, true, true, true]);
+        for asked in server.asked() {
+            let host = asked.headers.get("host").map_or("", String::as_str);
+            assert!(host.ends_with(".azurecr.io") || host == "management.azure.com", "{host}");
+            let bearer = asked.headers.get("authorization").map_or("", String::as_str);
+            if host.ends_with(".azurecr.io") {
+                assert!(bearer.is_empty() || bearer == "Bearer access", "{bearer}");
+            }
+        }
     }
 }

@@ -52,8 +52,12 @@ pub(super) struct Properties {
 }
 
 /// Every registry of the site's subscription, listed once for all kinds.
-pub(super) async fn registries(azure: &Azure, site: &Site) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
-    shared::of_subscription(azure, site, &SORT).await
+pub(super) async fn registries(
+    azure: &Azure,
+    site: &Site,
+    out: Option<&mut Listing>,
+) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
+    shared::of_subscription(azure, site, &SORT, out).await
 }
 
 pub(super) struct AcrRegistry(pub(super) Arc<Azure>);
@@ -65,7 +69,7 @@ impl Kind for AcrRegistry {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let registries = registries(&self.0, site).await?;
+        let registries = registries(&self.0, site, Some(&mut *out)).await?;
         let around = self.0.around(site, LIST, out).await;
         for registry in registries.iter() {
             push(registry, &around.common(registry), out);

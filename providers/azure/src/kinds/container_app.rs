@@ -92,8 +92,8 @@ impl Kind for ContainerApp {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let apps = shared::of_subscription::<Properties>(&self.0, site, &APP).await?;
-        let jobs = shared::of_subscription::<Properties>(&self.0, site, &JOB).await?;
+        let apps = shared::of_subscription::<Properties>(&self.0, site, &APP, Some(&mut *out)).await?;
+        let jobs = shared::of_subscription::<Properties>(&self.0, site, &JOB, Some(&mut *out)).await?;
         let around = self.0.around(site, LIST, out).await;
         if let Err(why) = rights::held(&self.0, site, JOBS).await {
             out.blind_in(Scope::GLOBAL, why);

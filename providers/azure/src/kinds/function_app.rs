@@ -47,7 +47,7 @@ impl Kind for FunctionApp {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let sites = web::sites(&self.0, site).await?;
+        let sites = web::sites(&self.0, site, Some(out)).await?;
         let around = self.0.around(site, SITES, out).await;
         let apps: Vec<_> = sites.iter().filter(|app| web::is_function_app(app)).collect();
         let work: Vec<_> = apps.iter().map(|app| web::images(&self.0, site, app)).collect();
@@ -71,7 +71,7 @@ impl Kind for FunctionApp {
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
-        let sites = match web::sites(&self.0, site).await {
+        let sites = match web::sites(&self.0, site, None).await {
             Ok(sites) => sites,
             Err(error) => return Ok(asks.iter().map(|ask| (*ask, Answer::Unseen(error.cause()))).collect()),
         };

@@ -1,4 +1,4 @@
-//! VPN gateways.
+//! Gateways between a network and others: VPN gateways, and those of ExpressRoute circuits.
 
 use crate::{
     arm::Azure,
@@ -23,7 +23,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     id: "azure.network-vpn-gateway",
     cloud: CloudId::Azure,
     class: Class::Appliance,
-    title: "VPN gateway",
+    title: "virtual network gateway",
     places: Places::Account,
     reads: &[LIST, CONNECTIONS, RESOURCES, rights::OP, locks::OP, graph::OP],
     asks: &[],
@@ -34,7 +34,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     report_only: "traffic of a whole network may hang on it",
 };
 
-pub(super) const LIST: &str = "Microsoft.Network/virtualNetworkGateways/read";
+const LIST: &str = "Microsoft.Network/virtualNetworkGateways/read";
 
 static SORT: Sort = Sort {
     op: LIST,
@@ -45,7 +45,7 @@ static SORT: Sort = Sort {
     api: "2024-05-01",
 };
 
-pub(super) const CONNECTIONS: &str = "Microsoft.Network/connections/read";
+const CONNECTIONS: &str = "Microsoft.Network/connections/read";
 
 static CONNECTION: Sort = Sort {
     op: CONNECTIONS,
@@ -57,12 +57,12 @@ static CONNECTION: Sort = Sort {
 };
 
 /// Resource Manager lists gateways and connections by resource group only: the groups are told by the list of all.
-pub(super) const RESOURCES: &str = "Microsoft.Resources/subscriptions/resources/read";
+const RESOURCES: &str = "Microsoft.Resources/subscriptions/resources/read";
 
 /// Of a gateway between a network and others.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Properties {
+struct Properties {
     gateway_type: Option<String>,
     sku: Option<Sku>,
     provisioning_state: Option<String>,
@@ -85,13 +85,13 @@ struct Space {
 /// Of a connection: the gateways at its ends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Connection {
+struct Connection {
     virtual_network_gateway1: Option<Ref>,
     virtual_network_gateway2: Option<Ref>,
 }
 
 /// How many connections each gateway has, by its id in lower case.
-pub(super) fn connected(connections: &[Entity<Connection>]) -> BTreeMap<String, u32> {
+fn connected(connections: &[Entity<Connection>]) -> BTreeMap<String, u32> {
     let mut connected = BTreeMap::new();
     for connection in connections {
         let ends = [&connection.properties.virtual_network_gateway1, &connection.properties.virtual_network_gateway2];
@@ -102,7 +102,6 @@ pub(super) fn connected(connections: &[Entity<Connection>]) -> BTreeMap<String, 
     connected
 }
 
-/// Pushes the gateway if it is of a sort. `connected` is `None` where the connections could not be listed.
 pub(super) struct NetworkVpnGateway(pub(super) Arc<Azure>);
 
 #[async_trait]
@@ -112,7 +111,21 @@ impl Kind for NetworkVpnGateway {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        gateways(&self.0, site, out, push).await
+        let azure = &self.0;
+        let list = Box::pin(by_group(azure, site, &SORT));
+        let gateways = shared::entities(azure, site, &SORT, list, Some(&mut *out)).await?;
+        let list = Box::pin(by_group(azure, site, &CONNECTION));
+        let connected = match shared::entities(azure, site, &CONNECTION, list, None).await {
+            Ok(connections) => rights::held(azure, site, CONNECTIONS).await.map(|()| connected(&connections)),
+            Err(error) if shared::stops(&error) => return Err(error),
+            Err(error) => Err(error.cause()),
+        };
+        let connected = connected.map_err(|why| out.hides(why)).ok();
+        let around = azure.around(site, LIST, out).await;
+        for gateway in gateways.iter() {
+            push(gateway, &around.common(gateway), connected.as_ref(), out);
+        }
+        Ok(())
     }
 }
 
@@ -136,56 +149,18 @@ where
     Ok(shared::all(work.collect()).await?.into_iter().flatten().collect())
 }
 
-/// Every gateway of the site's subscription with what it is connected to, listed once for all kinds.
-pub(super) async fn gateways(
-    azure: &Azure,
-    site: &Site,
-    out: &mut Listing,
-    push: impl Fn(&Entity<Properties>, &Common, Option<&BTreeMap<String, u32>>, &mut Listing) + Send,
-) -> Result<(), CloudError> {
-    let gateways = shared::entities(azure, site, &SORT, Box::pin(by_group(azure, site, &SORT))).await?;
-    let connections = shared::entities(azure, site, &CONNECTION, Box::pin(by_group(azure, site, &CONNECTION))).await;
-    let connected = match connections {
-        Ok(connections) => match rights::held(azure, site, CONNECTIONS).await {
-            Ok(()) => Some(connected(&connections)),
-            Err(why) => {
-                out.hides(why);
-                None
-            }
-        },
-        Err(error) if shared::stops(&error) => return Err(error),
-        Err(error) => {
-            out.hides(error.cause());
-            None
-        }
-    };
-    let around = azure.around(site, LIST, out).await;
-    for gateway in gateways.iter() {
-        push(gateway, &around.common(gateway), connected.as_ref(), out);
-    }
-    Ok(())
-}
-
-pub(super) fn push_if(
-    entity: &Entity<Properties>,
-    common: &Common,
-    sort: (&str, &str),
-    connected: Option<&BTreeMap<String, u32>>,
-    out: &mut Listing,
-) {
-    let (gateway_type, said) = sort;
+/// `connected` is `None` where the connections could not be listed.
+fn push(entity: &Entity<Properties>, common: &Common, connected: Option<&BTreeMap<String, u32>>, out: &mut Listing) {
     let properties = &entity.properties;
-    if !properties.gateway_type.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(gateway_type)) {
-        return;
-    }
     let pool =
         properties.vpn_client_configuration.as_ref().and_then(|clients| clients.vpn_client_address_pool.as_ref());
     let clients = pool.and_then(|pool| pool.address_prefixes.as_ref()).is_some_and(|prefixes| !prefixes.is_empty());
     let connections = connected.map(|connected| connected.get(&entity.id.to_ascii_lowercase()).copied().unwrap_or(0));
     let state = properties.provisioning_state.as_deref().unwrap_or_default();
     let sku = properties.sku.clone().unwrap_or_default();
+    let circuits = properties.gateway_type.as_deref().is_some_and(|sort| sort.eq_ignore_ascii_case("ExpressRoute"));
     let facts = Appliance {
-        sort: out.sym(said),
+        sort: out.sym(if circuits { "ExpressRoute gateway" } else { "VPN gateway" }),
         tier: out.sym(sku.name.as_deref().unwrap_or_default()),
         state: out.sym(state),
         active: !state.eq_ignore_ascii_case("Deleting"),
@@ -194,19 +169,11 @@ pub(super) fn push_if(
     out.push(common.draft(entity, facts));
 }
 
-pub(super) fn push(
-    entity: &Entity<Properties>,
-    common: &Common,
-    connected: Option<&BTreeMap<String, u32>>,
-    out: &mut Listing,
-) {
-    push_if(entity, common, ("Vpn", "VPN gateway"), connected, out);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::shared::fixtures::{appliance, entity, rows};
+    use crate::testing::{Server, lists, page};
 
     #[test]
     fn connections_at_either_end_and_clients_are_served() {
@@ -230,8 +197,41 @@ mod tests {
     }
 
     #[test]
-    fn other_gateways_are_another_kind() {
+    fn a_gateway_of_circuits_says_so() {
         let row = r#"{"id":"/row","properties":{"gatewayType":"ExpressRoute"}}"#;
-        assert!(rows(&SPEC, row, |entity, common, out| push(entity, common, None, out)).is_empty());
+        let inventory = rows(&SPEC, row, |entity, common, out| push(entity, common, None, out));
+        assert!(inventory.find("ExpressRoute gateway").is_some());
+    }
+
+    #[tokio::test]
+    async fn without_resource_graph_each_group_is_asked() {
+        let group = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/Net";
+        let answer = lists(&[
+            (
+                "resourceGroups/Net/providers/Microsoft.Network/virtualNetworkGateways",
+                r#"{"id":"/g/used","properties":{"gatewayType":"Vpn"}},{"id":"/g/idle","properties":{"gatewayType":"Vpn"}}"#,
+            ),
+            (
+                "resourceGroups/Net/providers/Microsoft.Network/connections",
+                r#"{"id":"/c","properties":{"virtualNetworkGateway1":{"id":"/G/used"}}}"#,
+            ),
+        ]);
+        let server = Server::start(move |asked| {
+            if !asked.path.contains("/resources?") {
+                return answer(asked);
+            }
+            let of = if asked.path.contains("connections") { "connections/c" } else { "virtualNetworkGateways/g" };
+            page(&format!(r#"{{"id":"{group}/providers/Microsoft.Network/{of}"}}"#))
+        })
+        .await;
+        let inventory = server.inventory(|azure| vec![Arc::new(NetworkVpnGateway(Arc::clone(azure)))]).await.unwrap();
+        let serves: Vec<_> = inventory
+            .resources()
+            .map(|one| match one.facts() {
+                sweeper_core::facts::FactsRef::Appliance(facts) => (one.native_id(), facts.serves),
+                _ => panic!(),
+            })
+            .collect();
+        assert_eq!(serves, [("/g/used", Some(1)), ("/g/idle", Some(0))]);
     }
 }

@@ -73,7 +73,7 @@ impl Kind for RecoveryPointKind {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let vaults = shared::of_subscription::<Vault>(&self.0, site, &SORT).await?;
+        let vaults = shared::of_subscription::<Vault>(&self.0, site, &SORT, Some(&mut *out)).await?;
         let around = self.0.around(site, VAULTS, out).await;
         let work: Vec<_> = vaults.iter().map(|vault| items(&self.0, site, &vault.id)).collect();
         let mut results = stream::iter(work).buffered(shared::AT_ONCE);

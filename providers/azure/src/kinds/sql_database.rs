@@ -94,7 +94,7 @@ impl Kind for SqlDatabase {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let databases = databases(&self.0, site).await?;
+        let databases = databases(&self.0, site, Some(&mut *out)).await?;
         let around = self.0.around(site, LIST, out).await;
         for database in databases.iter() {
             push(database, &around.common(database), out);
@@ -136,7 +136,11 @@ fn is_serverless(objective: &str) -> bool {
 }
 
 /// Every database of the site's subscription, with each server's own, listed once for all kinds.
-pub(super) async fn databases(azure: &Azure, site: &Site) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
+pub(super) async fn databases(
+    azure: &Azure,
+    site: &Site,
+    out: Option<&mut Listing>,
+) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
     let each = Box::pin(async move {
         let path = format!("/subscriptions/{}/providers/Microsoft.Sql/servers", site.scope().account);
         let servers: Vec<Ref> = azure.list(site, SERVERS, &path, API).await?;
@@ -149,7 +153,7 @@ pub(super) async fn databases(azure: &Azure, site: &Site) -> Result<Arc<Vec<Enti
         });
         Ok(shared::all(work.collect()).await?.into_iter().flatten().collect())
     });
-    shared::entities(azure, site, &SORT, each).await
+    shared::entities(azure, site, &SORT, each, out).await
 }
 
 pub(super) fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
@@ -178,6 +182,7 @@ pub(super) fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listi
 mod tests {
     use super::*;
     use crate::shared::fixtures::rows;
+    use crate::testing::{Server, lists};
 
     fn facts(name: &str, kind: &str, properties: &str) -> Option<Database> {
         let row = format!(
@@ -211,5 +216,42 @@ mod tests {
     fn copies_are_replicas() {
         assert!(facts("d", "", r#"{"status":"Online","secondaryType":"Geo"}"#).unwrap().replica);
         assert!(!facts("d", "", r#"{"status":"Online","secondaryType":null}"#).unwrap().replica);
+    }
+
+    #[tokio::test]
+    async fn without_resource_graph_each_server_is_asked() {
+        let server = Server::start(lists(&[
+            ("Microsoft.Sql/servers", r#"{"id":"/s/one"},{"id":"/s/gone"}"#),
+            (
+                "/s/one/databases",
+                r#"{"id":"/s/one/databases/master","properties":{}},
+                   {"id":"/s/one/databases/orders","location":"eastus","properties":{"status":"Online","elasticPoolId":"/S/one/elasticPools/P"}}"#,
+            ),
+            ("/s/one/elasticPools", r#"{"id":"/s/one/elasticPools/p","properties":{}},{"id":"/s/one/elasticPools/q","properties":{}}"#),
+        ]))
+        .await;
+        let inventory = server
+            .inventory(|azure| {
+                vec![
+                    Arc::new(SqlDatabase(Arc::clone(azure))),
+                    Arc::new(super::super::sql_elastic_pool::SqlElasticPool(Arc::clone(azure))),
+                ]
+            })
+            .await
+            .unwrap();
+        let holds: Vec<_> = inventory
+            .resources()
+            .map(|one| match one.facts() {
+                FactsRef::Plan(plan) => (one.native_id(), plan.holds),
+                _ => (one.native_id(), None),
+            })
+            .collect();
+        assert_eq!(
+            holds,
+            [("/s/one/databases/orders", None), ("/s/one/elasticPools/p", Some(1)), ("/s/one/elasticPools/q", Some(0))]
+        );
+        let asked = server.asked();
+        let databases = asked.iter().filter(|asked| asked.path.starts_with("/s/one/databases")).count();
+        assert_eq!(databases, 1, "two kinds, one listing");
     }
 }

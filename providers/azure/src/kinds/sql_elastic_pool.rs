@@ -69,7 +69,7 @@ impl Kind for SqlElasticPool {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         // What a pool holds is told by its databases: not all of them, not known.
-        let members = match sql_database::databases(&self.0, site).await {
+        let members = match sql_database::databases(&self.0, site, None).await {
             Ok(databases) => match rights::held(&self.0, site, sql_database::LIST).await {
                 Ok(()) => Some(members(&databases)),
                 Err(why) => {

@@ -142,8 +142,12 @@ impl Policy {
 }
 
 /// Every account of the site's subscription, listed once for all kinds.
-pub(super) async fn accounts(azure: &Azure, site: &Site) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
-    shared::of_subscription(azure, site, &SORT).await
+pub(super) async fn accounts(
+    azure: &Azure,
+    site: &Site,
+    out: Option<&mut Listing>,
+) -> Result<Arc<Vec<Entity<Properties>>>, CloudError> {
+    shared::of_subscription(azure, site, &SORT, out).await
 }
 
 /// Whether an account keeps blobs at all.
@@ -174,7 +178,7 @@ impl Kind for StorageAccount {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let accounts = accounts(&self.0, site).await?;
+        let accounts = accounts(&self.0, site, Some(&mut *out)).await?;
         let around = self.0.around(site, LIST, out).await;
         let work: Vec<_> = accounts.iter().map(|account| seen(&self.0, site, account)).collect();
         let mut results = stream::iter(work).buffered(shared::AT_ONCE);

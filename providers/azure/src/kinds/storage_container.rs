@@ -119,7 +119,7 @@ impl Kind for StorageContainer {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let accounts = storage_account::accounts(&self.0, site).await?;
+        let accounts = storage_account::accounts(&self.0, site, Some(&mut *out)).await?;
         let around = self.0.around(site, storage_account::LIST, out).await;
         let accounts: Vec<_> = accounts.iter().filter(|account| keeps_blobs(account)).collect();
         let work: Vec<_> = accounts.iter().map(|account| containers(&self.0, site, &account.id)).collect();
@@ -142,7 +142,7 @@ impl Kind for StorageContainer {
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
-        let listed = match storage_account::accounts(&self.0, site).await {
+        let listed = match storage_account::accounts(&self.0, site, None).await {
             Ok(accounts) => accounts,
             Err(error) => return Ok(asks.iter().map(|ask| (*ask, Answer::Unseen(error.cause()))).collect()),
         };

@@ -41,8 +41,8 @@ impl Kind for WebApp {
     }
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let sites = web::sites(&self.0, site).await?;
-        let slots = web::slots(&self.0, site).await?;
+        let sites = web::sites(&self.0, site, Some(&mut *out)).await?;
+        let slots = web::slots(&self.0, site, Some(&mut *out)).await?;
         let around = self.0.around(site, SITES, out).await;
         if let Err(why) = rights::held(&self.0, site, SLOTS).await {
             out.blind_in(sweeper_core::model::Scope::GLOBAL, why);
@@ -71,4 +71,65 @@ fn push(app: &Entity<Properties>, common: &Common, images: &BTreeSet<String>, ou
     let mut draft = common.draft(app, Referrer {});
     draft.uses = images.iter().map(|image| (Relation::Referenced, image.as_str())).collect();
     out.push(draft);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Server, error, lists};
+    use sweeper_core::inventory::Status;
+
+    const APPS: &[(&str, &str)] = &[
+        (
+            "Microsoft.Web/sites",
+            r#"{"id":"/s/front","kind":"app,linux,container","location":"West Europe","properties":{"siteConfig":{"linuxFxVersion":"DOCKER|shop.azurecr.io/web:1"}}},
+               {"id":"/s/quiet","kind":"app,linux,container","location":"West Europe","properties":{"siteConfig":null}},
+               {"id":"/s/calls","kind":"functionapp,linux","location":"West Europe","properties":{"siteConfig":{"linuxFxVersion":"NODE|20"}}}"#,
+        ),
+        (
+            "/s/front/slots",
+            r#"{"id":"/s/front/slots/next","kind":"app,linux","location":"West Europe","properties":{"siteConfig":{"linuxFxVersion":"DOCKER|shop.azurecr.io/web:2"}}}"#,
+        ),
+        ("/s/calls/slots", ""),
+    ];
+
+    fn images(inventory: &sweeper_core::inventory::Inventory) -> Vec<(&str, Vec<&str>)> {
+        inventory.resources().map(|app| (app.native_id(), app.uses().map(|(_, image)| image).collect())).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_list_does_not_tell_is_asked() {
+        let answer = lists(APPS);
+        let server = Server::start(move |asked| {
+            let told = r#"{"properties":{"linuxFxVersion":"DOCKER|shop.azurecr.io/web:3","appSettings":null}}"#;
+            if asked.path.contains("/s/quiet/config/web") {
+                (200, String::new(), told.to_owned())
+            } else {
+                answer(asked)
+            }
+        })
+        .await;
+        let inventory = server.inventory(|azure| vec![Arc::new(WebApp(Arc::clone(azure)))]).await.unwrap();
+        assert_eq!(
+            images(&inventory),
+            [
+                ("/s/front", vec!["shop.azurecr.io/web:1"]),
+                ("/s/quiet", vec!["shop.azurecr.io/web:3"]),
+                ("/s/front/slots/next", vec!["shop.azurecr.io/web:2"]),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_asked_is_blind_where_it_is() {
+        let answer = lists(APPS);
+        let server = Server::start(move |asked| {
+            if asked.path.contains("/config/web") { error(403, "AuthorizationFailed") } else { answer(asked) }
+        })
+        .await;
+        let inventory = server.inventory(|azure| vec![Arc::new(WebApp(Arc::clone(azure)))]).await.unwrap();
+        assert_eq!(images(&inventory).len(), 3, "what was listed is kept");
+        let blind = inventory.coverage().into_iter().find(|(_, scope, _)| scope.region == "westeurope").unwrap();
+        assert_eq!(blind.2.status, Status::Blind { why: format!("denied {CONFIG}") });
+    }
 }

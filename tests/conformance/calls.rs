@@ -1,16 +1,10 @@
 //! What is called is what is declared, and nothing is asked twice.
 
 use crate::{
-    permissions::declared,
+    permissions::{NOT_CALLED, declared},
     world::{World, base},
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Declared, and not called by a run over this organisation.
-pub(crate) const NOT_CALLED: &[(&str, &str)] = &[
-    ("ec2:DescribeLockedSnapshots", "no rule asks yet whether a snapshot is locked"),
-    ("s3:GetBucketLocation", "the listing of buckets tells their regions, save on old endpoints"),
-];
 
 /// Asked twice in the same words, and not more often.
 const TWICE: &[(&str, &str)] = &[

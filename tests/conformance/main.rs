@@ -12,15 +12,26 @@
 //! | `weather` | good answers: throttling, errors, cuts, nonsense, silence |
 //! | `outside` | credentials, the endpoint, the name service |
 //! | `secrets` | nothing: what must stay in the cloud stays there |
+//! | `same` | nothing: the same organisation in each cloud |
 //! | `surveys` | the cloud: the same file gives the same bytes, and a damaged one an error |
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+#[cfg(feature = "aws")]
 mod calls;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 mod oracle;
+#[cfg(feature = "aws")]
 mod outside;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 mod permissions;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
+mod same;
+#[cfg(feature = "aws")]
 mod secrets;
+#[cfg(feature = "aws")]
 mod surveys;
+#[cfg(feature = "aws")]
 mod weather;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 mod world;

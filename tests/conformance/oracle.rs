@@ -1,6 +1,6 @@
 //! What a report may say after something was taken away, by the passports of kinds and detectors alone.
 
-use crate::world::{Base, Key, Report, Row, organisation};
+use crate::world::{Base, Key, Report, Row, SETTINGS};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -176,14 +176,14 @@ fn difference(before: Option<&Row>, after: Option<&Row>) -> String {
 
 fn specs() -> &'static BTreeMap<&'static str, &'static KindSpec> {
     static SPECS: OnceLock<BTreeMap<&'static str, &'static KindSpec>> = OnceLock::new();
-    SPECS.get_or_init(|| sweeper_aws::specs().into_iter().map(|spec| (spec.id, spec)).collect())
+    SPECS.get_or_init(|| SETTINGS.iter().flat_map(|setting| (setting.specs)()).map(|spec| (spec.id, spec)).collect())
 }
 
 /// Accounts that resources are shared with, by native id; for images, by repository.
 fn shared() -> &'static BTreeMap<String, Vec<String>> {
     static SHARED: OnceLock<BTreeMap<String, Vec<String>>> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let resources = organisation().resources.into_iter();
+        let resources = SETTINGS.iter().flat_map(|setting| setting.organisation().resources);
         resources
             .filter_map(|resource| {
                 let shared = resource.keys.get("shared").or_else(|| resource.keys.get("policy_accounts"))?.clone();
@@ -226,9 +226,11 @@ impl<'a> Of<'a> {
 
     /// The kinds whose sight its rule depends on, with how far away they may be.
     fn looks_at(&self) -> Vec<(&'static KindSpec, Reach)> {
-        let home = if self.region == Scope::GLOBAL { Reach::Account } else { Reach::Region };
+        // A source is looked for where the copy is, but a cluster and its machines in the whole account.
+        let far = self.region == Scope::GLOBAL || self.detector.is_some_and(|detector| detector.id == "dead-cluster");
+        let home = if far { Reach::Account } else { Reach::Region };
         let mut found = Vec::new();
-        for spec in specs().values() {
+        for spec in specs().values().filter(|spec| spec.cloud == self.kind.cloud) {
             match self.detector {
                 Some(detector) => {
                     let refers = spec.refers.iter().filter(|(relation, _)| detector.relations.contains(relation));

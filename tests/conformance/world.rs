@@ -14,15 +14,84 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use sweeper_core::report::{Coverage, Document, Finding};
+use sweeper_core::{
+    kind::KindSpec,
+    model::CloudId,
+    report::{Coverage, Document, Finding},
+};
 use sweeper_emulator::{Call, Emulator, Fault, Options, Org};
 use tokio::runtime::Runtime;
 
+/// One cloud's organisation, and how somebody who works in it is set up.
+pub(crate) struct Setting {
+    pub(crate) cloud: CloudId,
+    /// In this folder.
+    pub(crate) file: &'static str,
+    /// `sweeper.toml`, without its policies.
+    config: &'static str,
+    /// The environment, beside the endpoint.
+    environment: &'static [(&'static str, &'static str)],
+    /// The variable that names the endpoint.
+    endpoint: &'static str,
+    /// The kinds of the cloud.
+    pub(crate) specs: fn() -> Vec<&'static KindSpec>,
+}
+
+#[cfg(feature = "aws")]
+pub(crate) static AWS: Setting = Setting {
+    cloud: CloudId::Aws,
+    file: "org.toml",
+    config: "[aws]\norg = true\nrole = \"sweeper-read\"\nexternal_id = \"conformance\"\n",
+    environment: &[
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_ACCESS_KEY_ID", "AKIA111111111111X"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+    ],
+    endpoint: "AWS_ENDPOINT_URL",
+    specs: sweeper_aws::specs,
+};
+
+/// One subscription: an identity that has the rights of a reader there.
+#[cfg(feature = "azure")]
+pub(crate) static AZURE: Setting = Setting {
+    cloud: CloudId::Azure,
+    file: "azure.toml",
+    config: "",
+    environment: &[("AZURE_SUBSCRIPTION_ID", "11111111-1111-1111-1111-111111111111")],
+    endpoint: "SWEEPER_AZURE_ENDPOINT",
+    specs: sweeper_azure::specs,
+};
+
+/// One project.
+#[cfg(feature = "gcp")]
+pub(crate) static GCP: Setting = Setting {
+    cloud: CloudId::Gcp,
+    file: "gcp.toml",
+    config: "",
+    environment: &[("GOOGLE_CLOUD_PROJECT", "shop-prod")],
+    endpoint: "SWEEPER_GCP_ENDPOINT",
+    specs: sweeper_gcp::specs,
+};
+
+/// That of every cloud of this build.
+pub(crate) static SETTINGS: &[&Setting] = &[
+    #[cfg(feature = "aws")]
+    &AWS,
+    #[cfg(feature = "azure")]
+    &AZURE,
+    #[cfg(feature = "gcp")]
+    &GCP,
+];
+
 /// The management account, whose credentials are given.
+#[cfg(feature = "aws")]
 pub(crate) const HUB: &str = "111111111111";
 /// The other account, entered by its role.
+#[cfg(feature = "aws")]
 pub(crate) const SHOP: &str = "222222222222";
 /// Given as the secret key, so that it can be looked for where it must not be.
+#[cfg(feature = "aws")]
 pub(crate) const SECRET_KEY: &str = "canary-secret-access-key";
 
 /// No run takes longer, whatever the weather.
@@ -32,10 +101,15 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance")
 }
 
-/// The organisation of this folder.
-pub(crate) fn organisation() -> Org {
-    let path = folder().join("org.toml");
-    let text = fs::read_to_string(&path).unwrap();
+impl Setting {
+    /// Its organisation.
+    pub(crate) fn organisation(&self) -> Org {
+        parsed(&folder().join(self.file))
+    }
+}
+
+fn parsed(path: &Path) -> Org {
+    let text = fs::read_to_string(path).unwrap();
     Org::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -220,8 +294,15 @@ impl Report {
     }
 }
 
-/// The organisation, emulated.
+/// The organisation of AWS.
+#[cfg(feature = "aws")]
+pub(crate) fn organisation() -> Org {
+    AWS.organisation()
+}
+
+/// An organisation, emulated.
 pub(crate) struct World {
+    setting: &'static Setting,
     emulator: Emulator,
     pub(crate) home: Home,
     /// Serves the emulator for as long as it is there.
@@ -229,22 +310,34 @@ pub(crate) struct World {
 }
 
 impl World {
+    #[cfg(feature = "aws")]
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
+    #[cfg(feature = "aws")]
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::of(&AWS, change)
+    }
+
+    /// One account of a cloud, without an organisation above it.
+    pub(crate) fn alone(setting: &'static Setting, org: Org) -> Self {
+        Self::started(setting, org, "", |_| {})
+    }
+
+    pub(crate) fn of(setting: &'static Setting, change: impl FnOnce(&mut Options)) -> Self {
+        Self::started(setting, setting.organisation(), setting.config, change)
+    }
+
+    fn started(setting: &'static Setting, org: Org, config: &str, change: impl FnOnce(&mut Options)) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut options = Options::new(now());
         change(&mut options);
-        let emulator = runtime.block_on(Emulator::start(organisation(), options)).unwrap();
+        let emulator = runtime.block_on(Emulator::start(org, options)).unwrap();
         let home = Home::new();
-        home.write(
-            "sweeper.toml",
-            "policies = \"policies\"\n\n[aws]\norg = true\nrole = \"sweeper-read\"\nexternal_id = \"conformance\"\n",
-        );
+        home.write("sweeper.toml", format!("policies = \"policies\"\n\n{config}"));
         home.policies();
-        Self { emulator, home, _runtime: runtime }
+        Self { setting, emulator, home, _runtime: runtime }
     }
 
     /// Adds to `sweeper.toml`.
@@ -257,10 +350,7 @@ impl World {
     /// The binary with this world's credentials.
     pub(crate) fn sweeper(&self, arguments: &[&str]) -> Command {
         let mut command = self.home.sweeper(arguments);
-        command
-            .env("AWS_ENDPOINT_URL", self.emulator.url())
-            .env("AWS_ACCESS_KEY_ID", format!("AKIA{HUB}X"))
-            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        command.envs(self.setting.environment.iter().copied()).env(self.setting.endpoint, self.emulator.url());
         command
     }
 
@@ -269,7 +359,8 @@ impl World {
         self.emulator.set_faults(faults);
         self.emulator.clear_journal();
         let now = now().to_string();
-        self.home.wait(self.sweeper(&["report", "--format", "json", "--now", &now]))
+        let cloud = self.setting.cloud.name();
+        self.home.wait(self.sweeper(&["report", "--cloud", cloud, "--format", "json", "--now", &now]))
     }
 
     pub(crate) fn run(&self, command: Command) -> Ran {
@@ -288,10 +379,15 @@ pub(crate) struct Base {
     pub(crate) journal: Vec<Call>,
 }
 
+#[cfg(feature = "aws")]
 pub(crate) fn base() -> &'static Base {
-    static BASE: OnceLock<Base> = OnceLock::new();
-    BASE.get_or_init(|| {
-        let world = World::new();
+    base_of(&AWS)
+}
+
+pub(crate) fn base_of(setting: &'static Setting) -> &'static Base {
+    static BASES: [OnceLock<Base>; 3] = [const { OnceLock::new() }; 3];
+    BASES[setting.cloud as usize].get_or_init(|| {
+        let world = World::of(setting, |_| {});
         let ran = world.report(Vec::new());
         assert_eq!(ran.code, Some(0), "an undisturbed run sees everything\n{}", ran.shown());
         let report = ran.report();
@@ -300,15 +396,25 @@ pub(crate) fn base() -> &'static Base {
     })
 }
 
-/// Runs some work over as many threads as there are processors to spare, each with a world of its own.
+/// As [`in_worlds_of`], in AWS.
+#[cfg(feature = "aws")]
 pub(crate) fn in_worlds<T: Sync>(items: &[T], work: impl Fn(&World, &T) -> Vec<String> + Sync) -> Vec<String> {
+    in_worlds_of(&AWS, items, work)
+}
+
+/// Runs some work over as many threads as there are processors to spare, each with a world of its own.
+pub(crate) fn in_worlds_of<T: Sync>(
+    setting: &'static Setting,
+    items: &[T],
+    work: impl Fn(&World, &T) -> Vec<String> + Sync,
+) -> Vec<String> {
     let next = AtomicU32::new(0);
     let mut troubles = Vec::new();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
             .map(|_| {
                 scope.spawn(|| {
-                    let world = World::new();
+                    let world = World::of(setting, |_| {});
                     let mut troubles = Vec::new();
                     while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
                         troubles.extend(work(&world, item));

@@ -1,6 +1,8 @@
 //! Who manages a resource, by the marks that managers leave in tags.
 
 use aws_sdk_ec2::types::OperatorResponse;
+use std::collections::BTreeSet;
+use sweeper_core::model::Relation;
 
 /// Tag keys (a trailing `*` is any rest) and what they say. The value is appended where it names something.
 /// Sources: the tagging pages of CloudFormation, EC2 Auto Scaling, EKS, AWS Backup, Data Lifecycle Manager,
@@ -43,6 +45,31 @@ const MARKS: &[(&str, &str)] = &[
     ("terraform", "Terraform"),
 ];
 
+/// Tag keys whose value is the name of the Kubernetes cluster that owns the resource.
+const OWNED: &[&str] = &[
+    "KubernetesCluster",
+    "aws:eks:cluster-name",
+    "eks:cluster-name",
+    "eks:eks-cluster-name",
+    "elbv2.k8s.aws/cluster",
+    "cluster.k8s.amazonaws.com/name",
+];
+/// The start of a key whose rest is a cluster's name, and whose value says whether it owns or only uses the resource.
+const CLUSTER: &str = "kubernetes.io/cluster/";
+
+/// The Kubernetes clusters that own a resource, by their names. What a cluster shares with others is no remains of it.
+pub(crate) fn clusters<'a>(tags: &[(&'a str, &'a str)]) -> Vec<(Relation, &'a str)> {
+    let of = |lifecycle: &'static str| {
+        let keys = tags.iter().filter(move |(_, value)| *value == lifecycle);
+        keys.filter_map(|(key, _)| key.strip_prefix(CLUSTER))
+    };
+    let shared: BTreeSet<&str> = of("shared").collect();
+    let named = tags.iter().filter(|(key, _)| OWNED.contains(key)).map(|(_, value)| *value);
+    let owners: BTreeSet<&str> =
+        of("owned").chain(named.filter(|name| !shared.contains(name))).filter(|name| !name.is_empty()).collect();
+    owners.into_iter().map(|name| (Relation::OfCluster, name)).collect()
+}
+
 /// `CloudFormation stack web`, or empty.
 pub(crate) fn managed_by(tags: &[(&str, &str)]) -> String {
     for (mark, manager) in MARKS {
@@ -84,5 +111,16 @@ mod tests {
         assert_eq!(managed_by(&[("env", "dev"), ("aws:cloudformation:stack-name", "web")]), "CloudFormation stack web");
         assert_eq!(managed_by(&[("kubernetes.io/cluster/blue", "owned")]), "Kubernetes cluster blue");
         assert_eq!(managed_by(&[("owner", "x")]), "");
+    }
+
+    #[test]
+    fn a_cluster_owns_what_it_does_not_share() {
+        let names = |tags| clusters(tags).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        let owned = ("kubernetes.io/cluster/blue", "owned");
+        assert_eq!(names(&[owned, ("KubernetesCluster", "blue")]), ["blue"]);
+        assert_eq!(names(&[owned, ("eks:cluster-name", "green")]), ["blue", "green"]);
+        assert_eq!(names(&[("aws:eks:cluster-name", "green"), ("Name", "x")]), ["green"]);
+        assert!(names(&[("kubernetes.io/cluster/blue", "shared"), ("KubernetesCluster", "blue")]).is_empty());
+        assert!(names(&[("kubernetes.io/cluster/", "owned"), ("KubernetesCluster", "")]).is_empty());
     }
 }

@@ -5,6 +5,8 @@
 mod clouds;
 mod commands;
 mod config;
+#[cfg(all(test, feature = "aws", feature = "azure", feature = "gcp"))]
+mod detectors;
 mod diagnosis;
 mod engine;
 mod exit;

@@ -1,6 +1,6 @@
 //! Auto Scaling groups: what starts machines from templates and configurations.
 
-use crate::{auth::Aws, fault, kinds::at, marks};
+use crate::{auth::Aws, fault, kinds::{at, ec2_security_group::guards}, marks};
 use async_trait::async_trait;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchConfiguration};
 use std::{
@@ -24,9 +24,9 @@ pub(super) static SPEC: KindSpec = KindSpec {
     reads: &[LIST, CONFIGURATIONS],
     asks: &[],
     // A launch template counts as a referrer by itself, since people and fleets start from it too. A launch
-    // configuration can only be used by a group, so one that no group has starts nothing: its image and snapshots
-    // are uses of the group. What a group scales into is bound to it: no targets today may be a group at zero.
-    refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Bound, Reach::Region)],
+    // configuration can only be used by a group, so one that no group has starts nothing: its image, snapshots
+    // and security groups are uses of the group. What a group scales into is bound to it: no targets today may be a group at zero.
+    refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Bound, Reach::Region), (Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -37,7 +37,7 @@ const LIST: &str = "autoscaling:DescribeAutoScalingGroups";
 const CONFIGURATIONS: &str = "autoscaling:DescribeLaunchConfigurations";
 
 /// What each launch configuration starts from, by its name.
-type Configurations = BTreeMap<String, Vec<String>>;
+type Configurations = BTreeMap<String, Vec<(Relation, String)>>;
 
 pub(super) struct AutoscalingGroup(pub(super) Arc<Aws>);
 
@@ -85,20 +85,25 @@ fn push(group: &AutoScalingGroup, configurations: &Configurations, out: &mut Lis
     let tags: Vec<(&str, &str)> =
         group.tags().iter().map(|tag| (tag.key().unwrap_or_default(), tag.value().unwrap_or_default())).collect();
     let managed_by = marks::managed_by(&tags);
+    let mut uses = uses(group, configurations);
+    // A cluster that sleeps has groups of no machines.
+    uses.extend(marks::clusters(&tags));
     out.push(Draft {
         created: at(group.created_time()),
         name: group.auto_scaling_group_name().unwrap_or_default(),
         managed_by: &managed_by,
         tags: Tags::Read(tags),
-        uses: uses(group, configurations),
+        uses,
         ..Draft::new(group.auto_scaling_group_arn().unwrap_or_default(), Referrer {})
     });
 }
 
-/// The image and the snapshots a configuration names. Its user data is dropped here.
-fn starts_from(configuration: &LaunchConfiguration) -> Vec<String> {
+/// The image, the snapshots and the security groups a configuration names. Its user data is dropped here.
+fn starts_from(configuration: &LaunchConfiguration) -> Vec<(Relation, String)> {
     let snapshots = configuration.block_device_mappings().iter().filter_map(|device| device.ebs()?.snapshot_id());
-    configuration.image_id().into_iter().chain(snapshots).map(ToOwned::to_owned).collect()
+    let starts = configuration.image_id().into_iter().chain(snapshots).map(|id| (Relation::UsedByTemplate, id));
+    let groups = configuration.security_groups().iter().map(|group| guards(group));
+    starts.chain(groups).map(|(relation, id)| (relation, id.to_owned())).collect()
 }
 
 /// Templates, what the configuration starts from, images that overrides name, and the target groups (by ARN) and
@@ -114,13 +119,12 @@ fn uses<'a>(group: &'a AutoScalingGroup, configurations: &'a Configurations) -> 
         .filter_map(|template| template.launch_template_id());
     let images = overrides.iter().filter_map(|launch| launch.image_id());
     let configuration = group.launch_configuration_name().and_then(|name| configurations.get(name));
-    let configured = configuration.into_iter().flatten().map(String::as_str);
-    let starts = templates.chain(configured).chain(images);
+    let configured = configuration.into_iter().flatten().map(|(relation, id)| (*relation, id.as_str()));
+    let starts = templates.chain(images).map(|id| (Relation::UsedByTemplate, id)).chain(configured);
     let sources = group.traffic_sources().iter().filter_map(|source| source.identifier());
     let balancers = group.target_group_arns().iter().chain(group.load_balancer_names()).map(String::as_str);
     // The same target group comes as an ARN and as a traffic source.
     let bound: BTreeSet<&str> = balancers.chain(sources).collect();
-    let starts = starts.map(|id| (Relation::UsedByTemplate, id));
     starts.chain(bound.into_iter().map(|id| (Relation::Bound, id))).collect()
 }
 
@@ -135,12 +139,20 @@ mod tests {
     #[test]
     fn a_configuration_counts_through_the_group_that_has_it() {
         let device = BlockDeviceMapping::builder().ebs(Ebs::builder().snapshot_id("snap-1").build()).build();
-        let configuration = LaunchConfiguration::builder().image_id("ami-1").block_device_mappings(device).build();
+        let configuration = LaunchConfiguration::builder()
+            .image_id("ami-1")
+            .security_groups("sg-1")
+            .block_device_mappings(device)
+            .build();
         let configurations = Configurations::from([("web".to_owned(), starts_from(&configuration))]);
         let group = AutoScalingGroup::builder().launch_configuration_name("web").build();
         assert_eq!(
             uses(&group, &configurations),
-            [(Relation::UsedByTemplate, "ami-1"), (Relation::UsedByTemplate, "snap-1")]
+            [
+                (Relation::UsedByTemplate, "ami-1"),
+                (Relation::UsedByTemplate, "snap-1"),
+                (Relation::Guards, "sg-1"),
+            ]
         );
     }
 

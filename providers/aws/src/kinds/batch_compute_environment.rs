@@ -1,6 +1,6 @@
 //! Batch compute environments: images their machines start from.
 
-use crate::{auth::Aws, fault};
+use crate::{auth::Aws, fault, kinds::ec2_security_group::guards};
 use async_trait::async_trait;
 use std::sync::Arc;
 use sweeper_core::{
@@ -19,7 +19,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[],
-    refers: &[(Relation::UsedByTemplate, Reach::Region)],
+    refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -49,6 +49,7 @@ impl Kind for BatchComputeEnvironment {
                 if let Some(resources) = environment.compute_resources() {
                     #[expect(deprecated, reason = "environments made before 2021 still carry their image here")]
                     uses.extend(resources.image_id().map(|image| (Relation::UsedByTemplate, image)));
+                    uses.extend(resources.security_group_ids().iter().map(|group| guards(group)));
                     for config in resources.ec2_configuration() {
                         uses.extend(config.image_id_override().map(|image| (Relation::UsedByTemplate, image)));
                     }

@@ -94,6 +94,7 @@ fn push(address: &types::Address, out: &mut Listing) {
     let native = address.allocation_id().unwrap_or(ip);
     out.push(Draft {
         name: marks::name(&tags),
+        uses: marks::clusters(&tags),
         managed_by: &managed_by,
         tags: Tags::Read(tags),
         also: if native == ip { Vec::new() } else { vec![ip] },

@@ -82,7 +82,7 @@ fn month(resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         return Cost::unknown();
     }
     let mut month = Amount::ZERO;
-    for (_, used) in resource.uses() {
+    for (_, used) in resource.uses().filter(|(relation, _)| *relation == Relation::UsedByVm) {
         let cost = if used.starts_with("vol-") {
             named(resource, used).map(|volume| ec2_volume::month(volume, prices))
         } else if is_address(used) {
@@ -147,12 +147,14 @@ fn push(instance: &Instance, out: &mut Listing) {
         spot: instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot),
         still_billed: false,
     };
+    let mut uses = uses(instance);
+    uses.extend(marks::clusters(&tags));
     out.push(Draft {
         created: created(instance),
         name: marks::name(&tags),
         managed_by: &managed_by,
         tags: Tags::Read(tags),
-        uses: uses(instance),
+        uses,
         ..Draft::new(instance.instance_id().unwrap_or_default(), facts)
     });
 }

@@ -4,7 +4,7 @@ use crate::{
     asks,
     auth::Aws,
     fault,
-    kinds::{at, ec2_tags},
+    kinds::{at, ec2_security_group::guards, ec2_tags},
     marks,
 };
 use async_trait::async_trait;
@@ -29,11 +29,11 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST, VERSIONS],
     asks: &[],
-    refers: &[(Relation::UsedByTemplate, Reach::Region)],
+    refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
-    report_only: "listed only because it may use images and snapshots",
+    report_only: "listed only because it may use images, snapshots and security groups",
 };
 
 const LIST: &str = "ec2:DescribeLaunchTemplates";
@@ -50,6 +50,7 @@ struct Versions {
     name: String,
     seen: BTreeSet<i64>,
     uses: BTreeSet<String>,
+    groups: BTreeSet<String>,
 }
 
 impl Versions {
@@ -57,6 +58,7 @@ impl Versions {
         version.launch_template_name().unwrap_or_default().clone_into(&mut self.name);
         self.seen.extend(version.version_number());
         self.uses.extend(uses(version).map(str::to_owned));
+        self.groups.extend(groups(version).map(str::to_owned));
     }
 
     /// Whether every version there ever was has been seen.
@@ -71,6 +73,18 @@ fn uses(version: &LaunchTemplateVersion) -> impl Iterator<Item = &str> {
         let snapshots = data.block_device_mappings().iter().filter_map(|device| device.ebs()?.snapshot_id());
         data.image_id().into_iter().chain(snapshots)
     })
+}
+
+/// Security groups by id, or by name in the default network.
+fn groups(version: &LaunchTemplateVersion) -> impl Iterator<Item = &str> {
+    version
+        .launch_template_data()
+        .into_iter()
+        .flat_map(|data| {
+            let interfaces = data.network_interfaces().iter().flat_map(|interface| interface.groups());
+            data.security_group_ids().iter().chain(data.security_groups()).chain(interfaces)
+        })
+        .map(String::as_str)
 }
 
 #[async_trait]
@@ -118,6 +132,7 @@ impl Kind for Ec2LaunchTemplate {
         for (id, more) in asks::all(work).await?.into_iter().flatten() {
             let known = versions.entry(id).or_default();
             known.uses.extend(more.uses);
+            known.groups.extend(more.groups);
         }
         for template in &templates {
             push(template, versions.remove(template.launch_template_id().unwrap_or_default()), out);
@@ -169,7 +184,8 @@ impl Ec2LaunchTemplate {
 }
 
 fn related(versions: &Versions) -> Vec<(Relation, &str)> {
-    versions.uses.iter().map(|used| (Relation::UsedByTemplate, used.as_str())).collect()
+    let uses = versions.uses.iter().map(|used| (Relation::UsedByTemplate, used.as_str()));
+    uses.chain(versions.groups.iter().map(|group| guards(group))).collect()
 }
 
 fn push(template: &LaunchTemplate, versions: Option<Versions>, out: &mut Listing) {
@@ -197,6 +213,7 @@ mod tests {
         let data = ResponseLaunchTemplateData::builder()
             .image_id(image)
             .user_data("c2VjcmV0")
+            .security_group_ids("sg-1")
             .block_device_mappings(LaunchTemplateBlockDeviceMapping::builder().ebs(device).build())
             .build();
         LaunchTemplateVersion::builder().version_number(number).launch_template_data(data).build()
@@ -208,7 +225,7 @@ mod tests {
         versions.take(&version(1, "ami-1", "snap-1"));
         versions.take(&version(3, "resolve:ssm:/golden", "snap-1"));
         let used: Vec<&str> = related(&versions).into_iter().map(|(_, used)| used).collect();
-        assert_eq!(used, ["ami-1", "resolve:ssm:/golden", "snap-1"]);
+        assert_eq!(used, ["ami-1", "resolve:ssm:/golden", "snap-1", "sg-1"]);
         assert!(versions.whole(1));
         assert!(!versions.whole(3), "version 2 may name another image");
         assert!(!versions.whole(i64::MAX), "a template that does not tell its latest version");

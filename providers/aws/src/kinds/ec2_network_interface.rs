@@ -1,6 +1,6 @@
 //! Elastic network interfaces.
 
-use crate::{auth::Aws, fault, kinds::ec2_tags, marks};
+use crate::{auth::Aws, fault, kinds::{ec2_security_group::guards, ec2_tags}, marks};
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceStatus};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use sweeper_core::{
     facts::Interface,
     inventory::{Draft, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
-    model::{Class, CloudId},
+    model::{Class, CloudId, Reach, Relation},
     money::{Amount, Cost},
 };
 
@@ -21,8 +21,8 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[],
-    // An address with an interface carries the association itself, so nothing is searched here.
-    refers: &[],
+    // An address with an interface carries the association itself. A group is on the interfaces that name it.
+    refers: &[(Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -94,8 +94,11 @@ fn push(interface: &NetworkInterface, out: &mut Listing) {
         machinery: machinery(interface),
         description: out.sym(interface.description().unwrap_or_default()),
     };
+    let mut uses = marks::clusters(&tags);
+    uses.extend(interface.groups().iter().filter_map(|group| group.group_id()).map(guards));
     out.push(Draft {
         name: marks::name(&tags),
+        uses,
         managed_by: &managed_by,
         tags: Tags::Read(tags),
         ..Draft::new(interface.network_interface_id().unwrap_or_default(), facts)

@@ -1,6 +1,6 @@
 //! Spot Fleets: images and snapshots they may start from.
 
-use crate::{auth::Aws, fault};
+use crate::{auth::Aws, fault, kinds::ec2_security_group::guards};
 use async_trait::async_trait;
 use std::sync::Arc;
 use sweeper_core::{
@@ -19,7 +19,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[],
-    refers: &[(Relation::UsedByTemplate, Reach::Region)],
+    refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -52,6 +52,10 @@ impl Kind for Ec2SpotFleet {
                 let mut uses = Vec::new();
                 for launch in fleet.spot_fleet_request_config().map(aws_sdk_ec2::types::SpotFleetRequestConfigData::launch_specifications).unwrap_or_default() {
                     uses.extend(launch.image_id().map(|image| (Relation::UsedByTemplate, image)));
+                    let groups = launch.security_groups().iter().flat_map(|group| [group.group_id(), group.group_name()]);
+                    uses.extend(groups.flatten().map(guards));
+                    let interfaces = launch.network_interfaces().iter().flat_map(|interface| interface.groups());
+                    uses.extend(interfaces.map(|group| guards(group)));
                     for device in launch.block_device_mappings() {
                         let snapshot = device.ebs().and_then(|disk| disk.snapshot_id());
                         uses.extend(snapshot.map(|snapshot| (Relation::UsedByTemplate, snapshot)));

@@ -113,6 +113,7 @@ fn push(volume: &Volume, out: &mut Listing) {
     };
     out.push(Draft {
         created: at(volume.create_time()),
+        uses: marks::clusters(&tags),
         name: marks::name(&tags),
         managed_by: &managed_by,
         tags: Tags::Read(tags),

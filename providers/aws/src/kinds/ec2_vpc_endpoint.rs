@@ -3,7 +3,7 @@
 use crate::{
     auth::Aws,
     fault,
-    kinds::{at, ec2_tags},
+    kinds::{at, ec2_security_group::guards, ec2_tags},
     marks,
     usage::{self, Combine, Measure},
 };
@@ -16,7 +16,7 @@ use sweeper_core::{
     facts::{Endpoint, EndpointKind, FactsRef},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
-    model::{Class, CloudId, Relation},
+    model::{Class, CloudId, Reach, Relation},
     money::{Amount, Cost, HOURS_A_MONTH},
 };
 
@@ -28,7 +28,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[usage::OP],
-    refers: &[],
+    refers: &[(Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -141,12 +141,14 @@ fn push(endpoint: &VpcEndpoint, region: &str, out: &mut Listing) {
         active: state == "available",
         zones: endpoint.subnet_ids().len() as u16,
     };
+    let network = network(endpoint, region).map(|network| (IN, network)).into_iter();
+    let groups = endpoint.groups().iter().filter_map(|group| group.group_id());
     out.push(Draft {
         created: at(endpoint.creation_timestamp()),
         name: marks::name(&tags),
         managed_by: &managed_by,
         tags: Tags::Read(tags),
-        uses: network(endpoint, region).map(|network| (IN, network)).into_iter().collect(),
+        uses: network.chain(groups.map(guards)).collect(),
         ..Draft::new(endpoint.vpc_endpoint_id().unwrap_or_default(), facts)
     });
 }

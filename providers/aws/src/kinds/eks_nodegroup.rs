@@ -1,8 +1,9 @@
 //! EKS node groups: a custom image is named by their launch template, or by their release.
 
 use super::eks_cluster::clusters;
-use crate::{auth::Aws, fault};
+use crate::{auth::Aws, fault, kinds::ec2_security_group::guards};
 use async_trait::async_trait;
+use aws_sdk_eks::types::RemoteAccessConfig;
 use std::sync::Arc;
 use sweeper_core::{
     calls::{Pages, Site},
@@ -20,7 +21,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &["eks:ListClusters", LIST, ONE],
     asks: &[],
-    refers: &[(Relation::UsedByTemplate, Reach::Region)],
+    refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -55,8 +56,13 @@ impl Kind for EksNodegroup {
                     let Some(group) = answer.as_ref().and_then(|answer| answer.nodegroup()) else { continue };
                     // With a custom image the release is the image's id; with Amazon's it is a version.
                     let image = group.release_version().filter(|release| release.starts_with("ami-"));
+                    let mut uses: Vec<_> = image.map(|image| (Relation::UsedByTemplate, image)).into_iter().collect();
+                    let resources = group.resources().and_then(|resources| resources.remote_access_security_group());
+                    let remote = group.remote_access().map(RemoteAccessConfig::source_security_groups);
+                    uses.extend(resources.into_iter().map(guards));
+                    uses.extend(remote.unwrap_or_default().iter().map(|group| guards(group)));
                     out.push(Draft {
-                        uses: image.map(|image| (Relation::UsedByTemplate, image)).into_iter().collect(),
+                        uses,
                         ..Draft::new(&format!("{cluster}/{name}"), Referrer {})
                     });
                 }

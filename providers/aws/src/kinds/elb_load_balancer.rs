@@ -4,7 +4,7 @@ use crate::{
     asks,
     auth::Aws,
     fault,
-    kinds::{at, elb_target_group, hourly},
+    kinds::{at, ec2_security_group::guards, elb_target_group, hourly},
     marks,
     usage::{self, Combine, Measure},
 };
@@ -18,7 +18,7 @@ use sweeper_core::{
     facts::{FactsRef, LbKind, LoadBalancer},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
-    model::{Class, CloudId},
+    model::{Class, CloudId, Reach, Relation},
     money::Cost,
 };
 
@@ -30,7 +30,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST, TAGS],
     asks: &[usage::OP, LISTENERS, RULES, elb_target_group::LIST],
-    refers: &[],
+    refers: &[(Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -76,6 +76,16 @@ pub(super) fn manager(tags: &Tags<'_>) -> String {
         Tags::Read(tags) => marks::managed_by(tags),
         Tags::Unread => String::new(),
     }
+}
+
+/// The clusters that own it, by tags that were read, and the groups it is behind.
+fn related<'a>(tags: &Tags<'a>, groups: &'a [String]) -> Vec<(Relation, &'a str)> {
+    let mut uses = match tags {
+        Tags::Read(tags) => marks::clusters(tags),
+        Tags::Unread => Vec::new(),
+    };
+    uses.extend(groups.iter().map(|group| guards(group)));
+    uses
 }
 
 #[async_trait]
@@ -320,6 +330,7 @@ fn push(balancer: &Balancer, tags: Tags<'_>, out: &mut Listing) {
         created: at(balancer.created_time()),
         name: balancer.load_balancer_name().unwrap_or_default(),
         managed_by: &managed_by,
+        uses: related(&tags, balancer.security_groups()),
         tags,
         ..Draft::new(balancer.load_balancer_arn().unwrap_or_default(), facts)
     });
@@ -342,6 +353,7 @@ fn push_classic(balancer: &LoadBalancerDescription, tags: Tags<'_>, out: &mut Li
         name,
         created,
         managed_by: &managed_by,
+        uses: related(&tags, balancer.security_groups()),
         tags,
         ..Draft::new(name, facts)
     });

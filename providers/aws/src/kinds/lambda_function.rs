@@ -4,13 +4,14 @@ use crate::{
     asks,
     auth::Aws,
     fault, image_uri,
+    kinds::ec2_security_group::guards,
     policy,
     usage::{self, Combine, Measure},
 };
 use async_trait::async_trait;
 use aws_sdk_lambda::{
     Client,
-    types::{Architecture, FunctionConfiguration, PackageType},
+    types::{Architecture, FunctionConfiguration, PackageType, VpcConfigResponse},
 };
 use std::{
     cmp::Reverse,
@@ -36,7 +37,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     reads: &[LIST, FUNCTION, VERSIONS, POLICY],
     asks: &[usage::OP, TAGS, PROVISIONED],
     // Layer versions, which are regional, and container images.
-    refers: &[(Relation::Referenced, Reach::Account)],
+    refers: &[(Relation::Referenced, Reach::Account), (Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -344,7 +345,13 @@ fn push(function: &FunctionConfiguration, more: &More, out: &mut Listing) {
 /// What a function or version is made of.
 pub(super) fn uses<'a>(function: &'a FunctionConfiguration, images: &'a [String]) -> Vec<(Relation, &'a str)> {
     let layers = function.layers().iter().filter_map(|layer| layer.arn());
-    layers.chain(images.iter().map(String::as_str)).map(|used| (Relation::Referenced, used)).collect()
+    // Its interfaces are taken away while nobody calls it, and come back with the next call.
+    let groups = function.vpc_config().map(VpcConfigResponse::security_group_ids).unwrap_or_default();
+    layers
+        .chain(images.iter().map(String::as_str))
+        .map(|used| (Relation::Referenced, used))
+        .chain(groups.iter().map(|group| guards(group)))
+        .collect()
 }
 
 pub(super) async fn tags_of(site: &Site, lambda: &Client, arn: &str) -> Result<Answer, CloudError> {
@@ -383,7 +390,7 @@ async fn warm(site: &Site, lambda: &Client, function: &str, question: Question) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_sdk_lambda::types::{EnvironmentResponse, Layer, Runtime, VpcConfigResponse};
+    use aws_sdk_lambda::types::{EnvironmentResponse, Layer, Runtime};
 
     fn version() -> aws_sdk_lambda::types::builders::FunctionConfigurationBuilder {
         FunctionConfiguration::builder().function_name("web").version("3").runtime(Runtime::Nodejs20x)

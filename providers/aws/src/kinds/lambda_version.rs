@@ -31,7 +31,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     reads: &[VERSIONS, LIST, FUNCTION, POLICY],
     asks: &[TAGS],
     // Layer versions, which are regional, and container images.
-    refers: &[(Relation::Referenced, Reach::Account)],
+    refers: &[(Relation::Referenced, Reach::Account), (Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[(Relation::Aliased, "CloudFront, API Gateway, policies and people that name a function version")],
     advised: "",

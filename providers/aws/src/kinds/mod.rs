@@ -38,6 +38,7 @@ kinds! {
     ec2_nat_gateway::Ec2NatGateway,
     ec2_network_interface::Ec2NetworkInterface,
     ec2_route_table::Ec2RouteTable,
+    ec2_security_group::Ec2SecurityGroup,
     ec2_snapshot::Ec2Snapshot,
     ec2_spot_fleet::Ec2SpotFleet,
     ec2_volume::Ec2Volume,

@@ -5,7 +5,7 @@ use crate::{
     fault,
     kinds::{
         at,
-        rds_instance::{PAGE, connections, pairs, protection, state},
+        rds_instance::{PAGE, connections, groups, pairs, protection, state},
     },
     marks, usage,
 };
@@ -18,7 +18,7 @@ use sweeper_core::{
     facts::Database,
     inventory::{Draft, Inventory, Listing, Tags},
     kind::{CloudError, Kind, KindSpec, Places},
-    model::{Class, CloudId},
+    model::{Class, CloudId, Reach, Relation},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -29,7 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[usage::OP],
-    refers: &[],
+    refers: &[(Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -94,6 +94,7 @@ fn push(cluster: &DbCluster, out: &mut Listing) {
         created: at(cluster.cluster_create_time()),
         managed_by: &managed_by,
         protected: protection(cluster.deletion_protection()),
+        uses: groups(cluster.vpc_security_groups()),
         tags: Tags::Read(tags),
         ..Draft::new(cluster.db_cluster_identifier().unwrap_or_default(), facts)
     });

@@ -3,12 +3,12 @@
 use crate::{
     auth::Aws,
     fault,
-    kinds::at,
+    kinds::{at, ec2_security_group::guards},
     marks,
     usage::{self, Combine, Measure},
 };
 use async_trait::async_trait;
-use aws_sdk_rds::types::{DbInstance, Tag};
+use aws_sdk_rds::types::{DbInstance, Tag, VpcSecurityGroupMembership};
 use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
@@ -16,7 +16,7 @@ use sweeper_core::{
     facts::{Database, DatabaseState},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places},
-    model::{Class, CloudId},
+    model::{Class, CloudId, Reach, Relation},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -27,7 +27,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     places: Places::Regions,
     reads: &[LIST],
     asks: &[usage::OP],
-    refers: &[],
+    refers: &[(Relation::Guards, Reach::Region)],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -127,9 +127,15 @@ fn push(instance: &DbInstance, out: &mut Listing) {
         created: at(instance.instance_create_time()),
         managed_by: &managed_by,
         protected: protection(instance.deletion_protection()),
+        uses: groups(instance.vpc_security_groups()),
         tags: Tags::Read(tags),
         ..Draft::new(instance.db_instance_identifier().unwrap_or_default(), facts)
     });
+}
+
+/// The security groups of an instance or cluster.
+pub(super) fn groups(groups: &[VpcSecurityGroupMembership]) -> Vec<(Relation, &str)> {
+    groups.iter().filter_map(|group| group.vpc_security_group_id()).map(guards).collect()
 }
 
 fn is_replica(instance: &DbInstance) -> bool {

@@ -103,7 +103,8 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
         .filter_map(|interface| interface.properties.as_ref()?.network_security_group.as_ref())
         .map(Ref::lower)
         .collect();
-    let mut draft = common.draft(entity, Referrer::default());
+    // With its mark: a cluster that sleeps has sets of no machines.
+    let mut draft = common.marked(entity, Referrer::default());
     for image in &images {
         draft.uses.push((Relation::UsedByTemplate, image));
         draft.uses.push((Relation::UsedByVm, image));

@@ -23,8 +23,8 @@ pub(super) static SPEC: Spec = Spec {
         a cluster that exists nowhere, so nobody will ever come back for them.",
     when_it_is_wrong: "A cluster in an account that is not surveyed, whose controller makes load balancers here; one \
         that is taken down and made again under the same name, with claims that take up their disks again. Disks of \
-        a cluster's claims may hold the only copy of its data. A cluster without machines that is run by hand (its \
-        groups scaled to zero) is not seen: except it by its tag until it is back.",
+        a cluster's claims may hold the only copy of its data. A cluster that is run by hand and has no machine at \
+        the moment is only seen by a group or scale set with its mark.",
 };
 
 /// What still uses it, so that it is not this cluster's to lose.
@@ -67,6 +67,9 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     for cluster in &marks {
         if view.known(resource, Class::Cluster, *cluster) {
             return Ok(Verdict::trap("its cluster exists"));
+        }
+        if view.known_to_groups(resource, Relation::OfCluster, *cluster) {
+            return Ok(Verdict::trap("a group of machines carries the mark of the same cluster"));
         }
         clusters = clusters.and(view.exists(resource, Class::Cluster, *cluster, Reach::Account, |_| true).map(|_| ()));
         match view.marked(resource, Class::Vm, Relation::OfCluster, *cluster, Reach::Account) {

@@ -332,6 +332,13 @@ impl<'a> View<'a> {
         Ok(!search.users.is_empty())
     }
 
+    /// Whether a group or template that is seen in the resource's account refers by the relation to the same thing.
+    /// That one is seen is certain; that none is says nothing: nothing is listed for this.
+    pub fn known_to_groups(&self, near: Resource<'a>, relation: Relation, target: crate::intern::Sym) -> bool {
+        let search = self.inventory.marked(near, Class::Referrer, relation, target, Reach::Account);
+        search.is_ok_and(|search| !search.users.is_empty())
+    }
+
     /// Whether any kind of the resource's cloud may refer by a relation at all.
     pub fn may_be(&self, relation: Relation, resource: Resource<'_>) -> bool {
         self.inventory

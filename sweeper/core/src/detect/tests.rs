@@ -732,6 +732,9 @@ fn dead_cluster() {
     };
     assert_trap(id, machine, with_vm(&["blue"]).blind(&testing::CLUSTER));
     assert_found(id, with_vm(&["green"]));
+    let group = Draft { uses: vec![(Relation::OfCluster, "blue")], ..Draft::new("group", Referrer {}) };
+    let groups = "a group of machines carries the mark of the same cluster";
+    assert_trap(id, groups, disk_of(&["blue"]).draft(&testing::TEMPLATE, group).blind(&testing::CLUSTER));
     // Only machines speak for a cluster.
     assert_found(id, disk_of(&["blue"]).draft(&testing::DISK, marked("other", disk(), &["blue"])));
     // In use, whoever uses it.

@@ -1,4 +1,4 @@
-//! EC2's addresses, network interfaces, NAT gateways, route tables and VPC endpoints.
+//! EC2's addresses, network interfaces, NAT gateways, route tables, VPC endpoints and security groups.
 //!
 //! | Kind | Key | Default | Meaning |
 //! |---|---|---|---|
@@ -34,6 +34,12 @@
 //! | | `vpc` | made up | |
 //! | | `subnets`, `interfaces`, `route_tables` | none | |
 //! | | `requester_managed` | false | |
+//! | | `groups` | none | security group ids |
+//! | `aws.ec2-security-group` | `name` | the id; "default" for a group that comes with its network | |
+//! | | `description` | "" | |
+//! | | `vpc` | made up | |
+//! | | `owner` | the account | of a group that another account shares |
+//! | | `ingress`, `egress` | none | group ids that its rules name |
 
 use serde_json::{Map, Value, json};
 
@@ -103,7 +109,13 @@ pub(super) const ENDPOINT: Kind = Kind {
         "interfaces:list",
         "route_tables:list",
         "requester_managed:bool",
+        "groups:list",
     ],
+};
+
+pub(super) const SECURITY_GROUP: Kind = Kind {
+    kind: "aws.ec2-security-group",
+    keys: &["name:text", "description:text", "vpc:text", "owner:text", "ingress:list", "egress:list"],
 };
 
 /// The first resource of a kind whose key names the item, in the item's account and region.
@@ -258,8 +270,6 @@ fn interface(cloud: &Cloud, item: &Item) -> Value {
             "publicIp": public_ip(address),
         })
     });
-    let groups: Vec<Value> =
-        item.list("groups").into_iter().map(|id| json!({ "groupId": id, "groupName": id })).collect();
     let ip = private_ip(item);
     json!({
         "networkInterfaceId": item.id,
@@ -274,7 +284,7 @@ fn interface(cloud: &Cloud, item: &Item) -> Value {
         "macAddress": "02:00:00:00:00:01",
         "privateIpAddress": ip,
         "sourceDestCheck": true,
-        "groupSet": groups,
+        "groupSet": group_set(item),
         "attachment": attachment,
         "association": association,
         "interfaceType": item.text_or("type", "interface"),
@@ -471,12 +481,67 @@ fn endpoint(_: &Cloud, item: &Item) -> Value {
         "routeTableIdSet": item.list("route_tables"),
         "subnetIdSet": item.list("subnets"),
         "networkInterfaceIdSet": item.list("interfaces"),
-        "groupSet": [],
+        "groupSet": group_set(item),
         "privateDnsEnabled": false,
         "requesterManaged": item.flag("requester_managed").unwrap_or(false),
         "dnsEntrySet": [],
         "creationTimestamp": item.created(),
         "ownerId": item.account,
+        "tagSet": tag_set(item),
+    })
+}
+
+fn group_set(item: &Item) -> Vec<Value> {
+    item.list("groups").into_iter().map(|id| json!({ "groupId": id, "groupName": id })).collect()
+}
+
+fn group_name(item: &Item) -> String {
+    item.text_or("name", &item.id)
+}
+
+pub(super) fn security_groups(cloud: &Cloud, request: &Request) -> Output {
+    Listing {
+        ids: "GroupId",
+        missing: "InvalidGroup.NotFound",
+        output: "securityGroupInfo",
+        max: 5..=1000,
+        clamp: false,
+        exclusive: true,
+        lookup: |_, item, name| match name {
+            "group-id" => one(&item.id),
+            "group-name" => one(group_name(item)),
+            "vpc-id" => one(vpc(item)),
+            "owner-id" => one(item.text_or("owner", &item.account)),
+            _ => None,
+        },
+        show: security_group,
+    }
+    .answer(cloud, request, cloud.list(request, "aws.ec2-security-group"))
+}
+
+fn security_group(_: &Cloud, item: &Item) -> Value {
+    let rules = |key: &str| -> Vec<Value> {
+        let named = item.list(key).into_iter().map(|id| {
+            json!({
+                "ipProtocol": "tcp",
+                "fromPort": 443,
+                "toPort": 443,
+                "groups": [{ "groupId": id, "userId": item.account }],
+                "ipRanges": [],
+                "ipv6Ranges": [],
+                "prefixListIds": [],
+            })
+        });
+        named.collect()
+    };
+    json!({
+        "groupId": item.id,
+        "groupName": group_name(item),
+        "groupDescription": item.text_or("description", ""),
+        "ownerId": item.text_or("owner", &item.account),
+        "vpcId": vpc(item),
+        "ipPermissions": rules("ingress"),
+        "ipPermissionsEgress": rules("egress"),
         "tagSet": tag_set(item),
     })
 }

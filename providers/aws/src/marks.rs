@@ -115,7 +115,9 @@ mod tests {
 
     #[test]
     fn a_cluster_owns_what_it_does_not_share() {
-        let names = |tags| clusters(tags).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        fn names<'a>(tags: &[(&'a str, &'a str)]) -> Vec<&'a str> {
+            clusters(tags).into_iter().map(|(_, name)| name).collect()
+        }
         let owned = ("kubernetes.io/cluster/blue", "owned");
         assert_eq!(names(&[owned, ("KubernetesCluster", "blue")]), ["blue"]);
         assert_eq!(names(&[owned, ("eks:cluster-name", "green")]), ["blue", "green"]);

@@ -1,11 +1,11 @@
 //! One permission less, one region less, one account less.
 
+#[cfg(feature = "aws")]
+use crate::world::{AWS, HUB, SHOP, base, in_worlds};
 use crate::{
     oracle::{Compared, Loss, SOFT, compare, is_of_tags},
     world::{Ran, Setting, World, base_of, in_worlds_of},
 };
-#[cfg(feature = "aws")]
-use crate::world::{AWS, HUB, SHOP, base, in_worlds};
 use std::collections::{BTreeMap, BTreeSet};
 use sweeper_core::kind::KindSpec;
 use sweeper_emulator::{Fault, FaultKind};

@@ -106,7 +106,7 @@ impl Thing {
 /// The organisation in one cloud: one account and all things.
 fn organisation(cloud: CloudId) -> Org {
     let mut text = match cloud {
-        CloudId::Aws => "[[account]]\nid = '111111111111'\nregions = ['eu-west-1']\n".to_owned(),
+        CloudId::Aws => "[[account]]\nid = '111111111111'\nregions = ['us-east-1']\n".to_owned(),
         CloudId::Azure => {
             "[[account]]\ncloud = 'azure'\nid = '11111111-1111-1111-1111-111111111111'\nregions = ['westeurope']\n"
                 .to_owned()

@@ -437,8 +437,10 @@ fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<Told, String
     }
     // Where each fault is to have the same outcome, one that hits nothing would prove nothing.
     if let Some(last) = faults.last().filter(|_| story.each.is_some()) {
+        // What is missing from a good answer is no fault of the call.
+        let of_places = matches!(last.kind.to_string().as_str(), "unreachable" | "scope-warning");
         let hits = |call: &Call| {
-            call.fault.is_some()
+            (call.fault.is_some() || of_places)
                 && last.permission.as_ref().is_none_or(|own| *own == call.permission)
                 && last.action.as_ref().is_none_or(|own| *own == call.action)
         };

@@ -38,7 +38,7 @@ mod tests {
         let truth = org.truth();
         let detectors: BTreeSet<&str> = truth.iter().map(|one| one.detector.as_str()).collect();
         // Every detector there is, and a condition without one.
-        assert_eq!(detectors.len(), 27, "{detectors:?}");
+        assert_eq!(detectors.len(), 32, "{detectors:?}");
         assert!(truth.iter().any(|one| one.verdict == "unknown"));
         let mut ids = BTreeSet::new();
         for resource in &org.resources {

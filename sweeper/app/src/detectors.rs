@@ -1,12 +1,12 @@
 //! Which detector judges what in which cloud: the text of `policies/DETECTORS.md`, held to the kinds of all clouds.
 
 use crate::clouds;
+use CloudId::{Aws, Azure, Gcp};
 use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 use sweeper_core::{
     detect::{DETECTORS, Spec},
     model::CloudId,
 };
-use CloudId::{Aws, Azure, Gcp};
 
 /// Why a detector judges nothing in a cloud. Every pair without a kind is here, and no other.
 const BLANKS: &[(&str, CloudId, &str)] = &[

@@ -53,7 +53,7 @@ pub fn of_environment() -> BTreeMap<CloudId, String> {
     let variables: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect();
-    of(&variables, &|path| path.is_file())
+    of(&variables, &Path::is_file)
 }
 
 fn of(variables: &BTreeMap<String, String>, is_file: &dyn Fn(&Path) -> bool) -> BTreeMap<CloudId, String> {

@@ -115,12 +115,13 @@ impl Question {
 pub const NOT_ANSWERED: &str = "not answered";
 
 impl Question {
-    /// Whether its having no answer, for this cause, leaves something unseen. An adviser's word, and when an image
-    /// was last used where the cloud keeps no such record, only add evidence.
+    /// Whether its having no answer, for this cause, means that something could not be seen. An adviser's word only
+    /// adds evidence; and where a cloud keeps no such measure or record there is nothing to see: a verdict that
+    /// needs it is unknown, and nobody can mend that.
     pub fn blinds(self, cause: &str) -> bool {
         match self {
             Self::Advised => false,
-            Self::LastUsed => cause != NOT_ANSWERED,
+            Self::LastUsed | Self::Usage { .. } => cause != NOT_ANSWERED,
             _ => true,
         }
     }

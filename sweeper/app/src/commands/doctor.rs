@@ -388,9 +388,7 @@ fn keeping(place: Option<&state::Place>) -> Keeping {
             let file = state::database(path);
             let mut keeping =
                 Keeping { lasts: passing.is_none(), place: Some(file.display().to_string()), clocks: None, note: None };
-            if !file.exists() {
-                keeping.note = Some("not there yet: the first report makes it".to_owned());
-            } else {
+            if file.exists() {
                 match state::ledger(place).map_err(|error| error.to_string()).and_then(|ledger| ledger.load()) {
                     Ok(slice) => keeping.clocks = Some(slice.len() as u64),
                     Err(error) => {
@@ -398,6 +396,8 @@ fn keeping(place: Option<&state::Place>) -> Keeping {
                         keeping.note = Some(error);
                     }
                 }
+            } else {
+                keeping.note = Some("not there yet: the first report makes it".to_owned());
             }
             if let Some(name) = passing {
                 keeping.note =

@@ -17,9 +17,9 @@ use azure_core1::{
     },
 };
 use azure_identity::{
-    AzureCliCredential, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
-    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    AzureCliCredential, AzureCliCredentialOptions, ClientAssertion, ClientAssertionCredential,
+    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
@@ -208,7 +208,9 @@ fn chain(env: &Env, authority: &str) -> Result<Vec<Named>, String> {
     if let Ok(source) = ManagedIdentityCredential::new(Some(managed)) {
         sources.push(("managed identity", source));
     }
-    if let Ok(source) = AzureCliCredential::new(None) {
+    let options =
+        AzureCliCredentialOptions { tenant_id: tenant.map(ToOwned::to_owned), ..AzureCliCredentialOptions::default() };
+    if let Ok(source) = AzureCliCredential::new(Some(options)) {
         sources.push(("Azure CLI", source));
     }
     Ok(sources)
@@ -346,5 +348,86 @@ impl azure_core::auth::TokenCredential for Bridge {
 
     async fn clear_cache(&self) -> azure_core::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::{
+        encoding::{AsDer as _, Pkcs8V1Der},
+        rsa::KeySize,
+        signature::{KeyPair as _, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey},
+    };
+    use base64::engine::general_purpose::STANDARD;
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        let text = STANDARD.encode(der);
+        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    }
+
+    #[test]
+    fn an_assertion_is_signed_with_the_key_of_the_certificate() {
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
+        let file = pem("CERTIFICATE", b"a certificate") + &pem("PRIVATE KEY", der.as_ref());
+        let certificate = Certificate::read(file.as_bytes(), "client", "https://login/t/oauth2/v2.0/token").unwrap();
+        let assertion = certificate.assertion(1000, "id").unwrap();
+        let (message, signature) = assertion.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let public = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key.public_key().as_ref());
+        public.verify(message.as_bytes(), &signature).unwrap();
+        let part = |at: usize| {
+            let part = URL_SAFE_NO_PAD.decode(message.split('.').nth(at).unwrap()).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&part).unwrap()
+        };
+        assert_eq!((part(0)["alg"].as_str(), part(1)["iss"].as_str()), (Some("PS256"), Some("client")));
+        assert_eq!(part(1)["exp"], 1600);
+        assert!(!format!("{certificate:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_said() {
+        for (text, word) in [("", "no PEM certificate"), (&*pem("CERTIFICATE", b"x"), "no PEM private key")] {
+            assert!(Certificate::read(text.as_bytes(), "c", "a").unwrap_err().contains(word));
+        }
+    }
+
+    #[test]
+    fn half_a_configuration_is_said() {
+        let of =
+            |pairs: &[(&str, &str)]| chain(&Env::of(pairs), "login.microsoftonline.com").map(|sources| sources[0].0);
+        let tenant = ("AZURE_TENANT_ID", "11111111-1111-1111-1111-111111111111");
+        assert!(of(&[("AZURE_CLIENT_SECRET", "s")]).unwrap_err().contains("AZURE_TENANT_ID"));
+        assert_eq!(of(&[tenant, ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "s")]), Ok("client secret"));
+        assert!(of(&[tenant, ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_CERTIFICATE_PATH", "/nowhere.pem")]).is_err());
+        assert_eq!(of(&[]), Ok("managed identity"));
+        assert_eq!(format!("{:?}", Env::of(&[("AZURE_CLIENT_SECRET", "canary")])), "{\"AZURE_CLIENT_SECRET\"}");
+    }
+
+    #[tokio::test]
+    async fn without_any_source_each_is_named() {
+        let none = |name: &'static str| (name, Arc::new(Nobody) as Arc<dyn TokenCredential>);
+        let sources = vec![none("managed identity"), none("Azure CLI")];
+        let tokens =
+            Tokens { source: Source::Chain { sources, chosen: OnceCell::new() }, kept: std::sync::Mutex::default() };
+        let error = tokens.token("x/read", "https://management.azure.com/.default").await.unwrap_err();
+        assert_eq!(error.fault, Fault::Unauthenticated);
+        assert!(error.message.contains("Azure CLI: nobody here") && error.message.contains(SOURCES), "{error}");
+    }
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait]
+    impl TokenCredential for Nobody {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<azure_core1::credentials::TokenRequestOptions<'_>>,
+        ) -> azure_core1::Result<AccessToken> {
+            Err(Error::with_message(ErrorKind::Credential, "nobody here\nmore"))
+        }
     }
 }

@@ -66,13 +66,12 @@ fn markdown() -> String {
         let _ = write!(out, "| `{}` | {} |", spec.id, spec.title);
         for cloud in CloudId::ALL {
             let prefix = format!("{}.", cloud.name());
-            let cell = match blank(spec.id, cloud) {
-                Some(why) => format!("*{why}*"),
-                None => {
-                    let kinds = kinds(spec, cloud);
-                    let names = kinds.iter().map(|id| format!("`{}`", id.strip_prefix(&prefix).unwrap_or(id)));
-                    names.collect::<Vec<_>>().join(" ")
-                }
+            let cell = if let Some(why) = blank(spec.id, cloud) {
+                format!("*{why}*")
+            } else {
+                let kinds = kinds(spec, cloud);
+                let names = kinds.iter().map(|id| format!("`{}`", id.strip_prefix(&prefix).unwrap_or(id)));
+                names.collect::<Vec<_>>().join(" ")
             };
             let _ = write!(out, " {cell} |");
         }

@@ -81,7 +81,7 @@ fn groups(version: &LaunchTemplateVersion) -> impl Iterator<Item = &str> {
         .launch_template_data()
         .into_iter()
         .flat_map(|data| {
-            let interfaces = data.network_interfaces().iter().flat_map(|interface| interface.groups());
+            let interfaces = data.network_interfaces().iter().flat_map(aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification::groups);
             data.security_group_ids().iter().chain(data.security_groups()).chain(interfaces)
         })
         .map(String::as_str)

@@ -54,7 +54,7 @@ impl Kind for Ec2SpotFleet {
                     uses.extend(launch.image_id().map(|image| (Relation::UsedByTemplate, image)));
                     let groups = launch.security_groups().iter().flat_map(|group| [group.group_id(), group.group_name()]);
                     uses.extend(groups.flatten().map(guards));
-                    let interfaces = launch.network_interfaces().iter().flat_map(|interface| interface.groups());
+                    let interfaces = launch.network_interfaces().iter().flat_map(aws_sdk_ec2::types::InstanceNetworkInterfaceSpecification::groups);
                     uses.extend(interfaces.map(|group| guards(group)));
                     for device in launch.block_device_mappings() {
                         let snapshot = device.ebs().and_then(|disk| disk.snapshot_id());

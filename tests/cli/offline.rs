@@ -65,6 +65,7 @@ static VOLUME: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 /// Volumes whose names, tags and account mean harm; one account that could not be read, if wanted.

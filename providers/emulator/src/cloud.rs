@@ -1,7 +1,7 @@
 //! What the services answer from: the organisation's resources, copies counted out and indexed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use crate::page::page;
 use crate::request::Request;
 use crate::services;
 
-/// The emulated cloud, cheap to clone.
+/// The emulated cloud as one request sees it, cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Cloud {
     data: Arc<Data>,
@@ -20,13 +20,18 @@ pub(crate) struct Cloud {
     pub(crate) now: Timestamp,
     /// The cap on page sizes.
     pub(crate) page: Option<usize>,
+    /// What the request changes, done after its answer is made.
+    edits: Arc<Mutex<Vec<Edit>>>,
 }
+
+/// One change of the organisation.
+type Edit = Box<dyn FnOnce(&mut Vec<Item>) + Send>;
 
 // Account, then kind, then region, to positions in `items`.
 type Index = BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<usize>>>>;
 
 struct Data {
-    org: Org,
+    org: Arc<Org>,
     items: Vec<Item>,
     index: Index,
     ids: BTreeMap<String, Vec<usize>>,
@@ -70,31 +75,53 @@ impl Cloud {
                 });
             }
         }
-        let mut index: Index = BTreeMap::new();
-        let mut ids: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        let mut links = BTreeMap::new();
-        for (kind, key) in services::links() {
-            links.insert((*kind, *key), BTreeMap::<String, Vec<usize>>::new());
-        }
-        for (position, item) in items.iter().enumerate() {
-            index
-                .entry(item.account.clone())
-                .or_default()
-                .entry(item.kind.clone())
-                .or_default()
-                .entry(item.region.clone())
-                .or_default()
-                .push(position);
-            ids.entry(item.id.clone()).or_default().push(position);
-            for (link, targets) in &mut links {
-                if link.0 == item.kind {
-                    for target in item.list(link.1) {
-                        targets.entry(target).or_default().push(position);
-                    }
-                }
+        Cloud { data: Arc::new(Data::of(Arc::new(org), items)), now, page, edits: Arc::default() }
+    }
+
+    /// Changes the organisation once this request is answered. A handler that returns an error changes nothing.
+    pub(crate) fn edit(&self, edit: impl FnOnce(&mut Vec<Item>) + Send + 'static) {
+        self.edits.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(edit));
+    }
+
+    /// Takes one resource away.
+    pub(crate) fn remove(&self, item: &Item) {
+        let gone = item.key();
+        self.edit(move |items| items.retain(|item| item.key() != gone));
+    }
+
+    /// Changes one resource.
+    pub(crate) fn change(&self, item: &Item, change: impl FnOnce(&mut Item) + Send + 'static) {
+        let key = item.key();
+        self.edit(move |items| {
+            if let Some(item) = items.iter_mut().find(|item| item.key() == key) {
+                change(item);
             }
+        });
+    }
+
+    /// Adds a resource.
+    pub(crate) fn add(&self, item: Item) {
+        self.edit(move |items| items.push(item));
+    }
+
+    /// The same organisation for another request, with nothing to be changed yet.
+    pub(crate) fn fresh(&self) -> Cloud {
+        Cloud { edits: Arc::default(), ..self.clone() }
+    }
+
+    /// Whether the request changes anything.
+    pub(crate) fn is_edited(&self) -> bool {
+        !self.edits.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// The organisation after the request.
+    pub(crate) fn edited(&self) -> Cloud {
+        let edits = std::mem::take(&mut *self.edits.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut items = self.data.items.clone();
+        for edit in edits {
+            edit(&mut items);
         }
-        Cloud { data: Arc::new(Data { org, items, index, ids, links }), now, page }
+        Cloud { data: Arc::new(Data::of(Arc::clone(&self.data.org), items)), ..self.fresh() }
     }
 
     pub(crate) fn org(&self) -> &Org {
@@ -177,7 +204,56 @@ impl Cloud {
     }
 }
 
+impl Data {
+    fn of(org: Arc<Org>, items: Vec<Item>) -> Data {
+        let mut index: Index = BTreeMap::new();
+        let mut ids: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut links = BTreeMap::new();
+        for (kind, key) in services::links() {
+            links.insert((*kind, *key), BTreeMap::<String, Vec<usize>>::new());
+        }
+        for (position, item) in items.iter().enumerate() {
+            index
+                .entry(item.account.clone())
+                .or_default()
+                .entry(item.kind.clone())
+                .or_default()
+                .entry(item.region.clone())
+                .or_default()
+                .push(position);
+            ids.entry(item.id.clone()).or_default().push(position);
+            for (link, targets) in &mut links {
+                if link.0 == item.kind {
+                    for target in item.list(link.1) {
+                        targets.entry(target).or_default().push(position);
+                    }
+                }
+            }
+        }
+        Data { org, items, index, ids, links }
+    }
+}
+
 impl Item {
+    /// What no other resource has.
+    fn key(&self) -> (String, String, String, String) {
+        (self.kind.clone(), self.account.clone(), self.region.clone(), self.id.clone())
+    }
+
+    /// Changes keys; `tags.<key>` is a tag, and `null` takes away.
+    pub(crate) fn set(&mut self, keys: &Map<String, Value>) {
+        for (key, value) in keys {
+            match (key.strip_prefix("tags."), value) {
+                (Some(tag), Value::Null) => drop(self.tags.remove(tag)),
+                (Some(tag), value) => {
+                    drop(self.tags.insert(tag.to_owned(), value.as_str().unwrap_or_default().to_owned()));
+                }
+                (None, Value::Null) => drop(self.keys.remove(key)),
+                (None, value) => drop(self.keys.insert(key.clone(), value.clone())),
+            }
+        }
+    }
+
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.keys.get(key)?.as_str()
     }

@@ -88,11 +88,60 @@ pub struct Call {
 }
 
 struct State {
-    cloud: Cloud,
+    cloud: Mutex<Cloud>,
     latency: Duration,
     faults: Mutex<Vec<Armed>>,
     journal: Mutex<Vec<Call>>,
     calls: AtomicU64,
+}
+
+impl State {
+    /// The organisation as it is now.
+    fn cloud(&self) -> Cloud {
+        lock(&self.cloud).fresh()
+    }
+
+    /// The service's answer, and what it changes. A request that changes something is answered again with nobody
+    /// else in between, so that two of them see each other.
+    fn answer(&self, request: &Asked) -> Result<Reply, WireError> {
+        let cloud = self.cloud();
+        let reply = request.handle(&cloud);
+        if !cloud.is_edited() {
+            return reply;
+        }
+        let mut current = lock(&self.cloud);
+        let cloud = current.fresh();
+        let reply = request.handle(&cloud);
+        if reply.is_ok() && cloud.is_edited() {
+            *current = cloud.edited();
+        }
+        reply
+    }
+
+    fn edit<T>(&self, edit: impl FnOnce(&Cloud) -> T) -> T {
+        let mut cloud = lock(&self.cloud);
+        let answer = edit(&cloud);
+        if cloud.is_edited() {
+            *cloud = cloud.edited();
+        }
+        answer
+    }
+
+    fn set(&self, id: &str, keys: &Map<String, Value>) -> usize {
+        self.edit(|cloud| {
+            let mut count = 0;
+            for item in cloud.named(id) {
+                let keys = keys.clone();
+                cloud.change(item, move |item| item.set(&keys));
+                count += 1;
+            }
+            count
+        })
+    }
+
+    fn remove(&self, id: &str) -> usize {
+        self.edit(|cloud| cloud.named(id).map(|item| cloud.remove(item)).count())
+    }
 }
 
 /// A running emulator. It stops when dropped.
@@ -109,7 +158,7 @@ impl Emulator {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
-            cloud: Cloud::new(org, options.now, options.page),
+            cloud: Mutex::new(Cloud::new(org, options.now, options.page)),
             latency: options.latency,
             faults: Mutex::new(options.faults.into_iter().map(Armed::new).collect()),
             journal: Mutex::new(Vec::new()),
@@ -142,7 +191,23 @@ impl Emulator {
 
     /// The planted truth of the organisation file.
     pub fn truth(&self) -> Vec<Truth> {
-        self.state.cloud.org().truth()
+        self.state.cloud().org().truth()
+    }
+
+    /// Changes keys of every resource with an id, as somebody else would meanwhile: `attached`, `tags.keep`. `null`
+    /// takes a key away. Says how many there are.
+    pub fn set(&self, id: &str, keys: &Map<String, Value>) -> usize {
+        self.state.set(id, keys)
+    }
+
+    /// Takes every resource with an id away. Says how many there were.
+    pub fn remove(&self, id: &str) -> usize {
+        self.state.remove(id)
+    }
+
+    /// How many resources there are with an id.
+    pub fn count(&self, id: &str) -> usize {
+        self.state.cloud().named(id).count()
     }
 
     /// Closes the listener and the connections.
@@ -257,23 +322,20 @@ enum Asked {
 
 impl Asked {
     fn recognise(parts: &Parts<'_>, state: &State) -> Result<Asked, Box<(Asked, WireError)>> {
+        let cloud = state.cloud();
         match rest::vendor(parts) {
-            Vendor::Aws => recognise(parts, state.cloud.org())
+            Vendor::Aws => recognise(parts, cloud.org())
                 .map(Asked::Aws)
                 .map_err(|wrong| Box::new((Asked::Aws(wrong.request), wrong.error))),
             vendor => {
                 let denials: Vec<Denial> = fault::denials(&lock(&state.faults));
-                match rest::recognise(vendor, parts, &state.cloud, denials) {
+                match rest::recognise(vendor, parts, &cloud, denials) {
                     Ok(mut req) => {
                         let faults = lock(&state.faults);
                         req.lost = fault::places(&faults, FaultKind::Unreachable, &req.target());
                         req.warned = fault::places(&faults, FaultKind::ScopeWarning, &req.target());
                         req.lost.extend(
-                            state
-                                .cloud
-                                .account(&req.account)
-                                .into_iter()
-                                .flat_map(|account| account.unreachable.clone()),
+                            cloud.account(&req.account).into_iter().flat_map(|account| account.unreachable.clone()),
                         );
                         Ok(Asked::Rest(Box::new(req)))
                     }
@@ -396,7 +458,6 @@ fn perform(state: &State, request: &Asked, kind: Option<FaultKind>, n: u64) -> R
     if let Some(error) = kind.and_then(|kind| request.fault(kind)) {
         return request.error(&error, n);
     }
-    let cloud = &state.cloud;
     match kind {
         Some(FaultKind::Html) => Rendered {
             status: 200,
@@ -405,7 +466,7 @@ fn perform(state: &State, request: &Asked, kind: Option<FaultKind>, n: u64) -> R
             ..Rendered::default()
         },
         Some(FaultKind::RepeatToken) => {
-            let mut reply = request.handle_first(cloud);
+            let mut reply = request.handle_first(&state.cloud());
             if let Ok(Reply::Value(Value::Object(value)) | Reply::With { value: Value::Object(value), .. }) = &mut reply
             {
                 request.repeat_token(value);
@@ -413,7 +474,7 @@ fn perform(state: &State, request: &Asked, kind: Option<FaultKind>, n: u64) -> R
             request.finish(reply, n)
         }
         Some(FaultKind::EmptyOk) => {
-            let mut reply = request.handle(cloud);
+            let mut reply = state.answer(request);
             match &mut reply {
                 Ok(Reply::Value(value) | Reply::With { value, .. }) => request.empty(value),
                 Ok(Reply::Grpc(message)) => message.clear(),
@@ -422,7 +483,7 @@ fn perform(state: &State, request: &Asked, kind: Option<FaultKind>, n: u64) -> R
             request.finish(reply, n)
         }
         Some(FaultKind::ForeignLink) => {
-            let mut reply = request.handle(cloud);
+            let mut reply = state.answer(request);
             if let (Asked::Rest(_), Ok(Reply::Value(Value::Object(value)))) = (request, &mut reply)
                 && value.contains_key("value")
             {
@@ -431,11 +492,11 @@ fn perform(state: &State, request: &Asked, kind: Option<FaultKind>, n: u64) -> R
             request.finish(reply, n)
         }
         Some(FaultKind::Malformed) => {
-            let mut rendered = request.finish(request.handle(cloud), n);
+            let mut rendered = request.finish(state.answer(request), n);
             rendered.body.truncate(rendered.body.len() / 2);
             rendered
         }
-        _ => request.finish(request.handle(cloud), n),
+        _ => request.finish(state.answer(request), n),
     }
 }
 
@@ -471,7 +532,7 @@ fn operate(state: &State, method: &str, path: &str, body: &[u8]) -> Rendered {
             Ok(calls) => json(calls),
             Err(error) => plain(500, &error.to_string()),
         },
-        ("GET", "truth") => match serde_json::to_value(state.cloud.org().truth()) {
+        ("GET", "truth") => match serde_json::to_value(state.cloud().org().truth()) {
             Ok(truth) => json(truth),
             Err(error) => plain(500, &error.to_string()),
         },
@@ -482,11 +543,25 @@ fn operate(state: &State, method: &str, path: &str, body: &[u8]) -> Rendered {
             }
             Err(error) => plain(400, &error.to_string()),
         },
+        ("POST", "set") => match serde_json::from_slice::<Map<String, Value>>(body) {
+            Ok(mut keys) => match keys.remove("id").as_ref().and_then(Value::as_str) {
+                Some(id) => json(serde_json::json!({ "resources": state.set(id, &keys) })),
+                None => plain(400, "`id` names the resource; the other keys are what is set"),
+            },
+            Err(error) => plain(400, &error.to_string()),
+        },
+        ("POST", "remove") => match serde_json::from_slice::<Map<String, Value>>(body) {
+            Ok(keys) => match keys.get("id").and_then(Value::as_str) {
+                Some(id) => json(serde_json::json!({ "resources": state.remove(id) })),
+                None => plain(400, "`id` names the resource"),
+            },
+            Err(error) => plain(400, &error.to_string()),
+        },
         ("POST", "reset") => {
             lock(&state.journal).clear();
             json(serde_json::json!({}))
         }
-        _ => plain(404, "the endpoints are GET journal, GET truth, POST faults and POST reset"),
+        _ => plain(404, "the endpoints are GET journal, GET truth, POST faults, POST set, POST remove and POST reset"),
     }
 }
 

@@ -31,6 +31,7 @@ static DISK: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const NOW: Timestamp = Timestamp(1_795_176_000);

@@ -328,6 +328,40 @@ impl Calls {
         }
     }
 
+    async fn once<T, Answer>(&self, scope: &Scope, op: &'static str, change: Answer) -> Result<T, CloudError>
+    where
+        Answer: Future<Output = Result<T, CloudError>> + Send,
+        T: Send,
+    {
+        let limits = &self.inner.limits;
+        let lane = self.lane(scope, op);
+        let clock = &self.inner.clock;
+        if self.inner.stop.is_stopped() {
+            return Err(CloudError::new(Fault::Cancelled, op, ""));
+        }
+        self.in_time(op, clock.mono())?;
+        let slot = lane.slots.acquire().await.map_err(|_| CloudError::new(Fault::Cancelled, op, ""))?;
+        while let Some(until) = self.token(&lane) {
+            self.wait(op, until).await?;
+        }
+        self.note(scope, op, |tally| tally.calls += 1);
+        let until = clock.mono() + limits.call_timeout;
+        let outcome = tokio::select! {
+            biased;
+            outcome = change => outcome,
+            () = clock.sleep_until(until) => Err(CloudError::new(Fault::Transient, op, "no answer in time")),
+        };
+        drop(slot);
+        if let Err(error) = &outcome {
+            let throttled = error.fault == Fault::Throttled;
+            self.note(scope, op, |tally| {
+                tally.throttled += u64::from(throttled);
+                tally.failed += u64::from(!throttled);
+            });
+        }
+        outcome
+    }
+
     fn may_retry(lane: &Lane) -> bool {
         let mut bucket = lock(&lane.bucket);
         let may = bucket.retries >= 1.0;
@@ -393,6 +427,17 @@ impl Site {
         T: Send,
     {
         self.paid(op, Price::Free, make).await
+    }
+
+    /// A change, sent once: never tried again here, since whether it happened may not be known. Stopping the run
+    /// does not cut it short: its answer is waited for, at most as long as a call may take.
+    pub(crate) async fn once<T, Answer>(&self, op: &'static str, change: Answer) -> Result<T, CloudError>
+    where
+        Answer: Future<Output = Result<T, CloudError>> + Send,
+        T: Send,
+    {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.calls.once(&self.scope, op, change).await
     }
 
     /// A read that costs money.

@@ -6,7 +6,6 @@ use std::hash::{BuildHasher as _, BuildHasherDefault};
 
 /// A string of an [`Interner`]. `Sym::NONE` is the empty string and stands for "none".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Sym(u32);
 
 impl Sym {
@@ -16,6 +15,11 @@ impl Sym {
     /// Whether this is the empty string.
     pub const fn is_none(self) -> bool {
         self.0 == 0
+    }
+
+    /// By its number, as it is written.
+    pub(crate) const fn at(number: u32) -> Self {
+        Self(number)
     }
 
     /// Whether it is one of the first `count` symbols, for files read back.

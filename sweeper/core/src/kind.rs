@@ -3,9 +3,11 @@
 use crate::{
     answers::{Answer, Ask},
     calls::Site,
-    inventory::{Inventory, Listing, Resource},
+    deed::{ActSpec, Deed, DeedKind, Pen, Progress, Sent, Target},
+    inventory::{Inventory, InventoryBuilder, Listing, Resource},
     model::{Class, CloudId, Reach, Relation, Tri},
     money::Cost,
+    observe::Observed,
 };
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
@@ -99,26 +101,7 @@ impl fmt::Display for CloudError {
 
 impl std::error::Error for CloudError {}
 
-/// Leave to change one resource. Nothing gives it away yet; only applying an approved plan will.
-///
-/// ```compile_fail,E0451
-/// let permit = sweeper_core::kind::Permit { target: String::new() };
-/// ```
-///
-/// ```compile_fail,E0599
-/// let permit = sweeper_core::kind::Permit::default();
-/// ```
-#[derive(Debug)]
-pub struct Permit {
-    target: String,
-}
-
-impl Permit {
-    /// The resource it is for, as `<kind>:<account>/<region>/<native id>`.
-    pub fn target(&self) -> &str {
-        &self.target
-    }
-}
+pub use crate::deed::Permit;
 
 /// Where a kind is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +138,15 @@ pub struct KindSpec {
     pub advised: &'static str,
     /// Why it is reported and never acted on; empty when it may be.
     pub report_only: &'static str,
+    /// What may be done to one. Containers of other things have none.
+    pub acts: &'static [ActSpec],
+}
+
+impl KindSpec {
+    /// A deed it knows.
+    pub fn act(&self, deed: DeedKind) -> Option<&'static ActSpec> {
+        self.acts.iter().find(|act| act.deed == deed)
+    }
 }
 
 /// One sort of resource in one cloud.
@@ -174,6 +166,40 @@ pub trait Kind: Send + Sync {
         _asks: &[Ask],
     ) -> Result<Vec<(Ask, Answer)>, CloudError> {
         Ok(Vec::new())
+    }
+
+    /// Reads one resource again, just before and after something is done to it: pushes it as [`Self::enumerate`]
+    /// would, or pushes nothing when the cloud says that it is not there. Anything else is an error. Others may be
+    /// pushed along.
+    async fn observe(&self, site: &Site, _target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        self.enumerate(site, out).await
+    }
+
+    /// Does what the pen's permit says, once, and does not wait for its end. An error whose fault is
+    /// [`Fault::Transient`] leaves open whether it happened; after any other it did not.
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let op = pen.permit().spec().writes.first().map_or("nothing", |write| write.permission);
+        Err(CloudError::new(Fault::Refused, op, "this kind does not know how"))
+    }
+
+    /// How far a change is that [`Self::act`] has sent, or that may have been sent when nothing is known of it
+    /// (`sent` is then empty). Reads only. Without operations to watch, a deletion is done when the resource is gone.
+    async fn progress(&self, site: &Site, permit: &Permit, _sent: &Sent) -> Result<Progress, CloudError> {
+        match permit.deed() {
+            Deed::Delete => {
+                let mut builder = InventoryBuilder::new(&[self.spec()]);
+                let mut listing = builder.listing(self.spec(), site.scope());
+                self.observe(site, permit.target(), &mut listing).await?;
+                builder.complete(listing, site.made());
+                let seen = Observed::of(builder.build(), self.spec(), permit.target())?;
+                Ok(if seen.is_gone() { Progress::Done(None) } else { Progress::Running })
+            }
+            Deed::Tag { .. } | Deed::Untag { .. } | Deed::SetRetention { .. } => Ok(Progress::Done(None)),
+            Deed::Stop | Deed::Start | Deed::Copy { .. } | Deed::Restore { .. } => {
+                let op = permit.spec().writes.first().map_or("nothing", |write| write.permission);
+                Err(CloudError::new(Fault::Refused, op, "this kind does not know how far it is"))
+            }
+        }
     }
 
     /// The list price of a month of this resource. Pure; used only where the bill is silent.

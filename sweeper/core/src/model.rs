@@ -36,7 +36,6 @@ impl CloudId {
 
 /// An instant: seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 /// Seconds in a day.

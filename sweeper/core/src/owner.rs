@@ -104,6 +104,7 @@ mod tests {
         out_of_sight: &[],
         advised: "",
         report_only: "",
+        acts: &[],
     };
 
     #[test]

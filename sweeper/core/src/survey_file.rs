@@ -397,6 +397,7 @@ mod tests {
         out_of_sight: &[],
         advised: "",
         report_only: "",
+        acts: &[],
     };
 
     fn sealed() -> Sealed {

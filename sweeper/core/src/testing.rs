@@ -43,6 +43,7 @@ macro_rules! test_kinds {
             out_of_sight: &[],
             advised: "",
             report_only: "",
+            acts: &[],
         };)*
 
         /// Every test kind.

@@ -31,6 +31,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a group makes its machines again",
+    acts: &[],
 };
 
 const LIST: &str = "autoscaling:DescribeAutoScalingGroups";

@@ -35,6 +35,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "the lifecycle of its backup plan removes it",
+    acts: &[],
 };
 
 const VAULTS: &str = "backup:ListBackupVaults";

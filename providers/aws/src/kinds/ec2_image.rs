@@ -33,6 +33,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[(Relation::UsedByVm, "launches by people or tools that name the image directly")],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "ec2:DescribeImages";

@@ -34,6 +34,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "ec2:DescribeNatGateways";

@@ -30,6 +30,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "whether a group is still meant is for its owner to say",
+    acts: &[],
 };
 
 const LIST: &str = "ec2:DescribeSecurityGroups";

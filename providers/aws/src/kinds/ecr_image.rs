@@ -57,6 +57,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "ecr:DescribeImages";

@@ -39,6 +39,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "ecs:ListTaskDefinitions";

@@ -26,6 +26,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a node group contains other things",
+    acts: &[],
 };
 
 const LIST: &str = "eks:ListNodegroups";

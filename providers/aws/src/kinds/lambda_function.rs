@@ -42,6 +42,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 pub(super) const LIST: &str = "lambda:ListFunctions";

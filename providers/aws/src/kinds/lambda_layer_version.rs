@@ -34,6 +34,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[(Relation::Referenced, "templates, and functions of other accounts, that name a layer version")],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LAYERS: &str = "lambda:ListLayers";

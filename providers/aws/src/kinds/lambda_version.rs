@@ -36,6 +36,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[(Relation::Aliased, "CloudFront, API Gateway, policies and people that name a function version")],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 pub(super) struct LambdaVersion(pub(super) Arc<Aws>);

@@ -41,6 +41,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a bucket contains other things",
+    acts: &[],
 };
 
 pub(super) const LIST: &str = "s3:ListAllMyBuckets";

@@ -40,6 +40,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const PARTS: &str = "s3:ListMultipartUploadParts";

@@ -37,6 +37,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 /// Indexes, by the media type of their manifest.

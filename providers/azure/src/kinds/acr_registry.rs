@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a registry contains other things",
+    acts: &[],
 };
 
 pub(super) const LIST: &str = "Microsoft.ContainerRegistry/registries/read";

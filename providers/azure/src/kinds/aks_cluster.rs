@@ -31,6 +31,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[(Relation::Referenced, "pods of Kubernetes clusters, which pin images by digest")],
     advised: "",
     report_only: "a cluster contains other things",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.ContainerService/managedClusters/read";

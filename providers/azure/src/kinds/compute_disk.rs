@@ -31,6 +31,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.Compute/disks/read";

@@ -36,6 +36,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.Compute/galleries/images/versions/read";

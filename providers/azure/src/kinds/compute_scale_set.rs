@@ -35,6 +35,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a scale set makes its machines again",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.Compute/virtualMachineScaleSets/read";

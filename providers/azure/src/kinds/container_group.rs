@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "listed for the images it runs",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.ContainerInstance/containerGroups/read";

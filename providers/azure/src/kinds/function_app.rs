@@ -36,6 +36,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 pub(super) struct FunctionApp(pub(super) Arc<Azure>);

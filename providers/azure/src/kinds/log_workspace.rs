@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "what is written to it, and when, is not told to those who list it",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.OperationalInsights/workspaces/read";

@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "networks of other subscriptions may rely on it",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.Network/ddosProtectionPlans/read";

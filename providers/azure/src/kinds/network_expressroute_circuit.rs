@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a circuit that is let go takes its provider weeks to make again",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.Network/expressRouteCircuits/read";

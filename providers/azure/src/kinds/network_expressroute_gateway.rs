@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "traffic of a whole network may hang on it",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.Network/expressRouteGateways/read";

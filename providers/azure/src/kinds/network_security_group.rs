@@ -30,6 +30,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "whether a group is still meant is for its owner to say",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.Network/networkSecurityGroups/read";

@@ -29,6 +29,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a network contains other things",
+    acts: &[],
 };
 
 const LIST: &str = "Microsoft.Network/virtualNetworks/read";

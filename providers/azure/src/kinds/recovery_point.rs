@@ -30,6 +30,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "the policy of its vault removes it",
+    acts: &[],
 };
 
 const VAULTS: &str = "Microsoft.RecoveryServices/vaults/read";

@@ -33,6 +33,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a storage account contains other things",
+    acts: &[],
 };
 
 pub(super) const LIST: &str = "Microsoft.Storage/storageAccounts/read";

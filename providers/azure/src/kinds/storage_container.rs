@@ -34,6 +34,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a container contains other things",
+    acts: &[],
 };
 
 const BLOBS: &str = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read";

@@ -30,6 +30,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "listed for the images it runs",
+    acts: &[],
 };
 
 pub(super) struct WebApp(pub(super) Arc<Azure>);

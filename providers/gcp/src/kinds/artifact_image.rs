@@ -51,6 +51,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "artifactregistry.dockerimages.list";

@@ -37,6 +37,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a repository contains other things",
+    acts: &[],
 };
 
 pub(super) const LIST: &str = "artifactregistry.repositories.list";

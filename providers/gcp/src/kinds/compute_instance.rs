@@ -34,6 +34,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[(Relation::UsedByVm, "starts by people or tools that name the image directly")],
     advised: "Recommender",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "compute.instances.list";

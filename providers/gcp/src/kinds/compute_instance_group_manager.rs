@@ -30,6 +30,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "listed only for what it uses",
+    acts: &[],
 };
 
 const LIST: &str = "compute.instanceGroupManagers.list";

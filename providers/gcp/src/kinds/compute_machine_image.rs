@@ -31,6 +31,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "listed only for what it uses",
+    acts: &[],
 };
 
 const LIST: &str = "compute.machineImages.list";

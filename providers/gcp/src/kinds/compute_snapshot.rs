@@ -36,6 +36,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const LIST: &str = "compute.snapshots.list";

@@ -25,6 +25,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a log bucket contains other things",
+    acts: &[],
 };
 
 const LIST: &str = "logging.buckets.list";

@@ -35,6 +35,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "a bucket contains other things",
+    acts: &[],
 };
 
 const LIST: &str = "storage.buckets.list";

@@ -42,6 +42,7 @@ static VOLUME: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
+    acts: &[],
 };
 
 const NOW: Timestamp = Timestamp(1_763_600_000);

@@ -30,6 +30,7 @@ const fn kind(id: &'static str, cloud: CloudId, class: Class, refers: &'static [
         out_of_sight: &[],
         advised: "",
         report_only: "",
+        acts: &[],
     }
 }
 

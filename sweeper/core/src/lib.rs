@@ -30,6 +30,7 @@ pub mod ledger;
 pub mod model;
 pub mod money;
 pub mod observe;
+pub mod note;
 pub mod owner;
 pub mod policy;
 pub mod report;

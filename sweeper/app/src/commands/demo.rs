@@ -8,7 +8,7 @@ use crate::{
     },
     commands::report::show,
     config::Config,
-    engine::Outcome,
+    engine::{self, Outcome},
     exit::{Exit, Failure},
     output,
     render::{Format, inert},
@@ -54,7 +54,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
 /// Compares what was planted with what was found. Only detectors that something was planted for are held
 /// to it; for them, a finding that nobody planted is wrong, too.
 fn truth(outcome: &Outcome, set: &PolicySet, planted: &[Planted]) -> Result<Exit, Failure> {
-    let report = outcome.report(set, String::new(), None);
+    let report = engine::report(outcome, set, String::new(), None);
     let kinds: BTreeSet<&str> = clouds::specs().iter().map(|spec| spec.id).collect();
     // A build that lacks a cloud is not held to what is in it.
     let here = |each: &&Planted| each.resource.split(':').next().is_some_and(|kind| kinds.contains(kind));

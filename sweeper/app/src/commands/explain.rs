@@ -4,6 +4,7 @@ use super::{LookArgs, Settings, offline};
 use crate::{
     clouds,
     config::{self, Config},
+    engine,
     exit::{Exit, Failure},
     output,
     render::explain,
@@ -97,7 +98,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         });
         return Err(Failure::usage(format!("nothing seen is called `{}`", args.id)).help(help));
     }
-    let report = outcome.report(&set, String::new(), None);
+    let report = engine::report(&outcome, &set, String::new(), None);
     output::to(None, |mut out| {
         for resource in found {
             explain::resource(&report, resource, &mut out)?;

@@ -3,7 +3,7 @@
 use super::{LookArgs, Settings, offline, random_id, width};
 use crate::{
     config::Config,
-    engine::Outcome,
+    engine::{self, Outcome},
     exit::{Exit, Failure},
     log, output,
     render::{self, Format, Look},
@@ -56,7 +56,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
 
 /// Writes the report of an outcome.
 pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs) -> Result<Exit, Failure> {
-    let report = outcome.report(set, id, args.fail_on);
+    let report = engine::report(outcome, set, id, args.fail_on);
     // A screen shows them at its end; the other forms have no place for them.
     if args.format != Format::Table || args.output.is_some() {
         for warning in &outcome.warnings {

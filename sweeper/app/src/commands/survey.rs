@@ -4,6 +4,7 @@ use super::{LookArgs, Settings};
 use crate::{
     TOOL,
     config::Config,
+    engine,
     exit::{Exit, Failure},
     log,
     output::Whole,
@@ -37,6 +38,6 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     let path = if named { args.output.join(format!("{digest}.json")) } else { path };
     file.keep_as(&path).map_err(failed)?;
     log::say(&format!("survey {digest} in {}", path.display()));
-    let report = outcome.report(&settings.set, digest, None);
+    let report = engine::report(&outcome, &settings.set, digest, None);
     Ok(Exit::of(&report.run.exit))
 }

@@ -1,6 +1,6 @@
 //! The engine over clouds made up here: rounds of questions, waivers, state that fails.
 
-use super::{Inputs, Outcome, judge, run};
+use super::{Inputs, Outcome, judge, report, run};
 use crate::exit::Exit;
 use async_trait::async_trait;
 use std::{
@@ -194,7 +194,7 @@ fn looked(volumes: Volumes, set: &PolicySet, waivers: Vec<Waiver>, ledger: &dyn 
 }
 
 fn document(outcome: &Outcome, set: &PolicySet, fail_on: Option<Severity>) -> (Document, Exit) {
-    let report = outcome.report(set, "run".to_owned(), fail_on);
+    let report = report(outcome, set, "run".to_owned(), fail_on);
     let mut bytes = Vec::new();
     report.write_json(&mut bytes).unwrap();
     (serde_json::from_slice(&bytes).unwrap(), Exit::of(&report.run.exit))

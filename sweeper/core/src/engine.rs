@@ -1,26 +1,26 @@
 //! The one function behind `report`, `survey`, `explain`, `demo` and `daemon`: list, judge, ask what the
 //! judging still asks, judge again, move the clocks on, seal.
 
-use crate::{exit::Exit, render::summary::blind};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-use sweeper_core::{
+use crate::{
     answers::Ask,
     calls::Calls,
     costs::CostSheet,
-    detect::{Severity, View},
+    detect::View,
+    exit::Exit,
     house::House,
     kind::{Cloud, KindSpec, Prices},
     ledger::{self, Ledger, LedgerSlice},
     model::{CloudId, Timestamp},
     money::Cost,
     policy::{self, Evaluation, PolicySet},
-    report::{Cause, Parts, Report, Verdict},
+    report::{Cause, Parts},
     survey::{self, Progress, Survey, Universes, Wanted},
     survey_file::{RunCost, Sealed},
     waiver::Waiver,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 /// How often questions are put, at most: what a judge asks may depend on an answer, seldom on more.
@@ -108,16 +108,14 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     Outcome { sealed, evaluation, now, warnings, causes }
 }
 
-/// Judges a survey that was taken before. Reads and writes nothing.
-pub fn judge(sealed: Sealed, set: &PolicySet, now: Option<Timestamp>) -> Outcome {
+/// Judges a survey that was taken before, with the kinds that this build knows. Reads and writes nothing.
+pub fn judge(sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known: &[&'static KindSpec]) -> Outcome {
     let now = now.unwrap_or(sealed.survey.taken_at);
     let evaluation = evaluate(&sealed.survey, set, &sealed.house, now, &sealed.costs);
     let mut warnings = Vec::new();
     let specs = sealed.survey.inventory.kinds();
-    let missing: Vec<&str> = policy::wanted(set, &crate::clouds::specs())
-        .into_iter()
-        .filter(|id| !specs.iter().any(|spec| spec.id == *id))
-        .collect();
+    let missing: Vec<&str> =
+        policy::wanted(set, known).into_iter().filter(|id| !specs.iter().any(|spec| spec.id == *id)).collect();
     if !missing.is_empty() {
         warnings.push(format!("the survey did not list {}, which the policies need", missing.join(", ")));
     }
@@ -126,29 +124,9 @@ pub fn judge(sealed: Sealed, set: &PolicySet, now: Option<Timestamp>) -> Outcome
 }
 
 impl Outcome {
-    /// The report, with every cause of its exit code.
-    pub fn report<'a>(&'a self, set: &'a PolicySet, id: String, fail_on: Option<Severity>) -> Report<'a> {
-        let parts =
-            Parts { sealed: &self.sealed, now: self.now, house: &self.sealed.house, set, evaluation: &self.evaluation };
-        let mut report = Report::new(parts, id, crate::TOOL);
-        let mut causes = self.causes.clone();
-        if let Some(least) = fail_on {
-            // What somebody excepted, with a reason and an end, fails nobody's build.
-            let count = report
-                .glances()
-                .filter(|glance| {
-                    glance.verdict == Verdict::Found && glance.policy.severity >= least && glance.reason != "excepted"
-                })
-                .count();
-            if count > 0 {
-                causes.push(Exit::FailOn.cause(format!("{count} findings of severity {} or above", least.name())));
-            }
-        }
-        for (why, (listings, questions)) in report.blind() {
-            causes.push(Exit::Blind.cause(format!("{why}: {}", blind(listings, questions))));
-        }
-        report.run.exit = causes;
-        report
+    /// What a report or a plan is made of.
+    pub fn parts<'a>(&'a self, set: &'a PolicySet) -> Parts<'a> {
+        Parts { sealed: &self.sealed, now: self.now, house: &self.sealed.house, set, evaluation: &self.evaluation }
     }
 }
 
@@ -221,6 +199,3 @@ fn warn_unmatched(set: &PolicySet, evaluation: &Evaluation, now: Timestamp, warn
         warnings.push(format!("{}:{}: {}", problem.at.path, problem.at.line, problem.message));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,7 @@
 //! *unknown*; and leave to change the world is a value, [`kind::Permit`], that nothing here gives away.
 
 pub mod answers;
+pub mod approve;
 pub mod calls;
 pub mod clock;
 pub mod costs;
@@ -34,6 +35,7 @@ pub mod money;
 pub mod note;
 pub mod observe;
 pub mod owner;
+pub mod plan;
 pub mod policy;
 pub mod report;
 pub mod store;

@@ -97,7 +97,7 @@ pub fn decide(
 }
 
 /// Somebody wants it left alone.
-fn kept(set: &PolicySet, view: &View<'_>, resource: Resource<'_>) -> Option<String> {
+pub(crate) fn kept(set: &PolicySet, view: &View<'_>, resource: Resource<'_>) -> Option<String> {
     if let Some(except) = excepted(&set.excepts, resource, view.now) {
         return Some(format!("excepted: {}, until {}", except.reason, except.until));
     }

@@ -20,6 +20,7 @@ pub mod vocabulary;
 mod tests;
 
 pub use condition::Condition;
+pub(crate) use decide::kept;
 pub use decide::{Act, Decision, decide};
 pub use evaluate::{Detail, Evaluation, Row, RowVerdict, detail, evaluate, unmatched};
 pub use parse::load;
@@ -284,6 +285,31 @@ impl Policy {
     /// What findings are filed under: the detector's id, or `condition`.
     pub fn detector(&self) -> &'static str {
         self.sweep.map_or("condition", |detector| detector.spec.id)
+    }
+
+    /// SHA-256, hexadecimal, of everything that it says. An approval of one wording is none of another.
+    pub fn digest(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        let clouds: Vec<&str> = self.clouds.iter().map(|cloud| cloud.name()).collect();
+        let accounts: Vec<String> = self
+            .accounts
+            .iter()
+            .map(|own| format!("{}:{}", own.cloud.map_or("*", CloudId::name), own.id.to_ascii_lowercase()))
+            .collect();
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.id).collect();
+        let limit = (self.limit.count, self.limit.share, self.limit.monthly_usd.pico());
+        // Debug forms quote texts, so that no two policies have one text.
+        let _ = write!(
+            text,
+            "{:?}",
+            (
+                (&self.name, self.detector(), self.class.map(Class::name), clouds, accounts, &self.regions, kinds),
+                (self.when.as_ref().map(Condition::text), self.for_, self.then.name(), self.keep.name(), self.grace),
+                (self.consent.name(), self.approve.name(), limit, &self.accept_unseen, &self.tell),
+            )
+        );
+        crate::plan::sha256(text.as_bytes())
     }
 
     /// Whether it judges resources of a kind.

@@ -12,6 +12,9 @@ use thiserror::Error;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod document;
+#[cfg(any(test, feature = "conformance"))]
+pub mod weather;
 
 /// Which writing of a key a value is. Never used twice for a key, not even after a deletion, so that
 /// "still at this version" means "not touched since".

@@ -185,9 +185,7 @@ fn agreed(plan: &Plan, action: &Action, notes: &[Signed], trust: &Trust) -> Resu
     if trust.protects(&action.target.id()) {
         return Err("the deployer's trust roots protect it".to_owned());
     }
-    let standing = notes
-        .iter()
-        .any(|note| granted.by.contains(&note.digest) && matches!(note.text, Text::Standing(_)));
+    let standing = notes.iter().any(|note| granted.by.contains(&note.digest) && matches!(note.text, Text::Standing(_)));
     // Who asked does not approve alone; where one person is all there is, only what can be had back.
     let solo = trust.solo && action.risk.is_r() && action.assuming.is_empty();
     let mut people: BTreeSet<&str> = BTreeSet::new();

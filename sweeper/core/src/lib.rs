@@ -15,7 +15,9 @@
 //! *unknown*; and leave to change the world is a value, [`kind::Permit`], that nothing here gives away.
 
 pub mod answers;
+pub mod apply;
 pub mod approve;
+pub mod audit;
 pub mod calls;
 pub mod caps;
 pub mod claims;

@@ -1,11 +1,6 @@
 //! The texts that people sign: fixed lines in a fixed order, so that what is signed can be read aloud.
 
-use crate::{
-    caps::Caps,
-    inert::is_hostile,
-    model::Timestamp,
-    money::Amount,
-};
+use crate::{caps::Caps, inert::is_hostile, model::Timestamp, money::Amount};
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 use thiserror::Error;
 
@@ -210,7 +205,10 @@ impl Text {
         if let Self::Standing(standing) = &read
             && standing.scopes.is_empty()
         {
-            return Err(TextError { line: 5, what: "a standing approval names its scopes: none is not all".to_owned() });
+            return Err(TextError {
+                line: 5,
+                what: "a standing approval names its scopes: none is not all".to_owned(),
+            });
         }
         let again = read.to_string();
         if again != text {

@@ -9,9 +9,9 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest that a plan may be good for, seconds; for one with one-way actions [`FRESH`].
-pub const MAX_AGE: i64 = 7 * DAY;
+pub(super) const MAX_AGE: i64 = 7 * DAY;
 /// The longest that a plan with one-way actions may be good for, seconds.
-pub const FRESH: i64 = 3 * DAY;
+pub(super) const FRESH: i64 = 3 * DAY;
 
 /// Something wrong with a plan. Every note refuses it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! A plan as bytes: one way to write it, and nothing else is read.
 
 use super::{Action, FORMAT, Plan};
-use crate::inert::InertJson;
+use crate::{inert::InertJson, survey_file::hexadecimal};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Write};
@@ -22,10 +22,6 @@ pub enum PlanError {
     Changed(String),
     #[error("it is too large: plans end at {LARGEST} bytes")]
     TooLarge,
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 of some bytes, hexadecimal.

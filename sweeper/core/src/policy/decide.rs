@@ -93,7 +93,14 @@ pub fn decide(
     if let Some(reason) = too_early(policy, view, resource, detail, sighting, owner) {
         return Decision::hold(reason);
     }
-    Decision::hold(format!("ready: {} waits for an approved plan", policy.then.name()))
+    let act = match policy.then {
+        Verb::Report => Act::Report,
+        Verb::Tag => Act::Tag,
+        Verb::Stop => Act::Stop,
+        Verb::Delete => Act::Delete,
+        Verb::SetRetention => Act::SetRetention,
+    };
+    Decision { act, reason: "waits for an approved plan".to_owned() }
 }
 
 /// Somebody wants it left alone.

@@ -1,0 +1,655 @@
+//! One action, from "still so?" to its outcome.
+
+use super::{Ended, Stop, identity, run::Run, run::damaged, token, undo};
+use crate::{
+    audit::{self, Event, OutcomeResult},
+    caps::{self, Charge, Reserved},
+    claims::{self, Claim, ClaimError, Item, Outcome, State},
+    deed::{Deed, DeedKind, Kept, Pen, Permit, Progress, Sent, Target},
+    inventory::InventoryBuilder,
+    kind::{CloudError, Fault, Kind},
+    model::Timestamp,
+    observe::{self, Observed},
+    plan::Action,
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Numbers of claims of copies begin here: a copy is a change of its own.
+pub(super) const COPIES: u32 = 1 << 31;
+
+/// How often a change is sent when a reading has shown that it was not done, or the cloud said to wait.
+const TRIES: u32 = claims::SENDS;
+
+/// What a claim is for.
+pub(super) fn item(plan: &crate::plan::Plan, action: &Action, deed: &Deed) -> Item {
+    let number = if deed.kind() == DeedKind::Copy { COPIES + action.no } else { action.no };
+    Item {
+        plan: plan.id.clone(),
+        number,
+        resource: format!(
+            "{} {} {} {}",
+            action.target.kind,
+            action.target.account,
+            action.target.uid,
+            deed.kind().name()
+        ),
+        seen: plan.taken_at,
+    }
+}
+
+fn lost(error: &ClaimError) -> Stop {
+    match error {
+        ClaimError::Store(error) => damaged(error),
+        // Somebody else writes where only the holder of the lock does.
+        other => Stop::Locked(other.to_string()),
+    }
+}
+
+/// What a reading right before the call says.
+enum Ready {
+    Yes,
+    Gone,
+    Changed(observe::Change),
+    Unread(CloudError),
+}
+
+/// What sending came to.
+enum Shot {
+    Done(Sent, Option<Kept>),
+    Gone,
+    /// Not sent again: it is not as it was any more.
+    Changed(String),
+    Failed(String),
+    Unknown(String),
+    /// Not sent, or certainly not done: a later run may try.
+    Left(String),
+    /// As [`Self::Failed`], and nothing more is to be tried: an error of a sort that nobody expected.
+    Halt(String),
+}
+
+impl Run<'_, '_> {
+    /// Brings one action to its end.
+    pub(super) async fn one(&mut self, action: &Action) -> Result<Ended, Stop> {
+        self.gate()?;
+        let plan = self.approved.plan();
+        if let Some(before) = action.after.iter().find(|no| {
+            !matches!(self.ended().get(no), Some(Ended::Done { .. } | Ended::AlreadyGone)) && !self.is_confirmed(**no)
+        }) {
+            return Ok(Ended::Left(format!("order: action {before} comes first, and is not done")));
+        }
+        let now = self.parts.clock().wall();
+        if let Some(why) = self.parts.world.closed(&action.target, now) {
+            return Ok(Ended::Left(format!("closed: {why}")));
+        }
+        if let Some((look, _)) = &self.look
+            && let Err(ended) = look.still(action, plan.policies.get(&action.policy))
+        {
+            let (Ended::Skipped(reason) | Ended::Left(reason)) = &ended else { return Ok(ended) };
+            self.skip(action, &reason.clone())?;
+            return Ok(ended);
+        }
+        let Some(kind) = self.parts.kinds.get(action.target.kind.as_str()).cloned() else {
+            return Ok(Ended::Left(format!("no provider: nothing here knows {}", action.target.kind)));
+        };
+        self.pace(&action.target).await?;
+        let charge =
+            Charge { id: format!("{}/{}", plan.id, action.no), run: plan.id.clone(), count: 1, monthly: action.usd() };
+        let granted = self.approved.actions().find(|(own, _)| own.no == action.no).map(|(_, granted)| granted.clone());
+        let Some(granted) = granted else { return Ok(Ended::Left("not approved".to_owned())) };
+        let meters = self.meters(action, &granted);
+        let now = self.parts.clock().wall();
+        match caps::reserve(self.parts.store, &meters, &charge, now).map_err(|error| damaged(&error))? {
+            Reserved::Yes => {}
+            Reserved::Tripped(tripped) => {
+                let cap = tripped.to_string();
+                if !self.applied.capped.contains(&cap) {
+                    let event = audit::CapStop {
+                        cap: tripped.meter.clone(),
+                        limit: tripped.limit.to_string(),
+                        would_be: format!("{} and {} more", tripped.used, tripped.adding),
+                    };
+                    self.record(Event::new(event).of_item(&plan.id, action.no))?;
+                    self.applied.capped.push(cap.clone());
+                }
+                return Ok(Ended::Left(format!("cap: {cap}")));
+            }
+        }
+        let ended = self.claimed(action, &kind, &granted.people.iter().cloned().collect::<Vec<_>>()).await;
+        let names: Vec<&str> = meters.iter().map(|meter| meter.name.as_str()).collect();
+        let now = self.parts.clock().wall();
+        // What may have been done keeps its room.
+        let done = matches!(&ended, Ok(Ended::Done { .. } | Ended::Unknown(_) | Ended::Failed(_)) | Err(_));
+        if !matches!(ended, Err(Stop::Damaged(_))) {
+            caps::settle(self.parts.store, &names, &charge.id, done, now).map_err(|error| damaged(&error))?;
+        }
+        ended
+    }
+
+    /// Whether an earlier run of this plan did an action.
+    fn is_confirmed(&self, no: u32) -> bool {
+        let claims = claims::of_plan(self.parts.store, &self.approved.plan().id);
+        claims.is_ok_and(|claims| {
+            claims.iter().any(|claim| claim.item().number == no && claim.state() == State::Confirmed)
+        })
+    }
+
+    /// Waits until another deed in the account fits the rate.
+    async fn pace(&mut self, target: &Target) -> Result<(), Stop> {
+        let account = format!("{}:{}", target.cloud.name(), target.account);
+        loop {
+            let now = self.parts.clock().mono();
+            match self.rate.take(&account, now) {
+                Ok(()) => return self.gate(),
+                Err(Some(until)) => {
+                    self.wait(until.saturating_sub(now).max(Duration::from_millis(1))).await?;
+                    self.gate()?;
+                }
+                Err(None) => return Err(Stop::Refused("the rate allows no deed at all".to_owned())),
+            }
+        }
+    }
+
+    async fn claimed(&mut self, action: &Action, kind: &Arc<dyn Kind>, people: &[String]) -> Result<Ended, Stop> {
+        let plan = self.approved.plan();
+        let now = self.parts.clock().wall();
+        let wanted = item(plan, action, &action.deed);
+        let mut claim =
+            match claims::claim(self.parts.store, &wanted, &self.writer, now).map_err(|error| damaged(&error))? {
+                Outcome::Claimed(claim) => claim,
+                Outcome::Taken(taken) => {
+                    // What this run resolved is in its own hands, unsent.
+                    let own = claims::of_plan(self.parts.store, &plan.id)
+                        .map_err(|error| damaged(&error))?
+                        .into_iter()
+                        .find(|claim| claim.item() == &wanted && claim.writer() == &self.writer);
+                    match own {
+                        Some(claim) if claim.state() == State::Intent => claim,
+                        _ => {
+                            let reason = format!(
+                                "taken: action {} of plan {} acts on it, and is {}",
+                                taken.number,
+                                &taken.plan.get(..12).unwrap_or(&taken.plan),
+                                taken.state.name()
+                            );
+                            self.skip(action, &reason)?;
+                            return Ok(Ended::Skipped(reason));
+                        }
+                    }
+                }
+            };
+        self.intend(action, &action.deed, people)?;
+        match self.ready(action, kind).await {
+            Ready::Yes => {}
+            Ready::Gone => return self.close(action, &mut claim, Ended::AlreadyGone, people, None).await,
+            Ready::Changed(change) => {
+                let ended = Ended::Skipped(format!("changed: {change}"));
+                return self.close(action, &mut claim, ended, people, None).await;
+            }
+            Ready::Unread(error) => {
+                // Not sent, and nothing known against it: the claim stays open for a later run.
+                let reason = format!("unread: {error}");
+                self.outcome(action, &action.deed, &Ended::Left(reason.clone()), people, None)?;
+                return Ok(Ended::Left(reason));
+            }
+        }
+        let kept = match self.copy(action, kind, people).await? {
+            Ok(kept) => kept,
+            Err(ended) => {
+                if let Ended::Left(_) = ended {
+                    self.outcome(action, &action.deed, &ended, people, None)?;
+                    return Ok(ended);
+                }
+                return self.close(action, &mut claim, ended, people, None).await;
+            }
+        };
+        if kept.is_some() {
+            // A copy takes its time.
+            self.gate()?;
+            match self.ready(action, kind).await {
+                Ready::Yes => {}
+                Ready::Gone => return self.close(action, &mut claim, Ended::AlreadyGone, people, kept).await,
+                Ready::Changed(change) => {
+                    let ended = Ended::Skipped(format!("changed: {change}"));
+                    return self.close(action, &mut claim, ended, people, kept).await;
+                }
+                Ready::Unread(error) => {
+                    let reason = format!("unread: {error}");
+                    self.outcome(action, &action.deed, &Ended::Left(reason.clone()), people, None)?;
+                    return Ok(Ended::Left(reason));
+                }
+            }
+        }
+        let Some(permit) = self.permit(action, kind, &action.deed, kept.clone()) else {
+            let ended = Ended::Failed(format!("{} is nothing that can be done to it", action.deed_kind().name()));
+            return self.close(action, &mut claim, ended, people, kept).await;
+        };
+        let shot = self.shoot(action, kind, &permit, &mut claim).await?;
+        let (ended, halt) = match shot {
+            Shot::Done(sent, _) => (Ended::Done { request: sent.request, kept: kept.clone() }, None),
+            Shot::Gone => (Ended::AlreadyGone, None),
+            Shot::Changed(why) => (Ended::Skipped(why), None),
+            Shot::Failed(why) => (Ended::Failed(why), None),
+            Shot::Unknown(why) => (Ended::Unknown(why), None),
+            Shot::Halt(why) => (Ended::Failed(why.clone()), Some(why)),
+            Shot::Left(why) => {
+                self.outcome(action, &action.deed, &Ended::Left(why.clone()), people, None)?;
+                return Ok(Ended::Left(why));
+            }
+        };
+        let ended = self.close(action, &mut claim, ended, people, kept).await?;
+        match halt {
+            None => Ok(ended),
+            Some(why) => {
+                self.applied.ended.insert(action.no, ended);
+                Err(Stop::Refused(format!("action {} met what nobody expected: {why}", action.no)))
+            }
+        }
+    }
+
+    /// Writes that something is about to be done. Nothing is sent before this is durable.
+    pub(super) fn intend(&mut self, action: &Action, deed: &Deed, people: &[String]) -> Result<(), Stop> {
+        let plan = self.approved.plan().id.clone();
+        let intent = audit::Intent {
+            action: deed.kind().name().to_owned(),
+            resource: identity(&action.target),
+            fingerprint: Some(action.digest.clone()),
+            cascade: action.cascade.iter().map(|gone| gone.resource.clone()).collect(),
+            approved_by: people.to_vec(),
+            monthly_cost: None,
+            token: Some(token(&plan, action.no, deed.kind().name())),
+        };
+        self.record(Event::new(intent).of_item(&plan, action.no))
+    }
+
+    /// Leave for one deed of an action.
+    pub(super) fn permit(
+        &self,
+        action: &Action,
+        kind: &Arc<dyn Kind>,
+        deed: &Deed,
+        kept: Option<Kept>,
+    ) -> Option<Permit> {
+        let spec = kind.spec().act(deed.kind())?;
+        let plan = &self.approved.plan().id;
+        let run = format!("sweeper-{}-{}", plan.get(..16).unwrap_or(plan), action.no);
+        let token = token(plan, action.no, deed.kind().name());
+        Some(Permit::new(action.target.clone(), deed.clone(), *spec, token, run, kept))
+    }
+
+    /// Reads the resource once more and compares.
+    async fn ready(&self, action: &Action, kind: &Arc<dyn Kind>) -> Ready {
+        match observed(self.parts.calls, kind, &action.target).await {
+            Err(error) => Ready::Unread(error),
+            Ok(seen) => match seen.resource() {
+                None => Ready::Gone,
+                Some(resource) => match observe::changed(&action.expects, &observe::fields(resource)) {
+                    None => Ready::Yes,
+                    Some(change) => Ready::Changed(change),
+                },
+            },
+        }
+    }
+
+    /// Makes the copy that the plan keeps, or finds the one that an earlier run made. A change of its own: with its
+    /// own claim, intent and outcome.
+    async fn copy(
+        &mut self,
+        action: &Action,
+        kind: &Arc<dyn Kind>,
+        people: &[String],
+    ) -> Result<Result<Option<Kept>, Ended>, Stop> {
+        let Some(copy) = &action.keep else { return Ok(Ok(None)) };
+        let plan = self.approved.plan();
+        let tags = BTreeMap::from([
+            ("sweeper-plan".to_owned(), plan.id.get(..32).unwrap_or(&plan.id).to_owned()),
+            ("sweeper-item".to_owned(), action.no.to_string()),
+            ("sweeper-until".to_owned(), copy.until.date()),
+        ]);
+        let deed = Deed::Copy { keep: copy.keep, tags };
+        let wanted = item(plan, action, &deed);
+        let now = self.parts.clock().wall();
+        let mut claim =
+            match claims::claim(self.parts.store, &wanted, &self.writer, now).map_err(|error| damaged(&error))? {
+                Outcome::Claimed(claim) => claim,
+                Outcome::Taken(_) => {
+                    let claims = claims::of_plan(self.parts.store, &plan.id).map_err(|error| damaged(&error))?;
+                    match claims.into_iter().find(|claim| claim.item() == &wanted) {
+                        Some(claim) if claim.state() == State::Confirmed => {
+                            return match serde_json::from_str::<Kept>(claim.note()) {
+                                Ok(kept) => Ok(Ok(Some(kept))),
+                                Err(error) => Err(Stop::Damaged(format!("what was kept cannot be read: {error}"))),
+                            };
+                        }
+                        Some(claim) if claim.state() == State::Intent && claim.writer() == &self.writer => claim,
+                        _ => return Ok(Err(Ended::Failed("the copy could not be made before".to_owned()))),
+                    }
+                }
+            };
+        let Some(permit) = self.permit(action, kind, &deed, None) else {
+            return Ok(Err(Ended::Failed("no copy can be made of it".to_owned())));
+        };
+        self.intend(action, &deed, people)?;
+        match self.shoot(action, kind, &permit, &mut claim).await? {
+            Shot::Done(sent, Some(kept)) => {
+                let note = serde_json::to_string(&kept).map_err(|error| Stop::Damaged(error.to_string()))?;
+                let made = Ended::Done { request: sent.request, kept: Some(kept.clone()) };
+                self.outcome(action, &deed, &made, people, Some(&kept))?;
+                self.advance(&mut claim, State::Confirmed, &note)?;
+                let copied = Target {
+                    kind: kept.kind.clone(),
+                    native_id: kept.native_id.clone(),
+                    uid: kept.native_id.clone(),
+                    ..action.target.clone()
+                };
+                let event = audit::Keep {
+                    resource: identity(&action.target),
+                    copy: identity(&copied),
+                    verified: true,
+                    until: Some(copy.until),
+                    monthly_cost: None,
+                };
+                self.record(Event::new(event).of_item(&plan.id, action.no))?;
+                Ok(Ok(Some(kept)))
+            }
+            Shot::Done(_, None) => {
+                self.no_copy(action, &deed, &mut claim, people, "the copy was not read back").map(Err)
+            }
+            Shot::Gone => {
+                self.outcome(action, &deed, &Ended::AlreadyGone, people, None)?;
+                self.advance(&mut claim, State::Failed, "gone")?;
+                Ok(Err(Ended::AlreadyGone))
+            }
+            Shot::Changed(why) | Shot::Failed(why) | Shot::Halt(why) => self.no_copy(action, &deed, &mut claim, people, &why).map(Err),
+            Shot::Unknown(why) => {
+                self.outcome(action, &deed, &Ended::Unknown(why.clone()), people, None)?;
+                // The claim of the copy stays open: the next run looks for it.
+                Ok(Err(Ended::Left(format!("the copy: {why}"))))
+            }
+            Shot::Left(why) => {
+                self.outcome(action, &deed, &Ended::Left(why.clone()), people, None)?;
+                Ok(Err(Ended::Left(format!("the copy: {why}"))))
+            }
+        }
+    }
+
+    fn no_copy(
+        &mut self,
+        action: &Action,
+        deed: &Deed,
+        claim: &mut Claim,
+        people: &[String],
+        why: &str,
+    ) -> Result<Ended, Stop> {
+        let ended = Ended::Failed(format!("no copy, so nothing is done: {why}"));
+        self.outcome(action, deed, &ended, people, None)?;
+        self.advance(claim, State::Failed, why)?;
+        Ok(ended)
+    }
+
+    pub(super) fn advance(&mut self, claim: &mut Claim, to: State, note: &str) -> Result<(), Stop> {
+        let now = self.parts.clock().wall();
+        claims::advance(self.parts.store, claim, to, now, note).map_err(|error| lost(&error))
+    }
+
+    /// Sends a change and watches it to its end. Every sending is claimed as sent first.
+    async fn shoot(
+        &mut self,
+        action: &Action,
+        kind: &Arc<dyn Kind>,
+        permit: &Permit,
+        claim: &mut Claim,
+    ) -> Result<Shot, Stop> {
+        let site = self.parts.calls.site(&action.target.scope());
+        let mut tries = 0;
+        let mut waited = false;
+        loop {
+            tries += 1;
+            self.gate()?;
+            if std::mem::take(&mut waited) {
+                // Time has passed since it was last read, and nothing was done by then.
+                match self.ready(action, kind).await {
+                    Ready::Yes => {}
+                    Ready::Gone if *permit.deed() == Deed::Delete => return Ok(Shot::Gone),
+                    Ready::Gone => return Ok(Shot::Failed("it is gone".to_owned())),
+                    Ready::Changed(change) => return Ok(Shot::Changed(format!("changed: {change}"))),
+                    Ready::Unread(error) => return Ok(Shot::Left(format!("unread: {error}"))),
+                }
+                self.gate()?;
+            }
+            self.advance(claim, State::Sent, "")?;
+            let pen = Pen::new(&site, permit);
+            let error = match kind.act(&pen).await {
+                Ok(sent) => return self.watch(action, kind, permit, &sent).await,
+                Err(error) => error,
+            };
+            match error.fault {
+                // The cloud says that it did nothing.
+                Fault::NotFound => {
+                    return Ok(match observed(self.parts.calls, kind, &action.target).await {
+                        Ok(seen) if seen.is_gone() => Shot::Gone,
+                        _ => Shot::Failed(error.to_string()),
+                    });
+                }
+                Fault::Refused | Fault::NotOffered => return Ok(Shot::Failed(error.to_string())),
+                Fault::Denied | Fault::Unauthenticated => return Ok(Shot::Halt(error.to_string())),
+                Fault::Cancelled | Fault::OutOfTime | Fault::OutOfBudget => {
+                    return self.unsent(claim, error.to_string());
+                }
+                Fault::Throttled if tries < TRIES => {
+                    let asked = Duration::from_millis(error.retry_after_ms.unwrap_or(0)).min(Duration::from_secs(120));
+                    let backoff = self.parts.pace.poll * (1 << tries.min(6));
+                    self.again(claim, &error.to_string())?;
+                    self.wait(asked.max(backoff)).await?;
+                    waited = true;
+                    continue;
+                }
+                Fault::Throttled => return self.unsent(claim, error.to_string()),
+                // It may have happened: only reading tells.
+                Fault::Transient | Fault::Unreachable | Fault::Malformed => {}
+            }
+            match self.watch(action, kind, permit, &Sent::default()).await? {
+                Shot::Unknown(why) | Shot::Left(why) if tries >= TRIES => {
+                    return Ok(Shot::Unknown(format!("{error}; then {why}")));
+                }
+                Shot::Unknown(_) | Shot::Left(_) => {}
+                other => return Ok(other),
+            }
+            // Only what is seen to be as it was goes out again, and then with the same token. Anything else may be
+            // the doing of what was sent.
+            match self.ready(action, kind).await {
+                Ready::Yes => {}
+                Ready::Gone if *permit.deed() == Deed::Delete => return Ok(Shot::Done(Sent::default(), None)),
+                Ready::Gone => return Ok(Shot::Unknown(format!("{error}; then it was gone"))),
+                Ready::Changed(change) => return Ok(Shot::Unknown(format!("{error}; then {change}"))),
+                Ready::Unread(read) => return Ok(Shot::Unknown(format!("{error}; then {read}"))),
+            }
+            self.again(claim, &error.to_string())?;
+        }
+    }
+
+    /// A claim that was sent, and seen not to have been done, is ready to be sent again.
+    fn again(&mut self, claim: &mut Claim, why: &str) -> Result<(), Stop> {
+        self.advance(claim, State::Unknown, why)?;
+        let now = self.parts.clock().wall();
+        *claim = claims::resolve(self.parts.store, claim, claims::Seen::NotDone, &self.writer, now, why)
+            .map_err(|error| lost(&error))?;
+        Ok(())
+    }
+
+    fn unsent(&mut self, claim: &mut Claim, why: String) -> Result<Shot, Stop> {
+        self.again(claim, &why)?;
+        Ok(if claim.state() == State::Intent { Shot::Left(why) } else { Shot::Failed(why) })
+    }
+
+    /// Watches a change to its end, which is not "accepted": seen to be done.
+    async fn watch(
+        &mut self,
+        action: &Action,
+        kind: &Arc<dyn Kind>,
+        permit: &Permit,
+        sent: &Sent,
+    ) -> Result<Shot, Stop> {
+        let clock = self.parts.clock().clone();
+        let unsure = *sent == Sent::default();
+        let pace = self.parts.pace.clone();
+        let longest = match permit.deed() {
+            Deed::Copy { .. } => pace.watch_copy,
+            // Whether an unanswered request did anything shows soon or by what it left.
+            _ if unsure => pace.poll * 16,
+            _ => pace.watch,
+        };
+        let until = clock.mono() + longest;
+        let site = self.parts.calls.site(&action.target.scope());
+        let mut pause = pace.poll;
+        let mut last;
+        loop {
+            last = match kind.progress(&site, permit, sent).await {
+                Ok(Progress::Done(kept)) => match self.is_done(action, kind, permit.deed()).await {
+                    Ok(true) => return Ok(Shot::Done(sent.clone(), kept)),
+                    Ok(false) => "it is not as it should be yet".to_owned(),
+                    Err(error) => error.to_string(),
+                },
+                Ok(Progress::Failed(why)) => return Ok(Shot::Failed(why)),
+                Ok(Progress::Running) => "it has not ended".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            if clock.mono() >= until {
+                return Ok(Shot::Unknown(last));
+            }
+            // A stopped run waits a little for what is under way, and then leaves it to the next.
+            if self.parts.calls.stop().is_stopped() {
+                return Ok(Shot::Unknown(format!("stopped while it was watched: {last}")));
+            }
+            let next = (clock.mono() + pause).min(until);
+            clock.sleep_until(next).await;
+            pause = (pause * 2).min(pace.poll * 8);
+            if let Some(lease) = &mut self.lease {
+                // The change is sent; only what follows needs the lock.
+                let _ = lease.guard(self.parts.store, clock.as_ref(), Duration::ZERO);
+            }
+        }
+    }
+
+    /// Whether what a deed wants is so, by what is read.
+    async fn is_done(&self, action: &Action, kind: &Arc<dyn Kind>, deed: &Deed) -> Result<bool, CloudError> {
+        if matches!(deed, Deed::Copy { .. } | Deed::Restore { .. }) {
+            return Ok(true);
+        }
+        is_so(self.parts.calls, kind, &action.target, deed).await
+    }
+
+    /// Writes how it ended, then ends the claim. In this order: an outcome may be written twice, and never be missing.
+    async fn close(
+        &mut self,
+        action: &Action,
+        claim: &mut Claim,
+        ended: Ended,
+        people: &[String],
+        kept: Option<Kept>,
+    ) -> Result<Ended, Stop> {
+        if let Ended::Done { kept: own, .. } = &ended {
+            let now = self.parts.clock().wall();
+            let entry = undo::Entry::of(self.approved.plan(), action, own.clone(), now);
+            undo::remember(self.parts.store, &entry).map_err(|error| damaged(&error))?;
+        }
+        self.outcome(action, &action.deed, &ended, people, kept.as_ref())?;
+        let (to, note) = match &ended {
+            Ended::Done { .. } => (State::Confirmed, String::new()),
+            // A claim that was sent and found gone was done, by whomever.
+            Ended::AlreadyGone => (State::Skipped, "already gone".to_owned()),
+            Ended::Skipped(why) => (State::Skipped, why.clone()),
+            Ended::Failed(why) => (State::Failed, why.clone()),
+            Ended::Unknown(why) => (State::Unknown, why.clone()),
+            Ended::Left(_) => return Ok(ended),
+        };
+        if claim.state() != to {
+            self.advance(claim, to, &note)?;
+        }
+        Ok(ended)
+    }
+
+    /// Writes how a deed ended.
+    pub(super) fn outcome(
+        &mut self,
+        action: &Action,
+        deed: &Deed,
+        ended: &Ended,
+        people: &[String],
+        kept: Option<&Kept>,
+    ) -> Result<(), Stop> {
+        let result = match ended {
+            Ended::Done { .. } => OutcomeResult::Confirmed,
+            Ended::AlreadyGone => OutcomeResult::AlreadyGone,
+            Ended::Failed(error) => OutcomeResult::Failed { error: error.clone() },
+            Ended::Unknown(reason) => OutcomeResult::Unknown { reason: reason.clone() },
+            Ended::Skipped(reason) | Ended::Left(reason) => OutcomeResult::Skipped {
+                field: reason.strip_prefix("changed: ").and_then(|rest| rest.split(' ').next()).map(str::to_owned),
+                reason: reason.clone(),
+            },
+        };
+        let request_id = match ended {
+            Ended::Done { request, .. } if !request.is_empty() => Some(request.clone()),
+            _ => None,
+        };
+        let plan = self.approved.plan().id.clone();
+        let outcome = audit::Outcome {
+            action: deed.kind().name().to_owned(),
+            resource: identity(&action.target),
+            result,
+            request_id,
+            approved_by: people.to_vec(),
+            monthly_cost: None,
+            kept: kept.map(|kept| kept.native_id.clone()),
+        };
+        self.record(Event::new(outcome).of_item(&plan, action.no))
+    }
+}
+
+/// Reads one resource.
+pub(super) async fn observed(
+    calls: &crate::calls::Calls,
+    kind: &Arc<dyn Kind>,
+    target: &Target,
+) -> Result<Observed, CloudError> {
+    let scope = target.scope();
+    let site = calls.site(&scope);
+    let spec = kind.spec();
+    let mut builder = InventoryBuilder::new(&[spec]);
+    let mut listing = builder.listing(spec, &scope);
+    kind.observe(&site, target, &mut listing).await?;
+    builder.complete(listing, site.made());
+    Observed::of(builder.build(), spec, target)
+}
+
+/// Whether what a deed wants is so.
+pub(super) async fn is_so(
+    calls: &crate::calls::Calls,
+    kind: &Arc<dyn Kind>,
+    target: &Target,
+    deed: &Deed,
+) -> Result<bool, CloudError> {
+    let seen = observed(calls, kind, target).await?;
+    let Some(resource) = seen.resource() else { return Ok(*deed == Deed::Delete) };
+    if resource.uid() != target.uid {
+        // Another under its name: ours is gone.
+        return Ok(*deed == Deed::Delete);
+    }
+    let fields = observe::fields(resource);
+    let is = |key: &str, value: &str| fields.get(key).is_some_and(|own| own == value);
+    Ok(match deed {
+        Deed::Delete => false,
+        Deed::Tag { key, value } => is(&format!("tag:{key}"), value) || is("tags", "not listed"),
+        Deed::Untag { key } => !fields.contains_key(&format!("tag:{key}")),
+        Deed::Stop => ["stopped", "deallocated"].iter().any(|state| is("state", state)),
+        Deed::Start => ["running", "available"].iter().any(|state| is("state", state)),
+        Deed::SetRetention { days } => {
+            is("retention_days", &days.map_or_else(|| "not known".to_owned(), |days| days.to_string()))
+        }
+        Deed::Copy { .. } | Deed::Restore { .. } => true,
+    })
+}
+
+/// The time after which a request that somebody sent can no longer arrive.
+pub(super) fn quiet_from(claim: &Claim, call: Duration) -> Timestamp {
+    claim.at().plus(call.as_secs() as i64 + 5)
+}

@@ -1,0 +1,352 @@
+//! A run: the lock, what an earlier run left, the waves.
+
+use super::{Applied, Ended, Look, Parts, SWITCH, Stop, identity, millis};
+use crate::{
+    approve::Approved,
+    audit::{self, Event, LogError, Trail},
+    caps::{self, Meter, Population, Rate},
+    claims::{self, Writer},
+    exit::Exit,
+    lease::{Lease, LeaseError, Lost},
+    model::Timestamp,
+    plan::{self, Action},
+    store::StoreError,
+    used,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+pub(super) struct Run<'a, 'p> {
+    pub(super) approved: &'a Approved,
+    pub(super) parts: Parts<'p>,
+    pub(super) lease: Option<Lease>,
+    trail: Option<Trail>,
+    pub(super) writer: Writer,
+    pub(super) look: Option<(Look, Duration)>,
+    pub(super) applied: Applied,
+    pub(super) rate: Rate,
+    started: Timestamp,
+}
+
+/// The state cannot be used: nothing more is done.
+pub(super) fn damaged(error: &StoreError) -> Stop {
+    Stop::Damaged(error.to_string())
+}
+
+impl<'a, 'p> Run<'a, 'p> {
+    pub(super) fn new(approved: &'a Approved, parts: Parts<'p>) -> Self {
+        let rate = Rate::new(parts.pace.rate);
+        let started = parts.clock().wall();
+        let writer = Writer { epoch: 0, run: parts.holder.run.clone() };
+        Self {
+            approved,
+            parts,
+            lease: None,
+            trail: None,
+            writer,
+            look: None,
+            applied: Applied::default(),
+            rate,
+            started,
+        }
+    }
+
+    pub(super) async fn whole(mut self) -> Applied {
+        let outcome = self.run().await;
+        if let Err(stop) = outcome {
+            let left =
+                self.approved.actions().filter(|(action, _)| !self.applied.ended.contains_key(&action.no)).count();
+            if self.trail.is_some() && !matches!(stop, Stop::Damaged(_) | Stop::Locked(_)) {
+                let halt = audit::Halt { reason: stop.why().to_owned(), left: Some(left as u64) };
+                let event = Event::new(halt).of_plan(&self.approved.plan().id);
+                if let Err(worse) = self.record(event) {
+                    self.applied.stopped = Some(worse);
+                }
+            }
+            self.applied.stopped.get_or_insert(stop);
+        }
+        for action in &self.approved.plan().actions {
+            let why = match (self.approved.missing().get(&action.no), &self.applied.stopped) {
+                (Some(missing), _) => format!("not approved: {missing}"),
+                (None, Some(stop)) => stop.why().to_owned(),
+                (None, None) => "not reached".to_owned(),
+            };
+            self.applied.ended.entry(action.no).or_insert(Ended::Left(why));
+        }
+        // A log that cannot be closed is a log that cannot be trusted.
+        if !matches!(self.applied.stopped, Some(Stop::Damaged(_) | Stop::Locked(_)))
+            && let Some(trail) = &self.trail
+            && let Err(error) = trail.flush()
+        {
+            self.applied.stopped = Some(Stop::Damaged(error.to_string()));
+        }
+        if let Some(lease) = self.lease.take() {
+            let clock = self.parts.clock().clone();
+            // Whoever comes next outlives a lock that could not be given back.
+            let _ = lease.release(self.parts.store, clock.as_ref());
+        }
+        self.applied
+    }
+
+    async fn run(&mut self) -> Result<(), Stop> {
+        self.may_begin()?;
+        self.lock()?;
+        self.recover().await?;
+        self.fit()?;
+        self.consume()?;
+        let ended: BTreeSet<u32> = claims::of_plan(self.parts.store, &self.approved.plan().id)
+            .map_err(|error| damaged(&error))?
+            .into_iter()
+            .filter(|claim| !claim.state().is_open())
+            .map(|claim| claim.item().number)
+            .collect();
+        let approved = self.approved;
+        let mut left: Vec<&Action> = approved
+            .actions()
+            .map(|(action, _)| action)
+            .filter(|action| !ended.contains(&action.no) && !self.applied.ended.contains_key(&action.no))
+            .collect();
+        left.reverse();
+        let waves = self.parts.pace.waves.clone();
+        let mut sizes = waves.into_iter();
+        let mut done: Vec<&Action> = Vec::new();
+        while !left.is_empty() {
+            let size = sizes.next().unwrap_or(usize::MAX).max(1);
+            let before = done.len();
+            self.look().await?;
+            self.regret(&done)?;
+            for _ in 0..size {
+                let Some(action) = left.pop() else { break };
+                if self.is_stale() {
+                    self.look().await?;
+                    self.regret(&done)?;
+                }
+                let ended = self.one(action).await?;
+                if matches!(ended, Ended::Done { .. }) {
+                    done.push(action);
+                }
+                self.applied.ended.insert(action.no, ended);
+            }
+            if done.len() > before && (!left.is_empty()) {
+                self.wait(self.parts.pace.soak).await?;
+            }
+        }
+        // The last wave is looked at as well: what it broke is told, though nothing is left to be held.
+        if !done.is_empty() {
+            self.wait(self.parts.pace.soak).await?;
+            self.look().await?;
+            self.regret(&done)?;
+        }
+        Ok(())
+    }
+
+    /// What needs neither lock nor call.
+    fn may_begin(&self) -> Result<(), Stop> {
+        let refused = |why: String| Err(Stop::Refused(why));
+        let Parts { trust, deployment, .. } = &self.parts;
+        let plan = self.approved.plan();
+        if !trust.may_apply {
+            return refused(
+                "this deployment may not change anything: `[apply] enabled = true` in its config".to_owned(),
+            );
+        }
+        if let Some(until) = trust.cooling(self.parts.clock().wall()) {
+            return refused(format!("the trust roots changed: everything is held until {until}"));
+        }
+        if plan.deployment != *deployment {
+            return refused(format!("the plan is of deployment {}, and this is {deployment}", plan.deployment));
+        }
+        let major = |tool: &str| tool.split(['.', '+']).take(2).collect::<Vec<_>>().join(".");
+        if major(&plan.tool) != major(&self.parts.tool) {
+            return refused(format!("the plan was made by {}, and this is {}", plan.tool, self.parts.tool));
+        }
+        if self.approved.actions().next().is_none() {
+            let why = self.approved.missing().values().next().map_or("it has no actions", String::as_str);
+            return refused(format!("nothing of the plan is approved: {why}"));
+        }
+        Ok(())
+    }
+
+    /// Whether the plan is still good: asked after what an earlier run left is cleared up, which a plan that ended
+    /// meanwhile must not prevent.
+    fn fit(&self) -> Result<(), Stop> {
+        let now = self.parts.clock().wall();
+        match plan::check(self.approved.plan(), now, self.parts.pace.rate).first() {
+            Some(note) if note.no == 0 => Err(Stop::Refused(format!("the plan: {}", note.what))),
+            Some(note) => Err(Stop::Refused(format!("action {} of the plan: {}", note.no, note.what))),
+            None => Ok(()),
+        }
+    }
+
+    fn lock(&mut self) -> Result<(), Stop> {
+        let clock = self.parts.clock().clone();
+        let lease = Lease::acquire(self.parts.store, &self.parts.holder, self.parts.lease, clock.as_ref());
+        let lease = lease.map_err(|error| lost(&error))?;
+        let epoch = lease.epoch();
+        self.writer.epoch = epoch;
+        self.lease = Some(lease);
+        self.trail = Some((self.parts.trail)(epoch).map_err(|error| Stop::Damaged(error.to_string()))?);
+        let plan = self.approved.plan();
+        let holder = self.parts.holder.by.clone();
+        self.record(Event::new(audit::Lock { change: audit::LockChange::Taken, holder }).of_plan(&plan.id))?;
+        let config = audit::Config { tool: self.parts.tool.clone(), digest: self.parts.trust.digest(), policies: None };
+        self.record(Event::new(config).of_plan(&plan.id))
+    }
+
+    /// Draws on each approval once, for this plan and no other.
+    fn consume(&mut self) -> Result<(), Stop> {
+        let plan = self.approved.plan();
+        let now = self.parts.clock().wall();
+        for note in self.approved.notes().values() {
+            let drawn: u64 =
+                self.approved.actions().filter(|(_, granted)| granted.by.contains(&note.digest)).count() as u64;
+            if drawn == 0 {
+                continue;
+            }
+            let (_, until) = note.text.period();
+            // Standing approvals count their uses by meters, and are used again and again.
+            if let crate::approve::Text::OneTime(text) = &note.text {
+                let this = used::Use { plan: plan.id.clone(), run: self.writer.run.clone(), at: now, until };
+                match used::consume(self.parts.store, &text.nonce, &this).map_err(|error| damaged(&error))? {
+                    used::Consumed::Now | used::Consumed::SamePlan(_) => {}
+                    used::Consumed::Spent(other) => {
+                        return Err(Stop::Refused(format!("an approval was used before, for plan {}", other.plan)));
+                    }
+                }
+            }
+            let event = audit::UseApproval {
+                note: note.digest.clone(),
+                by: note.by.iter().cloned().collect(),
+                count: drawn,
+                left: None,
+            };
+            self.record(Event::new(event).of_plan(&plan.id))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn record(&mut self, event: Event) -> Result<(), Stop> {
+        let now = millis(self.parts.clock().wall());
+        let Some(trail) = &self.trail else { return Err(Stop::Damaged("the audit log is not open".to_owned())) };
+        match trail.record(now, event) {
+            Ok(_) => Ok(()),
+            // Somebody holds the lock by now.
+            Err(error @ LogError::Fenced { .. }) => Err(Stop::Locked(error.to_string())),
+            Err(error) => Err(Stop::Damaged(error.to_string())),
+        }
+    }
+
+    /// Whether the run may go on to a call: nobody stopped it, its time is not over, the switches are not pulled and
+    /// the lock is held for longer than a call takes.
+    pub(super) fn gate(&mut self) -> Result<(), Stop> {
+        let clock = self.parts.clock().clone();
+        if self.parts.calls.stop().is_stopped() {
+            return Err(Stop::Cancelled);
+        }
+        if self.parts.pace.deadline.is_some_and(|deadline| clock.mono() + self.parts.pace.call >= deadline) {
+            return Err(Stop::OutOfTime);
+        }
+        if let Some(why) = self.parts.world.switch() {
+            return Err(Stop::Refused(format!("the kill switch is on: {why}")));
+        }
+        match self.parts.store.get(SWITCH) {
+            Ok(None) => {}
+            Ok(Some((why, _))) => {
+                let why = String::from_utf8_lossy(&why).chars().take(200).collect::<String>();
+                return Err(Stop::Refused(format!("the kill switch is on: {why}")));
+            }
+            Err(error) => return Err(Stop::Damaged(format!("the kill switch cannot be read, so it is on: {error}"))),
+        }
+        let Some(lease) = &mut self.lease else { return Err(Stop::Locked("the lock was not taken".to_owned())) };
+        lease.guard(self.parts.store, clock.as_ref(), self.parts.pace.call).map_err(|error| lost(&error))
+    }
+
+    pub(super) async fn wait(&mut self, time: Duration) -> Result<(), Stop> {
+        let clock = self.parts.clock().clone();
+        let until = clock.mono() + time;
+        // In pieces, so that the lock is kept and a stop is heard.
+        while clock.mono() < until {
+            let step = (clock.mono() + Duration::from_secs(5)).min(until);
+            clock.sleep_until(step).await;
+            if self.parts.calls.stop().is_stopped() {
+                return Err(Stop::Cancelled);
+            }
+            if let Some(lease) = &mut self.lease {
+                lease.guard(self.parts.store, clock.as_ref(), Duration::ZERO).map_err(|error| lost(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_stale(&self) -> bool {
+        let now = self.parts.clock().mono();
+        self.look.as_ref().is_none_or(|(_, at)| now.saturating_sub(*at) > self.parts.pace.look_age)
+    }
+
+    async fn look(&mut self) -> Result<(), Stop> {
+        self.gate()?;
+        let at = self.parts.clock().mono();
+        let look = self.parts.world.look().await;
+        let look = look.map_err(|why| Stop::Refused(format!("the world could not be looked at again: {why}")))?;
+        if let Some(cause) = look.outcome.causes.iter().find(|cause| cause.code == Exit::Damaged.code()) {
+            return Err(Stop::Damaged(cause.cause.clone()));
+        }
+        self.look = Some((look, at));
+        Ok(())
+    }
+
+    fn regret(&self, done: &[&Action]) -> Result<(), Stop> {
+        let regretted = self.look.as_ref().and_then(|(look, _)| look.regretted(done, self.started));
+        regretted.map_or(Ok(()), |why| Err(Stop::Refused(why)))
+    }
+
+    /// The meters that an action counts on.
+    pub(super) fn meters(&self, action: &Action, granted: &crate::approve::Granted) -> Vec<Meter> {
+        let trust = self.parts.trust;
+        let ceiling = trust.ceiling.map_or(self.parts.caps, |ceiling| caps::lowest(&[ceiling, self.parts.caps]));
+        let mut meters = vec![Meter::new("all", ceiling, Population::Elsewhere)];
+        let look = self.look.as_ref().map(|(look, _)| look);
+        let limit = look.and_then(|look| {
+            look.set.policies.iter().find(|policy| policy.name == action.policy).map(|policy| policy.limit)
+        });
+        let limit = limit.map_or(caps::Caps::NONE, caps::Caps::from);
+        meters.push(Meter::new(format!("policy/{}", action.policy), limit, Population::Elsewhere));
+        let population = look.map_or(Population::Incomplete, |look| look.population(&action.target));
+        let share = caps::lowest(&[ceiling, limit]);
+        let name = format!("{}/{}", action.target.kind, action.target.account);
+        meters.push(Meter::new(name, share, population));
+        for (digest, run, week) in self.approved.caps(granted) {
+            let nonce = self.approved.notes().get(&digest).map_or(digest.as_str(), |note| note.text.nonce());
+            meters.push(used::standing(nonce, run, week, Population::Elsewhere));
+        }
+        meters
+    }
+
+    /// Tells the log that an action is left alone, before anything was claimed.
+    pub(super) fn skip(&mut self, action: &Action, reason: &str) -> Result<(), Stop> {
+        let (field, rest) = reason.split_once(": ").unwrap_or(("", reason));
+        let field = (field == "changed").then(|| rest.split(' ').next().unwrap_or_default().to_owned());
+        let skip = audit::Skip {
+            action: action.deed_kind().name().to_owned(),
+            resource: identity(&action.target),
+            field,
+            reason: reason.to_owned(),
+        };
+        let plan = self.approved.plan().id.clone();
+        self.record(Event::new(skip).of_item(&plan, action.no))
+    }
+
+    pub(super) fn ended(&self) -> &BTreeMap<u32, Ended> {
+        &self.applied.ended
+    }
+}
+
+fn lost(error: &LeaseError) -> Stop {
+    match error {
+        LeaseError::Store(error) => damaged(error),
+        LeaseError::Lost(Lost::Gone) => Stop::Damaged(error.to_string()),
+        _ => Stop::Locked(error.to_string()),
+    }
+}

@@ -1,0 +1,13 @@
+//! For tests of providers: a permit without a plan. Not in any build that ships: see the test that says so.
+
+use crate::{
+    deed::{Deed, Kept, Permit, Target},
+    kind::KindSpec,
+};
+
+/// Leave for a deed, for a test against an emulator.
+pub fn permit(spec: &'static KindSpec, target: Target, deed: Deed, kept: Option<Kept>) -> Option<Permit> {
+    let act = spec.act(deed.kind())?;
+    let token = super::token("test", 1, deed.kind().name());
+    Some(Permit::new(target, deed, *act, token, "sweeper-test-1".to_owned(), kept))
+}

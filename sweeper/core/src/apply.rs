@@ -238,7 +238,7 @@ pub(crate) fn millis(at: Timestamp) -> Millis {
 
 /// The idempotency token of one deed of one action: a name-based UUID (RFC 9562, version 8 over SHA-256), so that
 /// every try of it in every run is the same request.
-pub(crate) fn token(plan: &str, no: u32, deed: &str) -> String {
+pub fn token(plan: &str, no: u32, deed: &str) -> String {
     let digest = crate::plan::sha256(format!("sweeper\n{plan}\n{no}\n{deed}").as_bytes());
     let mut digits: Vec<char> = digest.chars().take(32).collect();
     digits[12] = '8';

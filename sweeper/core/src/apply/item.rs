@@ -117,8 +117,10 @@ impl Run<'_, '_> {
         let ended = self.claimed(action, &kind, &granted.people.iter().cloned().collect::<Vec<_>>()).await;
         let names: Vec<&str> = meters.iter().map(|meter| meter.name.as_str()).collect();
         let now = self.parts.clock().wall();
-        // What may have been done keeps its room.
-        let done = matches!(&ended, Ok(Ended::Done { .. } | Ended::Unknown(_) | Ended::Failed(_)) | Err(_));
+        // What may have been done keeps its room: also what was found gone after somebody had sent it, whose doing it
+        // may have been.
+        let done = matches!(&ended, Ok(Ended::Done { .. } | Ended::Unknown(_) | Ended::Failed(_)) | Err(_))
+            || self.may_have_been_sent(action.no)?;
         if !matches!(ended, Err(Stop::Damaged(_))) {
             caps::settle(self.parts.store, &names, &charge.id, done, now).map_err(|error| damaged(&error))?;
         }
@@ -131,6 +133,12 @@ impl Run<'_, '_> {
         claims.is_ok_and(|claims| {
             claims.iter().any(|claim| claim.item().number == no && claim.state() == State::Confirmed)
         })
+    }
+
+    /// Whether an action was ever sent, by whichever run.
+    fn may_have_been_sent(&self, no: u32) -> Result<bool, Stop> {
+        let claims = claims::of_plan(self.parts.store, &self.approved.plan().id).map_err(|error| damaged(&error))?;
+        Ok(claims.iter().any(|claim| claim.item().number == no && claim.sends() > 0))
     }
 
     /// Waits until another deed in the account fits the rate.
@@ -359,7 +367,9 @@ impl Run<'_, '_> {
                 self.advance(&mut claim, State::Failed, "gone")?;
                 Ok(Err(Ended::AlreadyGone))
             }
-            Shot::Changed(why) | Shot::Failed(why) | Shot::Halt(why) => self.no_copy(action, &deed, &mut claim, people, &why).map(Err),
+            Shot::Changed(why) | Shot::Failed(why) | Shot::Halt(why) => {
+                self.no_copy(action, &deed, &mut claim, people, &why).map(Err)
+            }
             Shot::Unknown(why) => {
                 self.outcome(action, &deed, &Ended::Unknown(why.clone()), people, None)?;
                 // The claim of the copy stays open: the next run looks for it.
@@ -417,6 +427,11 @@ impl Run<'_, '_> {
                 self.gate()?;
             }
             self.advance(claim, State::Sent, "")?;
+            // The process may have been stopped since the lock was asked: nothing lies between this and the call.
+            if let Err(error) = self.still_locked() {
+                self.again(claim, "the lock ran out before it was sent")?;
+                return Err(error);
+            }
             let pen = Pen::new(&site, permit);
             let error = match kind.act(&pen).await {
                 Ok(sent) => return self.watch(action, kind, permit, &sent).await,

@@ -1,6 +1,6 @@
 //! A run: the lock, what an earlier run left, the waves.
 
-use super::{Applied, Ended, Look, Parts, SWITCH, Stop, identity, millis};
+use super::{Applied, Ended, Look, Parts, SWITCH, Stop, identity, item, millis};
 use crate::{
     approve::Approved,
     audit::{self, Event, LogError, Trail},
@@ -13,10 +13,7 @@ use crate::{
     store::StoreError,
     used,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 pub(super) struct Run<'a, 'p> {
     pub(super) approved: &'a Approved,
@@ -96,17 +93,21 @@ impl<'a, 'p> Run<'a, 'p> {
         self.recover().await?;
         self.fit()?;
         self.consume()?;
-        let ended: BTreeSet<u32> = claims::of_plan(self.parts.store, &self.approved.plan().id)
-            .map_err(|error| damaged(&error))?
-            .into_iter()
-            .filter(|claim| !claim.state().is_open())
-            .map(|claim| claim.item().number)
-            .collect();
+        // What an earlier run brought to an end is not touched again.
+        let claims = claims::of_plan(self.parts.store, &self.approved.plan().id).map_err(|error| damaged(&error))?;
+        for claim in claims.iter().filter(|claim| !claim.state().is_open() && claim.item().number < item::COPIES) {
+            let before = match (claim.state(), claim.note()) {
+                (claims::State::Confirmed, _) => "earlier: done".to_owned(),
+                (state, "") => format!("earlier: {}", state.name()),
+                (state, note) => format!("earlier: {}, {note}", state.name()),
+            };
+            self.applied.ended.entry(claim.item().number).or_insert(Ended::Skipped(before));
+        }
         let approved = self.approved;
         let mut left: Vec<&Action> = approved
             .actions()
             .map(|(action, _)| action)
-            .filter(|action| !ended.contains(&action.no) && !self.applied.ended.contains_key(&action.no))
+            .filter(|action| !self.applied.ended.contains_key(&action.no))
             .collect();
         left.reverse();
         let waves = self.parts.pace.waves.clone();
@@ -261,6 +262,17 @@ impl<'a, 'p> Run<'a, 'p> {
         }
         let Some(lease) = &mut self.lease else { return Err(Stop::Locked("the lock was not taken".to_owned())) };
         lease.guard(self.parts.store, clock.as_ref(), self.parts.pace.call).map_err(|error| lost(&error))
+    }
+
+    /// Whether the lock lasts for a call, by this process's own clock alone.
+    pub(super) fn still_locked(&self) -> Result<(), Stop> {
+        let clock = self.parts.clock();
+        match &self.lease {
+            Some(lease) => {
+                lease.check(clock.as_ref(), self.parts.pace.call).map_err(|error| Stop::Locked(error.to_string()))
+            }
+            None => Err(Stop::Locked("the lock was not taken".to_owned())),
+        }
     }
 
     pub(super) async fn wait(&mut self, time: Duration) -> Result<(), Stop> {

@@ -1,0 +1,18 @@
+//! Simulated histories: the whole pipeline, from survey to undo, on a virtual clock against a cloud that does its worst.
+//!
+//! A history is a seed. It makes an organisation, owners who attach, tag, protect and make things again at the worst
+//! moment, calls that are slow, throttled, refused or answered by nobody, lists that are old or break off, runs that
+//! die at any step and come back, and two runs at once. One oracle watches the cloud: *what was deleted was approved,
+//! unprotected, unchanged at the last reading and intended, each at most once, within caps; everything else is
+//! untouched; the log verifies*.
+//!
+//! `cargo run --release -p sweeper-sim -- --seed 17` plays one again and tells its story.
+
+pub mod clock;
+pub mod cloud;
+pub mod fuse;
+pub mod history;
+pub mod oracle;
+pub mod rng;
+
+pub use history::{History, Story, play};

@@ -28,6 +28,7 @@ pub fn report<'a>(outcome: &'a Outcome, set: &'a PolicySet, id: String, fail_on:
     for (why, (listings, questions)) in report.blind() {
         causes.push(Exit::Blind.cause(format!("{why}: {}", blind(listings, questions))));
     }
+    causes.extend(outcome.sealed.house.iac.troubles(outcome.now).map(|why| Exit::Blind.cause(why)));
     report.run.exit = causes;
     report
 }

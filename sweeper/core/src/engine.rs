@@ -94,11 +94,14 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     let ledger = if inputs.now.is_some() { None } else { inputs.ledger };
     let slice = clocks(ledger, &survey, set, house, now, &evaluation, &mut warnings, &mut causes);
     let cost = RunCost::of(&survey.journal);
+    let mut house = inputs.house;
+    warnings.extend(house.iac.troubles(now));
+    house.iac.keep_only(&survey.inventory);
     let sealed = Sealed {
         survey,
         finished: calls.clock().wall(),
         whole: inputs.whole,
-        house: inputs.house,
+        house,
         waivers: inputs.waivers,
         costs,
         ledger: slice,
@@ -119,6 +122,7 @@ pub fn judge(sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known: &[&
     if !missing.is_empty() {
         warnings.push(format!("the survey did not list {}, which the policies need", missing.join(", ")));
     }
+    warnings.extend(sealed.house.iac.troubles(now));
     warn_unmatched(set, &evaluation, now, &mut warnings);
     Outcome { sealed, evaluation, now, warnings, causes: Vec::new() }
 }

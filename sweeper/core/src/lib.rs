@@ -29,6 +29,7 @@ pub mod engine;
 pub mod exit;
 pub mod facts;
 pub mod house;
+pub mod iac;
 pub mod inert;
 pub mod intern;
 pub mod inventory;

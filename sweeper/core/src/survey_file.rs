@@ -477,6 +477,33 @@ mod tests {
     }
 
     #[test]
+    fn the_iac_index_is_sealed_where_there_is_one() {
+        use crate::iac::{Entry, Iac, IacIndex, Outcome, Source};
+        let (bytes, _) = written();
+        assert!(!String::from_utf8(bytes).unwrap().contains("\"iac\""), "a survey without one is as it was");
+        let text = |text: &str| text.to_owned();
+        let entry = Entry { id: text("vol-1"), address: text("a.b"), stack: text("s"), tool: text("pulumi") };
+        let index = IacIndex::new(Timestamp(1_763_000_000), text("test"), false, vec![entry]);
+        let source = |path: &str, outcome| Source { path: text(path), outcome };
+        let mut sealed = sealed();
+        sealed.house.iac = Iac {
+            clouds: BTreeSet::from([CloudId::Aws]),
+            max_age: 3600,
+            sources: vec![
+                source("a.json", Outcome::Index(index)),
+                source("b.json", Outcome::Unreadable(text("it is not there"))),
+            ],
+        };
+        let mut bytes = Vec::new();
+        write(&sealed, "sweeper test", &mut bytes).unwrap();
+        let (back, _) = read(bytes.as_slice(), &[&VOLUME]).unwrap();
+        assert_eq!(back.house, sealed.house);
+        let mut again = Vec::new();
+        write(&back, "sweeper test", &mut again).unwrap();
+        assert_eq!(again, bytes);
+    }
+
+    #[test]
     fn a_damaged_file_is_an_error_and_never_a_panic() {
         let (bytes, digest) = written();
         for cut in 0..bytes.len() - 1 {

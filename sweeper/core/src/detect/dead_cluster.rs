@@ -4,7 +4,7 @@ use super::{Finding, Judged, Severity, Spec, Verdict, View};
 use crate::{
     facts::{DiskState, FactsRef},
     intern::Sym,
-    inventory::{Resource, ResourceIx},
+    inventory::{Resource, ResourceIx, Search, Unseen},
     model::{Class, Reach, Relation},
 };
 
@@ -26,6 +26,34 @@ pub(super) static SPEC: Spec = Spec {
         a cluster's claims may hold the only copy of its data. A cluster that is run by hand and has no machine at \
         the moment is only seen by a group or scale set with its mark.",
 };
+
+/// How the marks begin that clusters leave, in the words of the providers' `marks.rs`. A mark of anybody else comes
+/// before these there, so a resource with one of these carries no other.
+const MARKS: &[&str] = &["Kubernetes ", "EKS cluster", "AKS ", "GKE "];
+
+/// The manager whose mark a resource carries, if that was a cluster and is certainly gone: no account that was seen has
+/// it, and all of the resource's own account was seen, by nobody's leave to look away. Such a mark holds nothing.
+pub(crate) fn gone_manager<'a>(resource: Resource<'a>) -> Option<&'a str> {
+    let manager = resource.managed_by();
+    if !MARKS.iter().any(|mark| manager.starts_with(mark)) {
+        return None;
+    }
+    let inventory = resource.inventory();
+    let nobody = |search: Result<Search, Unseen>| {
+        search.is_ok_and(|search| search.users.is_empty() && search.sight.assuming.is_empty())
+    };
+    let somebody = |search: Result<Search, Unseen>| search.is_ok_and(|search| !search.users.is_empty());
+    let of = Relation::OfCluster;
+    let is_gone = |cluster: Sym| {
+        nobody(inventory.exists(resource, Class::Cluster, cluster, Reach::Account, |_| true))
+            && nobody(inventory.marked(resource, Class::Vm, of, cluster, Reach::Account))
+            && !somebody(inventory.exists(resource, Class::Cluster, cluster, Reach::Org, |_| true))
+            && !somebody(inventory.marked(resource, Class::Referrer, of, cluster, Reach::Account))
+    };
+    let mut clusters = resource.used().filter(|(relation, _)| *relation == of).map(|(_, cluster)| cluster).peekable();
+    clusters.peek()?;
+    clusters.all(is_gone).then_some(manager)
+}
 
 /// What still uses it, so that it is not this cluster's to lose.
 fn in_use(resource: Resource<'_>) -> Option<&'static str> {

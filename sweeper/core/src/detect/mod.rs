@@ -20,6 +20,8 @@ use std::{
 
 mod repository;
 
+pub(crate) use dead_cluster::gone_manager;
+
 /// How much it matters that somebody looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -760,6 +760,42 @@ fn dead_cluster() {
     assert_found(id, told(0).blind(&testing::GUARDED));
 }
 
+/// The mark of a cluster that is gone holds nothing; of one that lives, or may, it does, and so does any other's.
+#[test]
+fn the_mark_of_a_gone_cluster() {
+    let cluster = |native| Draft::new(native, Cluster { version: Sym::NONE, state: Sym::NONE, nodes: None });
+    let gone = |manager: &'static str, clusters: &[&'static str], change: &dyn Fn(World) -> World| {
+        let uses = clusters.iter().map(|cluster| (Relation::OfCluster, *cluster)).collect();
+        let it = Draft { managed_by: manager, uses, ..Draft::new(IT, disk()) };
+        let world = change(World::new().draft(&testing::DISK, it)).seal();
+        super::gone_manager(world.resource(IT)).map(ToOwned::to_owned)
+    };
+    let same = |world: World| world;
+    let claim = "Kubernetes claim shop/data";
+    assert_eq!(gone(claim, &["blue"], &same).as_deref(), Some(claim));
+    assert_eq!(gone("CloudFormation stack web", &["blue"], &same), None);
+    assert_eq!(gone(claim, &[], &same), None, "nothing says of which cluster");
+    let lives = |world: World| world.draft(&testing::CLUSTER, cluster("blue"));
+    assert_eq!(gone(claim, &["blue"], &lives), None);
+    assert_eq!(gone(claim, &["green", "blue"], &lives), None);
+    assert_eq!(gone(claim, &["green"], &lives).as_deref(), Some(claim));
+    let by_hand = |world: World| world.draft(&testing::VM, marked("vm", vm(), &["blue"]));
+    assert_eq!(gone(claim, &["blue"], &by_hand), None);
+    let group = |world: World| {
+        let uses = vec![(Relation::OfCluster, "blue")];
+        world.draft(&testing::TEMPLATE, Draft { uses, ..Draft::new("group", Referrer {}) })
+    };
+    assert_eq!(gone(claim, &["blue"], &group), None);
+    for blind in [&testing::CLUSTER, &testing::VM] {
+        assert_eq!(gone(claim, &["blue"], &|world: World| world.blind(blind)), None, "{}", blind.id);
+        // Nobody's leave not to look makes it certain.
+        let it = Draft { managed_by: claim, uses: vec![(Relation::OfCluster, "blue")], ..Draft::new(IT, disk()) };
+        let mut world = World::new().draft(&testing::DISK, it).blind(blind).seal();
+        world.inventory.waive(|_, _, _| Some(("accepted".to_owned(), "2030-01-01".to_owned())));
+        assert_eq!(super::gone_manager(world.resource(IT)), None, "{}", blind.id);
+    }
+}
+
 /// Clusters and machines of other accounts: a cluster seen there is certain, and nothing else is.
 #[test]
 fn the_cluster_of_another_account() {

@@ -2,13 +2,13 @@
 
 use super::{Detail, Except, Policy, PolicySet, Row, RowVerdict, Verb};
 use crate::{
-    detect::View,
+    detect::{View, gone_manager},
     house::{AccountClass, same_key},
     inventory::{Resource, Unseen},
     ledger::{LedgerSlice, Sighting},
     model::{DAY, Timestamp},
     money::Cost,
-    owner::Owner,
+    owner::{self, Owner},
     ttl::{self, Until},
 };
 use serde::Serialize;
@@ -103,7 +103,7 @@ pub fn decide(
     Decision { act, reason: "waits for an approved plan".to_owned() }
 }
 
-/// Somebody wants it left alone.
+/// Somebody wants it left alone, or it is managed elsewhere.
 pub(crate) fn kept(set: &PolicySet, view: &View<'_>, resource: Resource<'_>) -> Option<String> {
     if let Some(except) = excepted(&set.excepts, resource, view.now) {
         return Some(format!("excepted: {}, until {}", except.reason, except.until));
@@ -111,8 +111,17 @@ pub(crate) fn kept(set: &PolicySet, view: &View<'_>, resource: Resource<'_>) -> 
     if let Some(reason) = protection(view, resource) {
         return Some(reason);
     }
+    let iac = &view.house.iac;
+    if let Some(entry) = iac.managed(resource) {
+        return Some(format!("managed: {entry}; remove it there"));
+    }
     let manager = resource.managed_by();
-    (!manager.is_empty()).then(|| format!("managed: remove it from {manager}"))
+    if !manager.is_empty() && gone_manager(resource).is_none() {
+        let owner = owner::of(view, resource).ok().and_then(|owner| owner.name);
+        let owner = owner.map_or_else(String::new, |owner| format!(", owner {owner}"));
+        return Some(format!("managed: remove it from {manager}{owner}"));
+    }
+    iac.hold(resource.cloud(), view.now).map(|why| format!("managed: {why}: held"))
 }
 
 /// The exception that covers a resource now.

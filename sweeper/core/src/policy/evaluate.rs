@@ -5,7 +5,7 @@
 use super::{Costs, Policy, PolicySet, Problem, vocabulary::Reader};
 use crate::{
     answers::{Ask, Question},
-    detect::{Detector, Evidence, Verdict, View},
+    detect::{Detector, Evidence, Verdict, View, gone_manager},
     inventory::{Resource, ResourceIx, Unseen},
     kind::KindSpec,
     model::{Scope, Timestamp, Tri},
@@ -207,6 +207,9 @@ pub fn detail(set: &PolicySet, view: &View<'_>, costs: &dyn Costs, row: &Row) ->
                 }
             }
         }
+    }
+    if let Some(manager) = gone_manager(resource) {
+        evidence.push(Evidence { fact: "manager gone".into(), value: manager.to_owned(), source: "inventory".into() });
     }
     if let Some(unseen) = &row.unseen {
         evidence.push(Evidence {

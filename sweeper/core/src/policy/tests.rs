@@ -800,6 +800,13 @@ fn decisions_give_the_most_important_reason() {
     assert!(tagged("sweeper:keep", "soon").starts_with("hold kept: tag sweeper:keep, whose value is not a date"));
     assert_eq!(
         case(&|case| case.managed_by = "CloudFormation stack web"),
+        "hold managed: remove it from CloudFormation stack web, owner a@example.com"
+    );
+    assert_eq!(
+        case(&|case| {
+            case.managed_by = "CloudFormation stack web";
+            case.tags = Some(vec![("env", "dev")]);
+        }),
         "hold managed: remove it from CloudFormation stack web"
     );
     assert_eq!(
@@ -807,7 +814,7 @@ fn decisions_give_the_most_important_reason() {
             report(case);
             case.managed_by = "stack web";
         }),
-        "hold managed: remove it from stack web"
+        "hold managed: remove it from stack web, owner a@example.com"
     );
     let shared =
         ScopeRule { accounts: vec!["aws:1111*".to_owned()], class: AccountClass::Shared, ..ScopeRule::default() };
@@ -831,6 +838,38 @@ fn decisions_give_the_most_important_reason() {
     assert_eq!(sighting(&|s| s.told_at = None), "hold not told: 7 days of grace start with a notice");
     assert_eq!(sighting(&|s| s.told_at = Some(NOW.plus(-DAY))), "hold in grace: told 2026-11-19, eligible 2026-11-26");
     assert!(case(&|case| case.tags = Some(vec![("env", "dev")])).starts_with("hold in grace"));
+}
+
+#[test]
+fn what_code_manages_is_held() {
+    use crate::iac::{DEFAULT_MAX_AGE, Entry, Iac, IacIndex, Outcome, Source};
+    let entry = |id: &str| Entry {
+        id: id.to_owned(),
+        address: "aws_ebs_volume.data".to_owned(),
+        stack: "prod/network".to_owned(),
+        tool: "terraform".to_owned(),
+    };
+    let index = |ids: &[&str], made: Timestamp| {
+        Outcome::Index(IacIndex::new(made, String::new(), false, ids.iter().map(|id| entry(id)).collect()))
+    };
+    let decided = |outcome: Outcome, manager: &'static str| {
+        let mut case = Case::new();
+        let sources = vec![Source { path: "iac-index.json".to_owned(), outcome }];
+        case.house.iac = Iac { clouds: BTreeSet::new(), max_age: DEFAULT_MAX_AGE, sources };
+        case.managed_by = manager;
+        case.decided()
+    };
+    let held = "hold managed: in Terraform state prod/network as aws_ebs_volume.data; remove it there";
+    assert_eq!(decided(index(&["vol-1"], NOW), ""), held);
+    // The address says more than the mark, and an old index still says it.
+    assert_eq!(decided(index(&["vol-1"], NOW.plus(-9 * DAY)), "Terraform"), held);
+    assert_eq!(decided(index(&["vol-2"], NOW), ""), "hold ready: delete waits for an approved plan");
+    assert_eq!(
+        decided(Outcome::Unreadable("it is not there".to_owned()), ""),
+        "hold managed: the IaC index iac-index.json cannot be read (it is not there): held"
+    );
+    assert!(decided(index(&["vol-2"], NOW.plus(-9 * DAY)), "").ends_with("and may be 2 days old): held"));
+    assert!(decided(index(&[], NOW.plus(-9 * DAY)), "Terraform").starts_with("hold managed: remove it from Terraform"));
 }
 
 /// What happened at one run.

@@ -15,6 +15,7 @@ use std::{
 use sweeper_core::{
     calls::Limits,
     house::{AccountClass, House, ScopeRule},
+    iac::DEFAULT_MAX_AGE,
     model::CloudId,
     money::Amount,
     policy::{Level, Place, Problem},
@@ -42,6 +43,7 @@ pub struct Config {
     pub policies: Option<PathBuf>,
     pub house: House,
     pub waivers: Vec<Waiver>,
+    pub iac: Iac,
     pub limits: Limits,
     /// How long a run may read.
     pub deadline: Option<Duration>,
@@ -49,6 +51,23 @@ pub struct Config {
     pub azure: Azure,
     pub gcp: Gcp,
     pub schedules: Vec<Entry>,
+}
+
+/// `[iac]`: where it stands what code manages. Read anew by every run.
+#[derive(Clone, Debug)]
+pub struct Iac {
+    /// As written, and where that is.
+    pub indexes: Vec<(String, PathBuf)>,
+    /// How old one may be, seconds.
+    pub max_age: i64,
+    /// What one that cannot be relied on holds. Empty: every cloud.
+    pub clouds: BTreeSet<CloudId>,
+}
+
+impl Default for Iac {
+    fn default() -> Self {
+        Self { indexes: Vec::new(), max_age: DEFAULT_MAX_AGE, clouds: BTreeSet::new() }
+    }
 }
 
 /// `[aws]`.
@@ -100,6 +119,7 @@ impl Default for Config {
             policies: None,
             house: House::default(),
             waivers: Vec::new(),
+            iac: Iac::default(),
             limits: Limits::default(),
             deadline: None,
             aws: Aws::default(),
@@ -157,8 +177,20 @@ struct Reader<'t> {
     problems: Vec<Problem>,
 }
 
-const TOP: &[&str] =
-    &["deployment", "state", "policies", "house", "scope", "waiver", "limits", "aws", "azure", "gcp", "schedule"];
+const TOP: &[&str] = &[
+    "deployment",
+    "state",
+    "policies",
+    "house",
+    "scope",
+    "waiver",
+    "iac",
+    "limits",
+    "aws",
+    "azure",
+    "gcp",
+    "schedule",
+];
 const HOUSE: &[&str] = &[
     "owner_keys",
     "expiry_keys",
@@ -175,6 +207,7 @@ const HOUSE: &[&str] = &[
 ];
 const SCOPE: &[&str] = &["accounts", "class", "owner", "contact"];
 const WAIVER: &[&str] = &["accounts", "regions", "kinds", "reason", "until"];
+const IAC: &[&str] = &["index", "max_age", "clouds"];
 const LIMITS: &[&str] = &["concurrency", "rate", "burst", "tries", "call_timeout", "deadline", "max_api_usd"];
 const AWS: &[&str] = &["org", "role", "external_id", "accounts", "regions"];
 const AZURE: &[&str] = &["org", "management_group", "subscriptions", "regions"];
@@ -207,6 +240,9 @@ impl Reader<'_> {
             if let Some(waiver) = self.waiver(span, waiver) {
                 config.waivers.push(waiver);
             }
+        }
+        if let Some(iac) = self.table(table, "iac") {
+            self.iac(iac, &mut config.iac);
         }
         if let Some(limits) = self.table(table, "limits") {
             self.limits(limits, config);
@@ -334,6 +370,29 @@ impl Reader<'_> {
         }
         let (until, ends) = until?;
         Some(Waiver { accounts, regions, kinds, reason: reason?, until, ends }).filter(|own| !own.accounts.is_empty())
+    }
+
+    fn iac(&mut self, table: &Table<'_>, iac: &mut Iac) {
+        self.known(table, IAC);
+        let indexes = self.list(table, "index");
+        iac.indexes = indexes.into_iter().map(|path| (path.clone(), self.beside.join(path))).collect();
+        if !table.contains_key("index") {
+            let first = table.keys().map(Spanned::span).min_by_key(|span| span.start).unwrap_or(0..0);
+            let help = "write `index = [\"iac-index.json\"]`; `sweeper iac-index` makes one".to_owned();
+            self.problem(first, "`[iac]` needs `index`", Some(help));
+        }
+        if let Some(age) = self.length(table, "max_age") {
+            iac.max_age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        }
+        for name in self.list(table, "clouds") {
+            if let Some(cloud) = CloudId::parse(&name) {
+                iac.clouds.insert(cloud);
+            } else if let Some(value) = table.get("clouds") {
+                let known = CloudId::ALL.map(CloudId::name);
+                let help = meant(&name, &known).unwrap_or_else(|| format!("one of: {}", known.join(", ")));
+                self.problem(value.span(), format!("unknown cloud `{name}`"), Some(help));
+            }
+        }
     }
 
     fn limits(&mut self, table: &Table<'_>, config: &mut Config) {
@@ -700,6 +759,11 @@ regions = ["eu-west-1"]
 reason = "owned by the vendor, ticket 4711"
 until = 2027-01-31
 
+[iac]
+index = ["iac-index.json", "/var/lib/iac.json"]
+max_age = "7d"
+clouds = ["aws", "gcp"]
+
 [limits]
 rate = 5
 call_timeout = "30s"
@@ -729,6 +793,9 @@ zone = "Europe/London"
         assert_eq!(config.house.scopes[0].class, AccountClass::Sandbox);
         assert_eq!(config.house.aliases["alice_example_com"], "alice@example.com");
         assert_eq!(config.waivers[0].until, "2027-01-31");
+        let index = ("iac-index.json".to_owned(), PathBuf::from("/etc/sweeper/iac-index.json"));
+        assert_eq!((&config.iac.indexes[0], config.iac.indexes.len()), (&index, 2));
+        assert_eq!((config.iac.max_age, config.iac.clouds.len()), (7 * 86_400, 2));
         assert_eq!(config.limits.max_api_usd.to_string(), "0.5");
         assert_eq!(config.deadline, Some(Duration::from_mins(20)));
         assert_eq!(config.schedules[0].name, "0 6 * * MON-FRI");
@@ -769,6 +836,21 @@ zone = "Europe/London"
         assert!(found.contains("sweeper.toml:1:1") && found.contains("did you mean `policies`?"), "{found}");
         assert!(found.contains("sweeper.toml:3:8") && found.contains("`rate` is a number"), "{found}");
         assert!(found.contains("sweeper.toml:5:12") && found.contains("`accounts` is empty"), "{found}");
+    }
+
+    #[test]
+    fn an_index_is_named_or_nothing_is() {
+        for (text, said) in [
+            ("[iac]\n", "`[iac]` needs `index`"),
+            ("[iac]\nindex = []\n", "`index` is empty"),
+            ("[iac]\nindexes = [\"x\"]\n", "did you mean `index`?"),
+            ("[iac]\nindex = [\"x\"]\nmax_age = \"long\"\n", "`max_age` is a length of time"),
+            ("[iac]\nindex = [\"x\"]\nclouds = [\"azur\"]\n", "did you mean `azure`?"),
+            ("[iac]\nindex = \"x\"\n", "`index` is a list of strings"),
+        ] {
+            let found = problems(text);
+            assert!(found.contains(said), "{text}: {found}");
+        }
     }
 
     #[test]

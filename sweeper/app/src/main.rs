@@ -10,6 +10,7 @@ mod detectors;
 mod diagnosis;
 mod engine;
 mod exit;
+mod iac;
 mod log;
 mod output;
 mod policies;
@@ -17,6 +18,7 @@ mod render;
 mod roles;
 mod signs;
 mod state;
+mod states;
 
 /// When a daemon runs.
 mod run {
@@ -66,6 +68,8 @@ enum Command {
     Permissions(commands::permissions::Args),
     /// Write a starter config and the shipped policies; overwrites nothing
     Init(commands::init::Args),
+    /// Write which resources Terraform, OpenTofu, Pulumi and CloudFormation manage: ids and addresses, no values
+    IacIndex(commands::iac_index::Args),
     /// Report by the config's schedules until stopped
     Daemon(commands::daemon::Args),
     /// Sweep an organisation that is served on this machine: no account needed
@@ -97,6 +101,10 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Policy(command) => commands::policy::run(&command),
         Command::Init(args) => commands::init::run(&args),
         Command::Permissions(args) => commands::permissions::run(&args),
+        Command::IacIndex(args) => {
+            log::start();
+            stoppable(async move { commands::iac_index::run(&args) })
+        }
         Command::Bill(args) => {
             log::start();
             stoppable(async move { commands::bill::run(&args) })

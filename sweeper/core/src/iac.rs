@@ -377,6 +377,24 @@ impl Iac {
         self.sources.is_empty()
     }
 
+    /// Both together: what either holds is held.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        if self.is_empty() {
+            return other;
+        }
+        if !other.is_empty() {
+            if other.clouds.is_empty() {
+                self.clouds.clear();
+            } else if !self.clouds.is_empty() {
+                self.clouds.extend(other.clouds);
+            }
+            self.max_age = self.max_age.min(other.max_age);
+            self.sources.extend(other.sources);
+        }
+        self
+    }
+
     /// Who manages a resource, by the first index that has it. Also one that is old or incomplete says so.
     pub fn managed(&self, resource: Resource<'_>) -> Option<&Entry> {
         self.sources.iter().find_map(|source| match &source.outcome {

@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod demo;
 pub mod doctor;
 pub mod explain;
+pub mod iac_index;
 pub mod init;
 pub mod permissions;
 pub mod policy;
@@ -17,7 +18,7 @@ use crate::{
     config::{self, Config},
     engine::{self, Inputs, Outcome},
     exit::{Exit, Failure},
-    log, policies,
+    iac, log, policies,
     render::{progress::Board, summary::counted},
     signs, state,
 };
@@ -108,6 +109,7 @@ pub struct Settings {
     pub choice: Choice,
     pub house: House,
     pub waivers: Vec<Waiver>,
+    pub iac: config::Iac,
     pub limits: Limits,
     /// Opened at every run. `None` where there is no place for it.
     pub state: Option<state::Place>,
@@ -128,6 +130,7 @@ impl Settings {
             choice: choice(args, config, &signs::of_environment())?,
             house: config.house.clone(),
             waivers: config.waivers.clone(),
+            iac: config.iac.clone(),
             limits,
             state: state::place(args.state.as_deref(), config)?,
             now: args.now,
@@ -173,7 +176,7 @@ impl Settings {
             log::warn(warning);
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let calls = Calls::new(clock, self.limits.clone());
+        let calls = Calls::new(Arc::clone(&clock), self.limits.clone());
         let universes = self.universes(&calls).await?;
         let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
         let prices = PriceBook::embedded()
@@ -204,7 +207,7 @@ impl Settings {
             universes: &universes,
             calls: &calls,
             set: &self.set,
-            house: self.house.clone(),
+            house: House { iac: iac::read(&self.iac, clock.wall()), ..self.house.clone() },
             waivers: self.waivers.clone(),
             accounts: self.choice.accounts.clone(),
             regions: self.choice.regions.clone(),
@@ -439,7 +442,9 @@ pub fn offline(args: &LookArgs, path: &Path) -> Result<(Outcome, PolicySet, Stri
     let mut policies = args.policies.clone();
     if let Some(path) = &args.config {
         let config = Config::find(Some(path))?;
-        sealed.house = config.house;
+        // What was found managed when the survey was taken stays so, and what is managed now is, too.
+        let iac = std::mem::take(&mut sealed.house.iac).and(iac::read(&config.iac, SystemClock::default().wall()));
+        sealed.house = House { iac, ..config.house };
         policies = policies.or(config.policies);
     }
     let (set, warnings) = policies::to_run(&policies::sources(policies.as_deref())?)?;

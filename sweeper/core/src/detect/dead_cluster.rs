@@ -33,7 +33,7 @@ const MARKS: &[&str] = &["Kubernetes ", "EKS cluster", "AKS ", "GKE "];
 
 /// The manager whose mark a resource carries, if that was a cluster and is certainly gone: no account that was seen has
 /// it, and all of the resource's own account was seen, by nobody's leave to look away. Such a mark holds nothing.
-pub(crate) fn gone_manager<'a>(resource: Resource<'a>) -> Option<&'a str> {
+pub(crate) fn gone_manager(resource: Resource<'_>) -> Option<&str> {
     let manager = resource.managed_by();
     if !MARKS.iter().any(|mark| manager.starts_with(mark)) {
         return None;

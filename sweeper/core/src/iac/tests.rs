@@ -235,6 +235,26 @@ fn an_index_that_cannot_be_relied_on_holds() {
 }
 
 #[test]
+fn two_together_hold_what_either_holds() {
+    let of = |clouds: &[CloudId], max_age: i64| Iac {
+        clouds: clouds.iter().copied().collect(),
+        max_age,
+        ..iac(vec![Outcome::Unreadable("it is not there".to_owned())])
+    };
+    for (a, b) in [(of(&[], 5), of(&[CloudId::Aws], 9)), (of(&[CloudId::Gcp], 9), of(&[CloudId::Aws], 5))] {
+        for both in [a.clone().and(b.clone()), b.clone().and(a.clone())] {
+            for cloud in CloudId::ALL {
+                let either = a.hold(cloud, NOW).is_some() || b.hold(cloud, NOW).is_some();
+                assert_eq!(both.hold(cloud, NOW).is_some(), either, "{cloud:?}");
+            }
+            assert_eq!((both.max_age, both.sources.len()), (5, 2));
+        }
+        assert_eq!(a.clone().and(Iac::default()), a);
+        assert_eq!(Iac::default().and(a.clone()), a);
+    }
+}
+
+#[test]
 fn a_survey_carries_only_what_it_needs() {
     let mut iac = iac(vec![Outcome::Index(index(vec![entry("vol-1"), entry("vol-2"), entry("canary")]))]);
     iac.keep_only(&inventory(&VOLUME, Draft::new("vol-2", disk())));

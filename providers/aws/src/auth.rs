@@ -1,6 +1,6 @@
 //! Credentials, accounts, regions and clients.
 
-use crate::{fault, kinds, whole::Whole};
+use crate::{fault, kinds, marks, whole::Whole};
 use async_trait::async_trait;
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
@@ -260,6 +260,10 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
 
 #[async_trait]
 impl Cloud for Provider {
+    fn manager(&self, tags: &[(&str, &str)]) -> String {
+        marks::managed_by(tags)
+    }
+
     fn id(&self) -> CloudId {
         CloudId::Aws
     }

@@ -14,18 +14,6 @@ const MARKS: &[(&str, &str)] = &[
     ("aws:ec2:fleet-id", "EC2 Fleet"),
     ("aws:ec2spot:fleet-request-id", "Spot Fleet"),
     ("aws:batch:compute-environment", "Batch compute environment"),
-    ("aws:eks:cluster-name", "EKS cluster"),
-    ("eks:cluster-name", "EKS cluster"),
-    ("elbv2.k8s.aws/cluster", "Kubernetes load balancer controller of cluster"),
-    ("kubernetes.io/created-for/pvc/name", "Kubernetes claim"),
-    ("kubernetes.io/service-name", "Kubernetes service"),
-    ("kubernetes.io/cluster/*", "Kubernetes cluster"),
-    ("KubernetesCluster", "Kubernetes cluster"),
-    ("eks:eks-cluster-name", "EKS cluster"),
-    ("cluster.k8s.amazonaws.com/name", "Kubernetes cluster"),
-    ("node.k8s.amazonaws.com/instance_id", "Kubernetes node"),
-    ("ebs.csi.aws.com/cluster", "Kubernetes storage driver"),
-    ("CSIVolumeName", "Kubernetes volume"),
     ("karpenter.sh/nodepool", "Karpenter node pool"),
     ("aws:backup:source-resource", "AWS Backup"),
     ("aws:dlm:lifecycle-policy-id", "Data Lifecycle Manager policy"),
@@ -43,6 +31,20 @@ const MARKS: &[(&str, &str)] = &[
     ("AWSApplicationMigrationServiceManaged", "Application Migration Service"),
     ("TerraformWorkspace", "Terraform workspace"),
     ("terraform", "Terraform"),
+    // What clusters make comes last, so that who carries one of these carries no other: the core takes it for nothing
+    // once the cluster is gone.
+    ("aws:eks:cluster-name", "EKS cluster"),
+    ("eks:cluster-name", "EKS cluster"),
+    ("elbv2.k8s.aws/cluster", "Kubernetes load balancer controller of cluster"),
+    ("kubernetes.io/created-for/pvc/name", "Kubernetes claim"),
+    ("kubernetes.io/service-name", "Kubernetes service"),
+    ("kubernetes.io/cluster/*", "Kubernetes cluster"),
+    ("KubernetesCluster", "Kubernetes cluster"),
+    ("eks:eks-cluster-name", "EKS cluster"),
+    ("cluster.k8s.amazonaws.com/name", "Kubernetes cluster"),
+    ("node.k8s.amazonaws.com/instance_id", "Kubernetes node"),
+    ("ebs.csi.aws.com/cluster", "Kubernetes storage driver"),
+    ("CSIVolumeName", "Kubernetes volume"),
 ];
 
 /// Tag keys whose value is the name of the Kubernetes cluster that owns the resource.
@@ -111,6 +113,9 @@ mod tests {
         assert_eq!(managed_by(&[("env", "dev"), ("aws:cloudformation:stack-name", "web")]), "CloudFormation stack web");
         assert_eq!(managed_by(&[("kubernetes.io/cluster/blue", "owned")]), "Kubernetes cluster blue");
         assert_eq!(managed_by(&[("owner", "x")]), "");
+        // Anybody else comes before a cluster, which may be gone.
+        let cluster = ("kubernetes.io/cluster/blue", "owned");
+        assert_eq!(managed_by(&[cluster, ("TerraformWorkspace", "prod")]), "Terraform workspace prod");
     }
 
     #[test]

@@ -6,6 +6,20 @@ use crate::entity::{Entity, group_id, part};
 /// documentation of AKS, the Azure disk driver of Kubernetes, Site Recovery, Azure Backup, Databricks, Azure
 /// DevTest Labs and Service Fabric.
 const MARKS: &[(&str, &str)] = &[
+    ("asr-replicadisk", "Site Recovery"),
+    ("asrseeddisk*", "Site Recovery"),
+    ("asrmigration", "Site Recovery"),
+    ("rsvaultbackup", "Azure Backup"),
+    ("databricks-instance-name", "Databricks"),
+    ("hidden-devtestlabs-*", "DevTest Labs"),
+    ("azd-env-name", "Azure Developer CLI environment"),
+    ("terraformworkspace", "Terraform workspace"),
+    ("terraform", "Terraform"),
+];
+
+/// What clusters make. These come last, so that who carries one of these carries no other: the core takes it for nothing
+/// once the cluster is gone.
+const CLUSTERS: &[(&str, &str)] = &[
     ("aks-managed-cluster-name", "AKS cluster"),
     ("aks-managed-*", "AKS cluster"),
     ("kubernetes.io-created-for-pvc-name", "Kubernetes claim"),
@@ -18,15 +32,6 @@ const MARKS: &[(&str, &str)] = &[
     ("k8s-azure-dns-label-service", "Kubernetes service"),
     ("kubernetes.io/cluster/*", "Kubernetes cluster"),
     ("kubernetescluster", "Kubernetes cluster"),
-    ("asr-replicadisk", "Site Recovery"),
-    ("asrseeddisk*", "Site Recovery"),
-    ("asrmigration", "Site Recovery"),
-    ("rsvaultbackup", "Azure Backup"),
-    ("databricks-instance-name", "Databricks"),
-    ("hidden-devtestlabs-*", "DevTest Labs"),
-    ("azd-env-name", "Azure Developer CLI environment"),
-    ("terraformworkspace", "Terraform workspace"),
-    ("terraform", "Terraform"),
 ];
 
 /// Values of the tags with which people say who manages a thing.
@@ -43,7 +48,20 @@ const MANAGERS: &[(&str, &str)] = &[
 
 /// `AKS cluster shop`, or empty.
 pub(crate) fn managed_by<P>(entity: &Entity<P>) -> String {
-    for (mark, manager) in MARKS {
+    let marks = [marked(MARKS, entity), said(entity), marked(CLUSTERS, entity)];
+    if let Some(mark) = marks.into_iter().find(|mark| !mark.is_empty()) {
+        return mark;
+    }
+    match part(&entity.id, "resourceGroups") {
+        Some(group) if is_node_group(group) => format!("AKS node resource group {group}"),
+        // The group that Azure Backup makes for its restore points, whose number ends its name.
+        Some(group) if group.to_ascii_lowercase().starts_with("azurebackuprg_") => "Azure Backup".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn marked<P>(marks: &[(&str, &str)], entity: &Entity<P>) -> String {
+    for (mark, manager) in marks {
         for (key, value) in entity.tags.iter() {
             if let Some(prefix) = mark.strip_suffix('*') {
                 if key.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
@@ -54,6 +72,11 @@ pub(crate) fn managed_by<P>(entity: &Entity<P>) -> String {
             }
         }
     }
+    String::new()
+}
+
+/// The manager that people name.
+fn said<P>(entity: &Entity<P>) -> String {
     for (key, value) in entity.tags.iter() {
         if MANAGER_KEYS.iter().any(|known| key.eq_ignore_ascii_case(known)) {
             let value = value.to_ascii_lowercase();
@@ -62,12 +85,7 @@ pub(crate) fn managed_by<P>(entity: &Entity<P>) -> String {
             }
         }
     }
-    match part(&entity.id, "resourceGroups") {
-        Some(group) if is_node_group(group) => format!("AKS node resource group {group}"),
-        // The group that Azure Backup makes for its restore points, whose number ends its name.
-        Some(group) if group.to_ascii_lowercase().starts_with("azurebackuprg_") => "Azure Backup".to_owned(),
-        _ => String::new(),
-    }
+    String::new()
 }
 
 /// Whether a resource group has the name that AKS gives to those of its nodes.
@@ -117,6 +135,10 @@ mod tests {
         assert_eq!(managed_by(&entity("rg", &[("Managed-By", "terraform")])), "Terraform");
         assert_eq!(managed_by(&entity("MC_rg_shop_eastus", &[])), "AKS node resource group MC_rg_shop_eastus");
         assert_eq!(managed_by(&entity("rg", &[("owner", "x"), ("é", "y")])), "");
+        // Anybody else comes before a cluster, which may be gone.
+        let cluster = ("aks-managed-cluster-name", "shop");
+        assert_eq!(managed_by(&entity("MC_rg", &[cluster, ("managed-by", "terraform")])), "Terraform");
+        assert_eq!(managed_by(&entity("rg", &[cluster, ("rsvaultbackup", "x")])), "Azure Backup x");
     }
 
     #[test]

@@ -8,9 +8,6 @@ use std::collections::HashMap;
 /// Terraform provider (`goog-terraform-provisioned`), Deployment Manager, Batch, Vertex AI Workbench, Cloud Data
 /// Fusion, Backup and DR Service and the Compute Engine persistent disk driver of Kubernetes.
 const MARKS: &[(&str, &str, bool)] = &[
-    ("goog-k8s-cluster-name", "GKE cluster", true),
-    ("goog-gke-node", "GKE node pool", false),
-    ("goog-gke-volume", "GKE volume", false),
     ("goog-dataproc-cluster-name", "Dataproc cluster", true),
     ("goog-dataproc-cluster-uuid", "Dataproc cluster", false),
     ("goog-dataflow-job-name", "Dataflow job", true),
@@ -30,6 +27,14 @@ const MARKS: &[(&str, &str, bool)] = &[
     ("goog-terraform-provisioned", "Terraform", false),
 ];
 
+/// What clusters make. These come last, so that who carries one of these carries no other: the core takes it for nothing
+/// once the cluster is gone.
+const CLUSTERS: &[(&str, &str, bool)] = &[
+    ("goog-k8s-cluster-name", "GKE cluster", true),
+    ("goog-gke-node", "GKE node pool", false),
+    ("goog-gke-volume", "GKE volume", false),
+];
+
 /// Labels in the order of their keys.
 pub(crate) fn tags(labels: &HashMap<String, String>) -> Vec<(&str, &str)> {
     let mut tags: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -39,10 +44,19 @@ pub(crate) fn tags(labels: &HashMap<String, String>) -> Vec<(&str, &str)> {
 
 /// `GKE cluster blue`, or empty.
 pub(crate) fn managed_by(labels: &HashMap<String, String>) -> String {
+    described_by(None, labels)
+}
+
+/// As [`managed_by`], with what Kubernetes writes into a description, which names a claim where labels name a cluster.
+pub(crate) fn described_by(description: Option<&str>, labels: &HashMap<String, String>) -> String {
+    first([labelled(MARKS, labels), described(description), labelled(CLUSTERS, labels)])
+}
+
+fn labelled(marks: &[(&str, &str, bool)], labels: &HashMap<String, String>) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    for (key, manager, names) in MARKS {
+    for (key, manager, names) in marks {
         if let Some(value) = labels.get(*key) {
             if value == "false" {
                 continue;
@@ -67,7 +81,7 @@ pub(crate) fn cluster(project: &str, labels: &HashMap<String, String>) -> String
 
 /// What Kubernetes writes into the description of a disk or load balancer it makes, JSON of one level:
 /// `{"kubernetes.io/created-for/pvc/name": "data-0", …}` or `{"kubernetes.io/service-name": "ns/web"}`.
-pub(crate) fn described(description: Option<&str>) -> String {
+fn described(description: Option<&str>) -> String {
     let Some(text) = description.map(str::trim).filter(|text| text.starts_with('{') && text.len() <= 4096) else {
         return String::new();
     };
@@ -120,6 +134,12 @@ mod tests {
         assert_eq!(managed_by(&labels(&[("goog-terraform-provisioned", "true")])), "Terraform");
         assert_eq!(managed_by(&labels(&[("goog-terraform-provisioned", "false")])), "");
         assert_eq!(managed_by(&labels(&[("owner", "x")])), "");
+        let cluster = ("goog-k8s-cluster-name", "blue");
+        let claim = Some(r#"{"kubernetes.io/created-for/pvc/name":"data"}"#);
+        assert_eq!(described_by(claim, &labels(&[cluster])), "Kubernetes claim ?/data");
+        assert_eq!(described_by(None, &labels(&[cluster])), "GKE cluster blue");
+        // Anybody else comes before a cluster, which may be gone.
+        assert_eq!(described_by(claim, &labels(&[cluster, ("goog-terraform-provisioned", "true")])), "Terraform");
     }
 
     #[test]

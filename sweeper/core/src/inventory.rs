@@ -550,6 +550,16 @@ impl Inventory {
         self.sights.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Notes the manager of a resource, of whose mark its listing could not tell.
+    pub(crate) fn manage(&mut self, place: ResourceIx, manager: &str) {
+        let manager = self.strings.intern(manager);
+        if let Some(row) =
+            self.tables.get_mut(place.table as usize).and_then(|table| table.rows.get_mut(place.row as usize))
+        {
+            row.managed_by = manager;
+        }
+    }
+
     /// Clouds whose universe is only what the identity sees.
     pub fn partial_universe(&self) -> &BTreeSet<CloudId> {
         &self.partial_universe

@@ -277,6 +277,11 @@ pub trait Cloud: Send + Sync {
     /// The accounts and regions to look at. An error stops the run for this cloud (no credentials, say).
     async fn universe(&self) -> Result<Universe, CloudError>;
 
+    /// The manager whose mark a resource carries, by tags that its listing did not have; empty for none.
+    fn manager(&self, _tags: &[(&str, &str)]) -> String {
+        String::new()
+    }
+
     /// Who the credentials are, for `sweeper doctor`. Asks as little as it can: Azure reads the claims `oid`, `appid`,
     /// `upn` and `tid` of its own token, Google Cloud the address in the credentials or at the metadata server, AWS
     /// `sts:GetCallerIdentity`. Never gives a token or a key. `None` where it is not told.

@@ -3,9 +3,9 @@
 use crate::{
     answers::{Answer, Answers, Ask, NOT_ANSWERED},
     calls::{Calls, Journal},
-    inventory::{Inventory, InventoryBuilder, Status},
+    inventory::{Inventory, InventoryBuilder, ResourceIx, Status},
     kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places, Universe},
-    model::{CloudId, Scope, Timestamp},
+    model::{Class, CloudId, Scope, Timestamp},
 };
 use futures_util::{StreamExt as _, future::join_all, stream};
 use std::{
@@ -285,8 +285,28 @@ pub async fn answer(
         }
     }
     drop(results);
+    // In one order, whichever came first: marks add texts to the inventory.
+    answered.sort_by_key(|(ask, _)| *ask);
     for (ask, answer) in answered {
+        if let Answer::Tags(tags) = &answer {
+            managed(&mut survey.inventory, clouds, ask.resource, tags);
+        }
         survey.answers.insert(ask, answer);
     }
     survey.journal = calls.journal();
+}
+/// Notes the manager whose mark the tags carry that a listing did not have.
+fn managed(inventory: &mut Inventory, clouds: &[Arc<dyn Cloud>], place: ResourceIx, tags: &[(String, String)]) {
+    let resource = inventory.at(place);
+    // These have the tags of what they are in, and whoever manages that does not manage them.
+    if matches!(resource.kind().class, Class::Artifact | Class::FunctionVersion | Class::Upload) {
+        return;
+    }
+    let tags: Vec<(&str, &str)> = tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let manager = clouds.iter().find(|cloud| cloud.id() == resource.cloud()).map(|cloud| cloud.manager(&tags));
+    if resource.managed_by().is_empty()
+        && let Some(manager) = manager.filter(|manager| !manager.is_empty())
+    {
+        inventory.manage(place, &manager);
+    }
 }

@@ -124,7 +124,7 @@ fn push(project: &str, address: &Wire, out: &mut Listing) {
         own_pool: address.ip_collection.as_ref().is_some_and(|pool| !pool.is_empty()),
         internal,
     };
-    let managed_by = marks::first([marks::described(address.description.as_deref()), marks::managed_by(&address.labels)]);
+    let managed_by = marks::described_by(address.description.as_deref(), &address.labels);
     let cluster = marks::cluster(project, &address.labels);
     out.push(Draft {
         uid: &uid,

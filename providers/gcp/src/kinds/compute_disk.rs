@@ -115,7 +115,7 @@ fn push(project: &str, disk: &Wire, out: &mut Listing) {
         _ => DiskState::Other,
     };
     let tags = marks::tags(&disk.labels);
-    let managed_by = marks::first([marks::described(disk.description.as_deref()), marks::managed_by(&disk.labels)]);
+    let managed_by = marks::described_by(disk.description.as_deref(), &disk.labels);
     let cluster = marks::cluster(project, &disk.labels);
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
     let facts = Disk {

@@ -338,7 +338,7 @@ fn push(project: &str, rule: &ForwardingRule, own_targets: Option<u32>, out: &mu
         _ => LbKind::Other,
     };
     let scheme = rule.load_balancing_scheme.as_ref().and_then(LoadBalancingScheme::name).unwrap_or_default();
-    let managed_by = marks::first([marks::described(rule.description.as_deref()), marks::managed_by(&rule.labels)]);
+    let managed_by = marks::described_by(rule.description.as_deref(), &rule.labels);
     let cluster = marks::cluster(project, &rule.labels);
     out.push(Draft {
         uid: &uid,

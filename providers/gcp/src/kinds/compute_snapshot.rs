@@ -125,11 +125,8 @@ fn push(project: &str, snapshot: &Wire, out: &mut Listing) {
     // A snapshot of another project's disk: whether that exists is not for this project's list to say.
     let own = path.split('/').nth(1).unwrap_or(project);
     let foreign = !disk.is_empty() && disk.split('/').nth(1) != Some(own);
-    let managed_by = marks::first([
-        schedule(snapshot),
-        marks::described(snapshot.description.as_deref()),
-        marks::managed_by(&snapshot.labels),
-    ]);
+    let described = marks::described_by(snapshot.description.as_deref(), &snapshot.labels);
+    let managed_by = marks::first([schedule(snapshot), described]);
     let facts = Snapshot {
         size_gib: snapshot.disk_size_gb.and_then(|size| u32::try_from(size).ok()).unwrap_or(0),
         stored_bytes: snapshot

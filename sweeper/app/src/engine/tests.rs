@@ -17,6 +17,7 @@ use sweeper_core::{
     detect::Severity,
     facts::{Disk, DiskState},
     house::House,
+    iac,
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places, Prices, Universe},
     ledger::{Advanced, InMemory, Ledger, LedgerSlice, Sighting},
@@ -53,6 +54,8 @@ struct Volumes {
     denied: BTreeSet<&'static str>,
     /// Whether tags, which the listing does not carry, may be read.
     tags_denied: bool,
+    /// Whose mark the tags of the first carry.
+    stack: Option<&'static str>,
     asked: AtomicU32,
 }
 
@@ -88,7 +91,7 @@ impl Kind for Volumes {
         Ok(())
     }
 
-    async fn answer(&self, site: &Site, _: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         self.asked.fetch_add(asks.len() as u32, Ordering::Relaxed);
         let denied = self.tags_denied;
         site.read("ec2:DescribeTags", || async move {
@@ -96,7 +99,13 @@ impl Kind for Volumes {
         })
         .await?;
         assert!(asks.iter().all(|ask| ask.question == Question::Tags));
-        Ok(asks.iter().map(|ask| (*ask, Answer::Tags(vec![("owner".to_owned(), "alice".to_owned())]))).collect())
+        let answered = asks.iter().map(|ask| {
+            let mut tags = vec![("owner".to_owned(), "alice".to_owned())];
+            let is_first = inventory.at(ask.resource).native_id() == "vol-0";
+            tags.extend(self.stack.filter(|_| is_first).map(|stack| ("stack".to_owned(), stack.to_owned())));
+            (*ask, Answer::Tags(tags))
+        });
+        Ok(answered.collect())
     }
 
     fn price(&self, _: Resource<'_>, prices: &dyn Prices) -> Cost {
@@ -114,6 +123,10 @@ impl Cloud for Made {
 
     fn kinds(&self) -> &[Arc<dyn Kind>] {
         &self.0
+    }
+
+    fn manager(&self, tags: &[(&str, &str)]) -> String {
+        tags.iter().find(|(key, _)| *key == "stack").map_or_else(String::new, |(_, stack)| format!("stack {stack}"))
     }
 
     async fn universe(&self) -> Result<Universe, CloudError> {
@@ -170,6 +183,16 @@ fn waiver(account: &str, ends: Timestamp) -> Waiver {
 }
 
 fn looked(volumes: Volumes, set: &PolicySet, waivers: Vec<Waiver>, ledger: &dyn Ledger) -> (Outcome, Arc<Volumes>) {
+    looked_in(House::default(), volumes, set, waivers, ledger)
+}
+
+fn looked_in(
+    house: House,
+    volumes: Volumes,
+    set: &PolicySet,
+    waivers: Vec<Waiver>,
+    ledger: &dyn Ledger,
+) -> (Outcome, Arc<Volumes>) {
     let volumes = Arc::new(volumes);
     let clouds: Vec<Arc<dyn Cloud>> = vec![Arc::new(Made(vec![Arc::clone(&volumes) as Arc<dyn Kind>]))];
     let calls = Calls::new(Arc::new(VirtualClock::new(NOW)), Limits::default());
@@ -179,7 +202,7 @@ fn looked(volumes: Volumes, set: &PolicySet, waivers: Vec<Waiver>, ledger: &dyn 
         universes: &universes,
         calls: &calls,
         set,
-        house: House::default(),
+        house,
         waivers,
         accounts: BTreeMap::new(),
         regions: BTreeMap::new(),
@@ -317,4 +340,89 @@ fn a_sealed_survey_is_judged_the_same() {
     let (sealed, _) = survey_file::read(bytes.as_slice(), &[&VOLUME]).unwrap();
     let again = judge(sealed, &set, None);
     assert_eq!(document(&again, &set, None).0, live);
+}
+
+/// The decisions by native id, each once.
+fn decisions(document: &Document) -> BTreeSet<String> {
+    let said = |finding: &sweeper_core::report::Finding| {
+        format!("{} {} {}", finding.resource.native_id, finding.decision.act, finding.decision.reason)
+    };
+    document.findings.iter().map(said).collect()
+}
+
+#[test]
+fn what_an_index_has_is_held_live_and_from_the_survey() {
+    let set = policies(UNATTACHED);
+    let entry = |id: &str| iac::Entry {
+        id: id.to_owned(),
+        address: "aws_ebs_volume.data[0]".to_owned(),
+        stack: "prod/network".to_owned(),
+        tool: "terraform".to_owned(),
+    };
+    let index = |age: i64| {
+        iac::Outcome::Index(iac::IacIndex::new(
+            NOW.plus(-age),
+            String::new(),
+            false,
+            vec![entry("vol-0"), entry("vol-canary")],
+        ))
+    };
+    let missing = || iac::Outcome::Unreadable("it is not there".to_owned());
+    for (outcome, exit, reasons) in [
+        (
+            index(3600),
+            Exit::Done,
+            [
+                "vol-0 hold managed: in Terraform state prod/network as aws_ebs_volume.data[0]; remove it there",
+                "vol-1 report the policy only reports",
+            ],
+        ),
+        (
+            index(49 * 3600),
+            Exit::Blind,
+            [
+                "vol-0 hold managed: in Terraform state prod/network as aws_ebs_volume.data[0]; remove it there",
+                "vol-1 hold managed: the IaC index iac.json cannot be relied on (it was made 2025-11-17T23:53:20Z, and \
+                 may be 2 days old): held",
+            ],
+        ),
+        (
+            missing(),
+            Exit::Blind,
+            [
+                "vol-0 hold managed: the IaC index iac.json cannot be read (it is not there): held",
+                "vol-1 hold managed: the IaC index iac.json cannot be read (it is not there): held",
+            ],
+        ),
+    ] {
+        let sources = vec![iac::Source { path: "iac.json".to_owned(), outcome }];
+        let iac = iac::Iac { clouds: BTreeSet::new(), max_age: iac::DEFAULT_MAX_AGE, sources };
+        let house = House { iac, ..House::default() };
+        let (outcome, _) = looked_in(house, Volumes::default(), &set, Vec::new(), &InMemory::default());
+        let (live, code) = document(&outcome, &set, None);
+        assert_eq!(code, exit);
+        assert_eq!(live.findings.len(), 4, "no finding is hidden");
+        assert_eq!(decisions(&live), reasons.map(ToOwned::to_owned).into());
+        assert_eq!(outcome.warnings.iter().any(|warning| warning.contains("the IaC index")), exit == Exit::Blind);
+        let mut bytes = Vec::new();
+        survey_file::write(&outcome.sealed, crate::TOOL, &mut bytes).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("canary"), "only what the survey has is sealed");
+        let (sealed, _) = survey_file::read(bytes.as_slice(), &[&VOLUME]).unwrap();
+        let again = judge(sealed, &set, None);
+        assert_eq!(document(&again, &set, None), (live, exit));
+    }
+}
+
+#[test]
+fn a_mark_in_tags_that_were_asked_for_holds_too() {
+    let set = policies(UNATTACHED);
+    let volumes = Volumes { stack: Some("web"), ..Volumes::default() };
+    let (outcome, _) = looked(volumes, &set, Vec::new(), &InMemory::default());
+    let live = document(&outcome, &set, None).0;
+    let reasons = ["vol-0 hold managed: remove it from stack web, owner alice", "vol-1 report the policy only reports"];
+    assert_eq!(decisions(&live), reasons.map(ToOwned::to_owned).into());
+    let mut bytes = Vec::new();
+    survey_file::write(&outcome.sealed, crate::TOOL, &mut bytes).unwrap();
+    let (sealed, _) = survey_file::read(bytes.as_slice(), &[&VOLUME]).unwrap();
+    assert_eq!(document(&judge(sealed, &set, None), &set, None).0, live);
 }

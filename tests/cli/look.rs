@@ -13,6 +13,7 @@ fn help_and_version_go_to_standard_output() {
         "explain",
         "policy",
         "init",
+        "iac-index",
         "daemon",
         "doctor",
         "permissions",

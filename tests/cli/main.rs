@@ -5,6 +5,7 @@
 
 mod clouds;
 mod files;
+mod iac;
 mod look;
 #[cfg(feature = "aws")]
 mod offline;

@@ -8,6 +8,7 @@ use sweeper_core::{
     costs::CostSheet,
     facts::{Disk, DiskState, FactsRef},
     house::House,
+    iac,
     inert::is_hostile,
     inventory::{Draft, InventoryBuilder, Status, Tags},
     kind::{KindSpec, Places},
@@ -70,6 +71,10 @@ static VOLUME: KindSpec = KindSpec {
 
 /// Volumes whose names, tags and account mean harm; one account that could not be read, if wanted.
 fn survey(place: &Place, blind: bool) -> PathBuf {
+    survey_of(place, blind, House::default())
+}
+
+fn survey_of(place: &Place, blind: bool, house: House) -> PathBuf {
     let mut builder = InventoryBuilder::new(&[&VOLUME]);
     let scope = Scope::new(CloudId::Aws, "111111111111", "us-east-1");
     let mut listing = builder.listing(&VOLUME, &scope);
@@ -116,7 +121,7 @@ fn survey(place: &Place, blind: bool) -> PathBuf {
         },
         finished: Timestamp(1_763_600_061),
         whole: BTreeSet::new(),
-        house: House::default(),
+        house,
         waivers: Vec::new(),
         costs,
         ledger: LedgerSlice::default(),
@@ -265,6 +270,40 @@ fn the_screen_fits() {
         "{}",
         ran.out
     );
+}
+
+#[test]
+fn what_code_manages_stays_held_under_another_config() {
+    let place = Place::new();
+    let entry = iac::Entry {
+        id: "arn:aws:ec2:us-east-1:111111111111:volume/vol-0".to_owned(),
+        address: "aws_ebs_volume.data\u{1b}[31m".to_owned(),
+        stack: "prod/<b>".to_owned(),
+        tool: "terraform".to_owned(),
+    };
+    let index = iac::IacIndex::new(Timestamp(1_763_600_000), String::new(), false, vec![entry]);
+    let sources = vec![iac::Source { path: "iac-index.json".to_owned(), outcome: iac::Outcome::Index(index) }];
+    let house =
+        House { iac: iac::Iac { max_age: iac::DEFAULT_MAX_AGE, sources, ..iac::Iac::default() }, ..House::default() };
+    survey_of(&place, false, house);
+    let held = |more: &[&str], code: i32| {
+        let ran = report(&place, &[&["--format", "json"], more].concat());
+        let document: Document = serde_json::from_str(ran.ended(code)).unwrap();
+        document.totals.by_reason.get("managed").map_or(0, |sum| sum.resources)
+    };
+    assert_eq!(held(&[], 0), 1);
+    place.write("bare.toml", "deployment = \"x\"\n");
+    assert_eq!(held(&["--config", "bare.toml"], 0), 1, "a config that names no index takes none away");
+    place.write("other.toml", "[iac]\nindex = [\"none.json\"]\n");
+    // What is excepted is told first.
+    assert_eq!(held(&["--config", "other.toml"], 3), HOSTILE.len() as u64 - 1, "one that is missing holds all");
+    assert_eq!(held(&["--now", "2025-12-20T00:00:00Z"], 3), HOSTILE.len() as u64 - 1, "one that is old, too");
+    for format in ["table", "csv", "markdown", "html"] {
+        let ran = report(&place, &["--format", format, "--all"]);
+        let acts = |letter: char| is_hostile(letter) && letter != '\n';
+        assert!(!ran.ended(0).contains(acts), "{format}");
+        assert!(format != "html" || !ran.out.contains("<b>"), "{format}");
+    }
 }
 
 #[test]

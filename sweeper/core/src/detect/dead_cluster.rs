@@ -1,6 +1,6 @@
 //! What Kubernetes clusters that are gone left behind.
 
-use super::{Finding, Judged, Severity, Spec, Verdict, View};
+use super::{Detector, Finding, Judged, Severity, Spec, Verdict, View};
 use crate::{
     facts::{DiskState, FactsRef},
     intern::Sym,
@@ -32,10 +32,11 @@ pub(super) static SPEC: Spec = Spec {
 const MARKS: &[&str] = &["Kubernetes ", "EKS cluster", "AKS ", "GKE "];
 
 /// The manager whose mark a resource carries, if that was a cluster and is certainly gone: no account that was seen has
-/// it, and all of the resource's own account was seen, by nobody's leave to look away. Such a mark holds nothing.
-pub(crate) fn gone_manager(resource: Resource<'_>) -> Option<&str> {
+/// it, and all of the resource's own account was seen, by nobody's leave to look away. Such a mark holds nothing of what
+/// this detector finds. Others say nothing of clusters, so what they come to does not hang on whether clusters are seen.
+pub(crate) fn gone_manager<'a>(detector: Option<&Detector>, resource: Resource<'a>) -> Option<&'a str> {
     let manager = resource.managed_by();
-    if !MARKS.iter().any(|mark| manager.starts_with(mark)) {
+    if detector.is_none_or(|detector| detector.spec.id != SPEC.id) || !MARKS.iter().any(|mark| manager.starts_with(mark)) {
         return None;
     }
     let inventory = resource.inventory();

@@ -768,12 +768,17 @@ fn the_mark_of_a_gone_cluster() {
         let uses = clusters.iter().map(|cluster| (Relation::OfCluster, *cluster)).collect();
         let it = Draft { managed_by: manager, uses, ..Draft::new(IT, disk()) };
         let world = change(World::new().draft(&testing::DISK, it)).seal();
-        super::gone_manager(world.resource(IT)).map(ToOwned::to_owned)
+        super::gone_manager(detector("dead-cluster"), world.resource(IT)).map(ToOwned::to_owned)
     };
     let same = |world: World| world;
     let claim = "Kubernetes claim shop/data";
     assert_eq!(gone(claim, &["blue"], &same).as_deref(), Some(claim));
     assert_eq!(gone("CloudFormation stack web", &["blue"], &same), None);
+    let it = Draft { managed_by: claim, uses: vec![(Relation::OfCluster, "blue")], ..Draft::new(IT, disk()) };
+    let world = World::new().draft(&testing::DISK, it).seal();
+    for other in [detector("unattached-disk"), None] {
+        assert_eq!(super::gone_manager(other, world.resource(IT)), None, "others do not ask for clusters");
+    }
     assert_eq!(gone(claim, &[], &same), None, "nothing says of which cluster");
     let lives = |world: World| world.draft(&testing::CLUSTER, cluster("blue"));
     assert_eq!(gone(claim, &["blue"], &lives), None);
@@ -792,7 +797,7 @@ fn the_mark_of_a_gone_cluster() {
         let it = Draft { managed_by: claim, uses: vec![(Relation::OfCluster, "blue")], ..Draft::new(IT, disk()) };
         let mut world = World::new().draft(&testing::DISK, it).blind(blind).seal();
         world.inventory.waive(|_, _, _| Some(("accepted".to_owned(), "2030-01-01".to_owned())));
-        assert_eq!(super::gone_manager(world.resource(IT)), None, "{}", blind.id);
+        assert_eq!(super::gone_manager(detector("dead-cluster"), world.resource(IT)), None, "{}", blind.id);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Detail, Except, Policy, PolicySet, Row, RowVerdict, Verb};
 use crate::{
-    detect::{View, gone_manager},
+    detect::{Detector, View, gone_manager},
     house::{AccountClass, same_key},
     inventory::{Resource, Unseen},
     ledger::{LedgerSlice, Sighting},
@@ -80,7 +80,7 @@ pub fn decide(
         let cause = row.unseen.as_ref().map_or("something was not seen", |unseen| unseen.cause.as_str());
         return Decision::hold(format!("unknown: {cause}"));
     }
-    if let Some(reason) = kept(set, view, resource) {
+    if let Some(reason) = left_alone(set, view, resource, policy.sweep) {
         return Decision::hold(reason);
     }
     if policy.then == Verb::Report {
@@ -105,6 +105,11 @@ pub fn decide(
 
 /// Somebody wants it left alone, or it is managed elsewhere.
 pub(crate) fn kept(set: &PolicySet, view: &View<'_>, resource: Resource<'_>) -> Option<String> {
+    left_alone(set, view, resource, None)
+}
+
+/// As [`kept`], of what a detector found: one that says that a manager is gone is not held by its mark.
+fn left_alone(set: &PolicySet, view: &View<'_>, resource: Resource<'_>, detector: Option<&Detector>) -> Option<String> {
     if let Some(except) = excepted(&set.excepts, resource, view.now) {
         return Some(format!("excepted: {}, until {}", except.reason, except.until));
     }
@@ -116,7 +121,7 @@ pub(crate) fn kept(set: &PolicySet, view: &View<'_>, resource: Resource<'_>) -> 
         return Some(format!("managed: {entry}; remove it there"));
     }
     let manager = resource.managed_by();
-    if !manager.is_empty() && gone_manager(resource).is_none() {
+    if !manager.is_empty() && gone_manager(detector, resource).is_none() {
         let owner = owner::of(view, resource).ok().and_then(|owner| owner.name);
         let owner = owner.map_or_else(String::new, |owner| format!(", owner {owner}"));
         return Some(format!("managed: remove it from {manager}{owner}"));

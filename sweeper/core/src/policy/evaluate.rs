@@ -199,6 +199,10 @@ pub fn detail(set: &PolicySet, view: &View<'_>, costs: &dyn Costs, row: &Row) ->
             since = finding.since_hint();
             evidence.extend(finding.evidence().iter().cloned());
         }
+        if let Some(manager) = gone_manager(policy.sweep, resource) {
+            let (fact, value) = ("manager gone".into(), manager.to_owned());
+            evidence.push(Evidence { fact, value, source: "inventory".into() });
+        }
         if let Some(when) = &policy.when {
             let reader = Reader::quiet(view, costs, resource);
             for (fact, value) in when.read(&reader) {
@@ -207,9 +211,6 @@ pub fn detail(set: &PolicySet, view: &View<'_>, costs: &dyn Costs, row: &Row) ->
                 }
             }
         }
-    }
-    if let Some(manager) = gone_manager(resource) {
-        evidence.push(Evidence { fact: "manager gone".into(), value: manager.to_owned(), source: "inventory".into() });
     }
     if let Some(unseen) = &row.unseen {
         evidence.push(Evidence {

@@ -840,6 +840,41 @@ fn decisions_give_the_most_important_reason() {
     assert!(case(&|case| case.tags = Some(vec![("env", "dev")])).starts_with("hold in grace"));
 }
 
+/// A finding that a cluster is gone is not held by that cluster's mark; other findings of the same thing are.
+#[test]
+fn the_mark_of_a_gone_cluster_is_evidence() {
+    use crate::{model::Relation, testing};
+    let text =
+        "[[policy]]\nname = \"a\"\nsweep = \"dead-cluster\"\n[[policy]]\nname = \"b\"\nsweep = \"unattached-disk\"\n";
+    let source = Source { path: "house.toml".to_owned(), text: text.to_owned() };
+    let set = load(&[source], &Known { kinds: testing::KINDS }).set.unwrap();
+    let said = |manager: &'static str| -> Vec<String> {
+        let draft = Draft {
+            managed_by: manager,
+            uses: vec![(Relation::OfCluster, "blue")],
+            tags: Tags::Read(Vec::new()),
+            ..Draft::new("vol-1", disk(10, DiskState::Available))
+        };
+        let world = testing::World::new().draft(&testing::DISK, draft).seal();
+        let view = world.view();
+        let owner = Owner { name: None, from: "none".to_owned(), invalid: vec![] };
+        let evaluation = evaluate(&set, &view, &NoCosts);
+        let decided = evaluation.rows.iter().map(|row| {
+            let detail = detail(&set, &view, &NoCosts, row);
+            let gone = detail.evidence.iter().any(|one| one.fact == "manager gone" && one.value == manager);
+            let decision = decide(&set, &view, row, &detail, &LedgerSlice::default(), &owner, &Cost::unknown());
+            format!("{} {gone} {} {}", set.policies[usize::from(row.policy)].name, decision.act.name(), decision.reason)
+        });
+        decided.collect()
+    };
+    assert_eq!(
+        said("Kubernetes claim shop/data"),
+        ["a true report the policy only reports", "b false hold managed: remove it from Kubernetes claim shop/data",]
+    );
+    let stack = "hold managed: remove it from CloudFormation stack web";
+    assert_eq!(said("CloudFormation stack web"), [format!("a false {stack}"), format!("b false {stack}")]);
+}
+
 #[test]
 fn what_code_manages_is_held() {
     use crate::iac::{DEFAULT_MAX_AGE, Entry, Iac, IacIndex, Outcome, Source};

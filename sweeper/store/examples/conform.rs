@@ -1,5 +1,6 @@
 //! Runs what every `Store` must do against a bucket: `conform s3://BUCKET/PREFIX`. Each check has a prefix of
-//! its own below, by the time of day. For `tests/peer/state_test.py`, and for a bucket of one's own.
+//! its own below, by the time of day. Exits with 3, and says why, when there can be no state there.
+//! For `tests/peer/state_test.py`, and for a bucket of one's own.
 
 #![expect(clippy::print_stdout, reason = "it is for people and scripts")]
 
@@ -16,6 +17,10 @@ fn main() -> ExitCode {
         println!("conform URL");
         return ExitCode::from(2);
     };
+    if let Err(why) = Bucket::parse(&url).and_then(|one| BucketStore::open(&one).map_err(|error| error.to_string())) {
+        println!("{why}");
+        return ExitCode::from(3);
+    }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros());
     let (mut passed, mut failed) = (0, 0);
     for (at, (name, check)) in conformance::CHECKS.iter().enumerate() {

@@ -87,8 +87,13 @@ impl Bucket {
     /// S3; a key, a service principal, a workload or managed identity for Blob; application default
     /// credentials for GCS. Plain http, and only to this machine, where the environment names an endpoint.
     pub(crate) fn connect(&self) -> Result<Connection, StoreError> {
+        let (reads, writes) = (self.client(&retries())?, self.client(&no_retries())?);
+        Connection::over(reads, writes, &self.to_string(), &self.prefix)
+    }
+
+    fn client(&self, retries: &RetryConfig) -> Result<Arc<dyn ObjectStore>, StoreError> {
         let failed = |error: object_store::Error| StoreError::Unwritable(format!("{self}: {}", words(&error)));
-        let client: Arc<dyn ObjectStore> = match &self.service {
+        Ok(match &self.service {
             Service::S3 => {
                 let endpoint = endpoint(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])?;
                 let local = endpoint.as_ref().is_some_and(is_loopback);
@@ -97,7 +102,7 @@ impl Bucket {
                     .with_allow_http(local)
                     .with_conditional_put(S3ConditionalPut::ETagMatch)
                     .with_client_options(client_options(local))
-                    .with_retry(retries());
+                    .with_retry(retries.clone());
                 if local && std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
                     builder = builder.with_access_key_id("local").with_secret_access_key("local");
                 }
@@ -105,7 +110,7 @@ impl Bucket {
             }
             Service::Gcs => {
                 let mut builder =
-                    GoogleCloudStorageBuilder::from_env().with_bucket_name(&self.name).with_retry(retries());
+                    GoogleCloudStorageBuilder::from_env().with_bucket_name(&self.name).with_retry(retries.clone());
                 let endpoint = endpoint(&["SWEEPER_GCP_ENDPOINT_STORAGE", "SWEEPER_GCP_ENDPOINT"])?;
                 if let Some(url) = &endpoint {
                     builder = builder.with_base_url(url.as_str().trim_end_matches('/')).with_bearer_token("local");
@@ -117,7 +122,7 @@ impl Bucket {
                 let mut builder = MicrosoftAzureBuilder::from_env()
                     .with_account(account)
                     .with_container_name(&self.name)
-                    .with_retry(retries());
+                    .with_retry(retries.clone());
                 let endpoint = endpoint(&["SWEEPER_AZURE_ENDPOINT_BLOB", "SWEEPER_AZURE_ENDPOINT"])?;
                 if let Some(url) = &endpoint {
                     // There accounts are told apart by the path.
@@ -130,14 +135,16 @@ impl Bucket {
                 let builder = builder.with_client_options(client_options(endpoint.is_some()));
                 Arc::new(builder.build().map_err(failed)?)
             }
-        };
-        Connection::over(client, &self.to_string(), &self.prefix)
+        })
     }
 }
 
 /// A bucket that can be called.
 pub(crate) struct Connection {
-    pub(crate) client: Arc<dyn ObjectStore>,
+    /// Tries again what fails.
+    pub(crate) reads: Arc<dyn ObjectStore>,
+    /// Sends every request once: whether one had an effect must be found out before the next.
+    pub(crate) writes: Arc<dyn ObjectStore>,
     pub(crate) bridge: Bridge,
     /// For messages.
     pub(crate) place: String,
@@ -145,8 +152,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn over(client: Arc<dyn ObjectStore>, place: &str, prefix: &str) -> Result<Self, StoreError> {
-        Ok(Self { client, bridge: Bridge::start()?, place: place.to_owned(), prefix: prefix.to_owned() })
+    pub(crate) fn over(
+        reads: Arc<dyn ObjectStore>,
+        writes: Arc<dyn ObjectStore>,
+        place: &str,
+        prefix: &str,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { reads, writes, bridge: Bridge::start()?, place: place.to_owned(), prefix: prefix.to_owned() })
     }
 
     /// Where a key lies under the prefix.
@@ -165,6 +177,10 @@ fn retries() -> RetryConfig {
         max_retries: 5,
         retry_timeout: RETRIES,
     }
+}
+
+fn no_retries() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..retries() }
 }
 
 fn client_options(local: bool) -> ClientOptions {

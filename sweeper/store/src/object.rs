@@ -2,7 +2,9 @@
 //!
 //! Each object is a line that says which writing it is, and then the value. The line has a nonce drawn for
 //! that writing: no two writings have the same bytes, so that an entity tag, which on S3 is a digest of them,
-//! never comes back (no ABA); and after a lost answer the nonce tells our writing from another's.
+//! never comes back (no ABA). After a lost answer the nonce tells whether our writing is there, and the nonces
+//! of the writings before, which the line has too, whether it was and has been replaced since. For that we
+//! have to know of every request: the client tries no write again by itself.
 //!
 //! A deletion has no condition in the client we use. A key is deleted by writing an object without bytes, on
 //! condition, which counts as nothing; see [`BucketStore::purge`] for what becomes of these.
@@ -22,6 +24,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use sweeper_core::store::{DeleteOutcome, Put, PutOutcome, Store, StoreError, Version};
+use tokio::time::sleep;
 
 /// What the first line begins with; the schema written, and the newest understood.
 const FORMAT: &str = "sweeper.object";
@@ -33,8 +36,15 @@ const STATE: &str = "state";
 /// What one call of the store may take, with its retries and what it reads to be sure.
 const CALL: Duration = Duration::from_secs(40);
 
-/// How often a write is begun again that found the key at the expected version after all.
-const TRIES: usize = 5;
+/// How often a write is sent that did not get through and has not been overtaken.
+const TRIES: u32 = 6;
+
+/// What is waited before a write is sent again, the first time; twice as long each time after.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How many writings an object remembers that it replaced: what may happen between a writing whose answer is
+/// lost and the look for it.
+const BEFORE: usize = 16;
 
 /// Requests at once.
 const AT_ONCE: usize = 8;
@@ -52,10 +62,21 @@ pub struct BucketStore {
 }
 
 struct Inner {
-    client: Arc<dyn ObjectStore>,
+    reads: Arc<dyn ObjectStore>,
+    writes: Arc<dyn ObjectStore>,
     place: String,
     root: Path,
-    tags: Mutex<BTreeMap<String, (Version, UpdateVersion)>>,
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+/// An object that is there to be replaced.
+#[derive(Clone)]
+struct Known {
+    version: Version,
+    nonce: String,
+    /// The nonces of the writings before, latest first, shortened.
+    before: Vec<String>,
+    tag: UpdateVersion,
 }
 
 /// The first line of an object.
@@ -63,6 +84,7 @@ struct Inner {
 struct Head {
     format: String,
     nonce: String,
+    before: Vec<String>,
     counter: u32,
     bytes: u64,
     sha256: String,
@@ -74,18 +96,13 @@ enum Slot {
     Absent,
     /// What a deletion left.
     Deleted(UpdateVersion),
-    Live {
-        version: Version,
-        nonce: String,
-        value: Vec<u8>,
-        tag: UpdateVersion,
-    },
+    Live(Known, Vec<u8>),
 }
 
 impl Slot {
     fn version(&self) -> Option<Version> {
         match self {
-            Self::Live { version, .. } => Some(*version),
+            Self::Live(known, _) => Some(known.version),
             Self::Absent | Self::Deleted(_) => None,
         }
     }
@@ -109,19 +126,25 @@ fn counter_of(version: Version) -> u32 {
     (version.0 >> 32) as u32
 }
 
+/// A nonce among those of writings before.
+fn short(nonce: &str) -> &str {
+    nonce.get(..16).unwrap_or(nonce)
+}
+
 /// Of all that an object says, and where it lies: one that was copied to another key is not what was written there.
-fn digest(key: &str, nonce: &str, counter: u32, value: &[u8]) -> String {
-    let head = format!("{key}\n{nonce}\n{counter}\n");
+fn digest(key: &str, nonce: &str, before: &[String], counter: u32, value: &[u8]) -> String {
+    let head = format!("{key}\n{nonce}\n{}\n{counter}\n", before.join(" "));
     hex(&Sha256::new_with_prefix(head).chain_update(value).finalize())
 }
 
-fn encode(key: &str, nonce: &str, counter: u32, value: &[u8]) -> Result<Vec<u8>, StoreError> {
+fn encode(key: &str, nonce: &str, before: Vec<String>, counter: u32, value: &[u8]) -> Result<Vec<u8>, StoreError> {
     let head = Head {
         format: format!("{FORMAT}/{SCHEMA}"),
+        sha256: digest(key, nonce, &before, counter, value),
         nonce: nonce.to_owned(),
+        before,
         counter,
         bytes: value.len() as u64,
-        sha256: digest(key, nonce, counter, value),
     };
     let mut out = serde_json::to_vec(&head).map_err(|error| StoreError::Failed(error.to_string()))?;
     out.push(b'\n');
@@ -129,8 +152,8 @@ fn encode(key: &str, nonce: &str, counter: u32, value: &[u8]) -> Result<Vec<u8>,
     Ok(out)
 }
 
-/// The version, the nonce and the value of an object's bytes.
-fn decode(key: &str, bytes: &[u8]) -> Result<(Version, String, Vec<u8>), String> {
+/// What an object's bytes say.
+fn decode(key: &str, bytes: &[u8], tag: UpdateVersion) -> Result<(Known, Vec<u8>), String> {
     #[derive(Deserialize)]
     struct Format {
         format: String,
@@ -141,12 +164,13 @@ fn decode(key: &str, bytes: &[u8]) -> Result<(Version, String, Vec<u8>), String>
     if format.format != format!("{FORMAT}/{SCHEMA}") {
         return Err(format!("it is written as {}", format.format));
     }
-    let head: Head = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    if head.bytes != value.len() as u64 || head.sha256 != digest(key, &head.nonce, head.counter, value) {
+    let Head { nonce, before, counter, bytes, sha256, .. } =
+        serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if bytes != value.len() as u64 || sha256 != digest(key, &nonce, &before, counter, value) {
         return Err("its bytes are not those that were written".to_owned());
     }
-    let version = version_of(head.counter, &head.nonce).ok_or("it has no nonce")?;
-    Ok((version, head.nonce, value.to_owned()))
+    let version = version_of(counter, &nonce).ok_or("it has no nonce")?;
+    Ok((Known { version, nonce, before, tag }, value.to_owned()))
 }
 
 /// The schema that a first line names, if it is one of ours.
@@ -162,9 +186,22 @@ fn fresh_nonce() -> Result<String, StoreError> {
     Ok(hex(&bytes))
 }
 
-/// Refused because the object is not as the condition says, or is being written by another.
-fn is_conflict(error: &Error) -> bool {
-    matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. })
+/// Refused, and so without effect: the object is not as the condition says, or is just being written by another.
+fn is_refused(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. } | Error::NotFound { .. }
+    )
+}
+
+/// Whether the writing of a count and a nonce was there and has been replaced by what is there now; `None`
+/// when it is too long ago to say.
+fn replaced(now: &Known, counter: u32, nonce: &str) -> Option<bool> {
+    match counter_of(now.version).checked_sub(counter) {
+        // Another came first.
+        None | Some(0) => Some(false),
+        Some(since) => now.before.get(since as usize - 1).map(|then| then == short(nonce)),
+    }
 }
 
 impl Inner {
@@ -173,22 +210,22 @@ impl Inner {
         Path::from(format!("{}/{key}", self.root))
     }
 
-    fn remember(&self, key: &str, version: Version, tag: UpdateVersion) {
-        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        if tags.len() >= REMEMBERED {
-            tags.clear();
+    fn remember(&self, key: &str, known: Known) {
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= REMEMBERED {
+            all.clear();
         }
-        tags.insert(key.to_owned(), (version, tag));
+        all.insert(key.to_owned(), known);
     }
 
-    fn remembered(&self, key: &str, version: Version) -> Option<UpdateVersion> {
-        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        tags.get(key).filter(|(at, _)| *at == version).map(|(_, tag)| tag.clone())
+    fn remembered(&self, key: &str, version: Version) -> Option<Known> {
+        let all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(key).filter(|known| known.version == version).cloned()
     }
 
     async fn read(&self, key: &str) -> Result<Slot, StoreError> {
         let damaged = |what: &str| StoreError::Damaged(format!("`{key}` in {}: {what}", self.place));
-        let answer = match self.client.get(&self.path(key)).await {
+        let answer = match self.reads.get(&self.path(key)).await {
             Ok(answer) => answer,
             // Nothing is under the key only if there is a bucket that has nothing there.
             Err(error @ Error::NotFound { .. }) if !is_no_bucket(&error) => return Ok(Slot::Absent),
@@ -206,79 +243,105 @@ impl Inner {
             Some(found) if found > SCHEMA => return Err(StoreError::Newer { found, known: SCHEMA }),
             _ => {}
         }
-        let (version, nonce, value) = decode(key, &bytes).map_err(|what| damaged(&what))?;
-        self.remember(key, version, tag.clone());
-        Ok(Slot::Live { version, nonce, value, tag })
+        let (known, value) = decode(key, &bytes, tag).map_err(|what| damaged(&what))?;
+        self.remember(key, known.clone());
+        Ok(Slot::Live(known, value))
     }
 
     async fn put_if(&self, key: &str, value: &[u8], expected: Option<Version>) -> Result<PutOutcome, StoreError> {
         let nonce = fresh_nonce()?;
-        let stored = |counter: u32| version_of(counter, &nonce).ok_or(StoreError::Failed("no nonce".to_owned()));
-        // Without a read, where the condition alone says whether it is as expected.
-        let mut known = match expected {
-            None => Some((PutMode::Create, 1)),
-            Some(version) => self.remembered(key, version).map(|tag| (PutMode::Update(tag), counter_of(version) + 1)),
+        let counter = expected.map_or(1, |version| counter_of(version) + 1);
+        let version = version_of(counter, &nonce).ok_or_else(|| StoreError::Failed("no nonce".to_owned()))?;
+        // At first without a read: the condition alone says whether it is as expected.
+        let mut slot = match expected {
+            None => Some(Slot::Absent),
+            Some(version) => self.remembered(key, version).map(|known| Slot::Live(known, Vec::new())),
         };
-        for _ in 0..TRIES {
-            let (mode, counter) = if let Some(known) = known.take() {
-                known
-            } else {
-                match self.read(key).await? {
-                    // The answer was lost, the writing was not.
-                    Slot::Live { nonce: theirs, version, .. } if theirs == nonce => {
-                        return Ok(PutOutcome::Stored(version));
-                    }
-                    slot if slot.version() != expected => return Ok(PutOutcome::Conflict(slot.version())),
-                    Slot::Absent => (PutMode::Create, 1),
-                    Slot::Deleted(tag) => (PutMode::Update(tag), 1),
-                    Slot::Live { version, tag, .. } => (PutMode::Update(tag), counter_of(version) + 1),
+        // Why it is not known of a request of ours whether it had an effect.
+        let mut unsure = None;
+        for tried in 0..=TRIES {
+            let slot = match slot.take() {
+                Some(slot) => slot,
+                None => match self.read(key).await {
+                    Ok(slot) => slot,
+                    Err(error) => return Err(unsure.unwrap_or(error)),
+                },
+            };
+            match &slot {
+                Slot::Live(known, _) if known.nonce == nonce => return Ok(PutOutcome::Stored(version)),
+                slot if slot.version() == expected => {}
+                Slot::Live(known, _) if unsure.is_some() => match replaced(known, counter, &nonce) {
+                    Some(true) => return Ok(PutOutcome::Stored(version)),
+                    Some(false) => return Ok(PutOutcome::Conflict(Some(known.version))),
+                    None => break,
+                },
+                other => return Ok(PutOutcome::Conflict(other.version())),
+            }
+            if tried == TRIES {
+                break;
+            }
+            let (mode, before) = match slot {
+                Slot::Absent => (PutMode::Create, Vec::new()),
+                Slot::Deleted(tag) => (PutMode::Update(tag), Vec::new()),
+                Slot::Live(known, _) => {
+                    let mut before = known.before;
+                    before.insert(0, short(&known.nonce).to_owned());
+                    before.truncate(BEFORE);
+                    (PutMode::Update(known.tag), before)
                 }
             };
-            let payload = PutPayload::from(encode(key, &nonce, counter, value)?);
-            match self.client.put_opts(&self.path(key), payload, mode.into()).await {
+            let payload = PutPayload::from(encode(key, &nonce, before.clone(), counter, value)?);
+            match self.writes.put_opts(&self.path(key), payload, mode.into()).await {
                 Ok(result) => {
-                    let version = stored(counter)?;
-                    self.remember(key, version, result.into());
+                    self.remember(key, Known { version, nonce, before, tag: result.into() });
                     return Ok(PutOutcome::Stored(version));
                 }
-                Err(error) if is_conflict(&error) => {}
-                // It was there to be replaced, and is not; or there is no bucket, which the read finds.
-                Err(Error::NotFound { .. }) => {}
+                // It is not as we thought; or there is no bucket, which the read finds.
+                Err(error) if is_refused(&error) => {}
                 Err(error) => {
-                    // It may have been written all the same.
-                    return match self.read(key).await {
-                        Ok(Slot::Live { nonce: theirs, version, .. }) if theirs == nonce => {
-                            Ok(PutOutcome::Stored(version))
-                        }
-                        _ => Err(fault(&self.place, &error)),
-                    };
+                    let fault = fault(&self.place, &error);
+                    if matches!(fault, StoreError::Unwritable(_)) {
+                        return Err(fault);
+                    }
+                    unsure = Some(fault);
+                    sleep(PAUSE * 2_u32.pow(tried)).await;
                 }
             }
         }
-        Err(StoreError::Busy(format!("`{key}` in {}", self.place)))
+        Err(unsure.unwrap_or_else(|| StoreError::Busy(format!("`{key}` in {}", self.place))))
     }
 
     async fn delete_if(&self, key: &str, expected: Version) -> Result<DeleteOutcome, StoreError> {
-        let mut failed = None;
-        for _ in 0..TRIES {
-            let tag = match self.read(key).await? {
-                Slot::Absent => return Ok(DeleteOutcome::Absent),
+        let mut unsure = None;
+        for tried in 0..=TRIES {
+            let tag = match self.read(key).await {
+                Ok(Slot::Live(known, _)) if known.version == expected => known.tag,
                 // Ours, if we asked and heard nothing.
-                Slot::Deleted(_) => {
-                    return Ok(if failed.is_some() { DeleteOutcome::Deleted } else { DeleteOutcome::Absent });
-                }
-                Slot::Live { version, .. } if version != expected => return Ok(DeleteOutcome::Conflict(version)),
-                Slot::Live { .. } if failed.is_some() => break,
-                Slot::Live { tag, .. } => tag,
+                Ok(Slot::Deleted(_)) if unsure.is_some() => return Ok(DeleteOutcome::Deleted),
+                Ok(Slot::Absent | Slot::Deleted(_)) => return Ok(DeleteOutcome::Absent),
+                // Written since, over what was there or over what our deletion left.
+                Ok(Slot::Live(known, _)) if unsure.is_none() => return Ok(DeleteOutcome::Conflict(known.version)),
+                Ok(Slot::Live(..)) => break,
+                Err(error) => return Err(unsure.unwrap_or(error)),
             };
-            let put = self.client.put_opts(&self.path(key), PutPayload::new(), PutMode::Update(tag).into()).await;
+            if tried == TRIES {
+                break;
+            }
+            let put = self.writes.put_opts(&self.path(key), PutPayload::new(), PutMode::Update(tag).into()).await;
             match put {
                 Ok(_) => return Ok(DeleteOutcome::Deleted),
-                Err(error) if is_conflict(&error) || matches!(error, Error::NotFound { .. }) => {}
-                Err(error) => failed = Some(fault(&self.place, &error)),
+                Err(error) if is_refused(&error) => {}
+                Err(error) => {
+                    let fault = fault(&self.place, &error);
+                    if matches!(fault, StoreError::Unwritable(_)) {
+                        return Err(fault);
+                    }
+                    unsure = Some(fault);
+                    sleep(PAUSE * 2_u32.pow(tried)).await;
+                }
             }
         }
-        Err(failed.unwrap_or_else(|| StoreError::Busy(format!("`{key}` in {}", self.place))))
+        Err(unsure.unwrap_or_else(|| StoreError::Busy(format!("`{key}` in {}", self.place))))
     }
 
     /// Objects whose key starts with `prefix`, also those without bytes: key, bytes, time of the last change.
@@ -289,7 +352,7 @@ impl Inner {
             None => self.root.clone(),
         };
         let root = format!("{}/", self.root);
-        let mut listed = self.client.list(Some(&directory));
+        let mut listed = self.reads.list(Some(&directory));
         let mut out = Vec::new();
         while let Some(object) = listed.try_next().await.map_err(|error| fault(&self.place, &error))? {
             if let Some(key) = object.location.as_ref().strip_prefix(&root)
@@ -312,10 +375,11 @@ impl BucketStore {
     fn over(connection: Connection) -> Result<Self, StoreError> {
         let store = Self {
             inner: Arc::new(Inner {
-                client: Arc::clone(&connection.client),
+                reads: Arc::clone(&connection.reads),
+                writes: Arc::clone(&connection.writes),
                 place: connection.place.clone(),
                 root: connection.path(STATE),
-                tags: Mutex::default(),
+                known: Mutex::default(),
             }),
             connection,
         };
@@ -352,7 +416,7 @@ impl BucketStore {
             let mut purged = 0;
             for (key, bytes, changed) in inner.objects("").await? {
                 if bytes == 0 && old(&changed) {
-                    match inner.client.delete(&inner.path(&key)).await {
+                    match inner.writes.delete(&inner.path(&key)).await {
                         Ok(()) | Err(Error::NotFound { .. }) => purged += 1,
                         Err(error) => return Err(fault(&inner.place, &error)),
                     }
@@ -368,7 +432,7 @@ impl Store for BucketStore {
         let key = key.to_owned();
         self.run(CALL, |inner| async move {
             Ok(match inner.read(&key).await? {
-                Slot::Live { version, value, .. } => Some((value, version)),
+                Slot::Live(known, value) => Some((value, known.version)),
                 Slot::Absent | Slot::Deleted(_) => None,
             })
         })
@@ -489,8 +553,8 @@ mod tests {
     }
 
     fn open(bucket: &Arc<InMemory>, every: u32) -> std::result::Result<BucketStore, StoreError> {
-        let client = Lossy { bucket: Arc::clone(bucket), every, writes: AtomicU32::new(0) };
-        BucketStore::over(Connection::over(Arc::new(client), "memory", "team/a")?)
+        let client = Arc::new(Lossy { bucket: Arc::clone(bucket), every, writes: AtomicU32::new(0) });
+        BucketStore::over(Connection::over(Arc::<Lossy>::clone(&client), client, "memory", "team/a")?)
     }
 
     async fn put_raw(bucket: &InMemory, key: &str, bytes: &[u8]) {
@@ -553,7 +617,12 @@ mod tests {
         }
         put_raw(&bucket, "b", &good).await;
         assert!(matches!(store.get("b"), Err(StoreError::Damaged(_))));
-        put_raw(&bucket, ".schema", &encode(".schema", "00000000000000000000000000000000", 1, b"2").unwrap()).await;
+        put_raw(
+            &bucket,
+            ".schema",
+            &encode(".schema", "00000000000000000000000000000000", Vec::new(), 1, b"2").unwrap(),
+        )
+        .await;
         assert_eq!(open(&bucket, 0).err(), Some(StoreError::Newer { found: 2, known: 1 }));
         put_raw(&bucket, ".schema", b"1").await;
         assert!(matches!(open(&bucket, 0).err(), Some(StoreError::Damaged(_))));
@@ -575,6 +644,24 @@ mod tests {
         assert!(bucket.get(&Path::from("team/a/state/a")).await.is_err());
         assert_eq!(store.get("d").unwrap().unwrap().0, b"");
         assert!(matches!(store.put_if("a", b"again", None), Ok(PutOutcome::Stored(_))));
+    }
+
+    #[test]
+    fn a_writing_that_was_replaced_is_known_for_a_while() {
+        let nonce = |count: u32| format!("{count:032x}").chars().rev().collect::<String>();
+        let now = Known {
+            version: version_of(30, &nonce(30)).unwrap(),
+            nonce: nonce(30),
+            before: (0..16).map(|ago| short(&nonce(29 - ago)).to_owned()).collect(),
+            tag: UpdateVersion { e_tag: None, version: None },
+        };
+        for count in 14..30 {
+            assert_eq!(replaced(&now, count, &nonce(count)), Some(true), "{count}");
+            assert_eq!(replaced(&now, count, &nonce(99)), Some(false), "{count}");
+        }
+        // Another was written in its place; and one so long ago that nobody knows.
+        assert_eq!(replaced(&now, 30, &nonce(99)), Some(false));
+        assert_eq!(replaced(&now, 13, &nonce(13)), None);
     }
 
     #[test]

@@ -359,7 +359,9 @@ impl Run<'_, '_> {
                 self.advance(&mut claim, State::Failed, "gone")?;
                 Ok(Err(Ended::AlreadyGone))
             }
-            Shot::Changed(why) | Shot::Failed(why) | Shot::Halt(why) => self.no_copy(action, &deed, &mut claim, people, &why).map(Err),
+            Shot::Changed(why) | Shot::Failed(why) | Shot::Halt(why) => {
+                self.no_copy(action, &deed, &mut claim, people, &why).map(Err)
+            }
             Shot::Unknown(why) => {
                 self.outcome(action, &deed, &Ended::Unknown(why.clone()), people, None)?;
                 // The claim of the copy stays open: the next run looks for it.

@@ -9,15 +9,20 @@ use sweeper_core::{
     ledger::Ledger,
     store::{MemoryStore, Store, StoreError},
 };
-use sweeper_store::{SqliteStore, StoreLedger};
+use sweeper_store::{Bucket, BucketStore, SqliteStore, StoreLedger};
 
 /// What a state is opened as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     File(PathBuf),
+    Bucket(Bucket),
     /// Ends with the process.
     Memory,
 }
+
+/// What may be named.
+const PLACES: &str =
+    "a path, `sqlite:PATH`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://ACCOUNT/CONTAINER/PREFIX`, or `memory:`";
 
 /// The place that was named, or the default.
 pub fn place(named: Option<&str>, config: &Config) -> Result<Option<Place>, Failure> {
@@ -38,27 +43,34 @@ fn parse(url: &str) -> Result<Place, Failure> {
             return file(path);
         }
     }
+    if Bucket::is_one(url) {
+        return Bucket::parse(url).map(Place::Bucket).map_err(|what| Failure::usage(what).help(PLACES));
+    }
     if let Some((scheme, _)) = url.split_once("://") {
-        return Err(Failure::usage(format!("this build keeps no state in `{scheme}://`"))
-            .help("a path, `sqlite:PATH`, or `memory:`"));
+        return Err(Failure::usage(format!("no state is kept in `{scheme}://`")).help(PLACES));
     }
     file(url)
 }
 
 fn file(path: &str) -> Result<Place, Failure> {
     if path.is_empty() {
-        return Err(Failure::usage("the state has no path").help("a path, `sqlite:PATH`, or `memory:`"));
+        return Err(Failure::usage("the state has no path").help(PLACES));
     }
     Ok(Place::File(PathBuf::from(path)))
 }
 
+/// The state kept at a place. A bucket has to be there.
+pub fn open(place: &Place) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match place {
+        Place::File(path) => Arc::new(SqliteStore::open(&database(path))?),
+        Place::Bucket(bucket) => Arc::new(BucketStore::open(bucket)?),
+        Place::Memory => Arc::new(MemoryStore::new()),
+    })
+}
+
 /// The ledger kept at a place.
 pub fn ledger(place: &Place) -> Result<Box<dyn Ledger>, StoreError> {
-    let store: Arc<dyn Store> = match place {
-        Place::File(path) => Arc::new(SqliteStore::open(&database(path))?),
-        Place::Memory => Arc::new(MemoryStore::new()),
-    };
-    Ok(Box::new(StoreLedger::new(store)))
+    Ok(Box::new(StoreLedger::new(open(place)?)))
 }
 
 /// A directory holds its state as `state.db`.
@@ -75,7 +87,12 @@ mod tests {
         assert_eq!(parse("memory:").unwrap(), Place::Memory);
         assert_eq!(parse("sqlite:///var/lib/x").unwrap(), Place::File("/var/lib/x".into()));
         assert_eq!(parse("state.db").unwrap(), Place::File("state.db".into()));
-        assert!(parse("s3://bucket/key").unwrap_err().message.contains("`s3://`"));
+        for url in ["s3://bucket", "gs://bucket/prefix", "az://account/container/p/q"] {
+            assert!(matches!(parse(url).unwrap(), Place::Bucket(bucket) if bucket.to_string() == url), "{url}");
+        }
+        for (url, says) in [("s3://", "bucket"), ("az://account", "container"), ("http://host/x", "`http://`")] {
+            assert!(parse(url).unwrap_err().message.contains(says), "{url}");
+        }
         assert!(parse("sqlite:").is_err());
     }
 }

@@ -1,7 +1,9 @@
 //! State in one SQLite file.
 //!
-//! With a rollback journal rather than a write-ahead log: state may lie on a network share, where a
-//! write-ahead log does not work, and a run writes seldom.
+//! With a rollback journal rather than a write-ahead log: it survives on a network share, where a write-ahead
+//! log does not work, and a run writes seldom. The locks of network file systems cannot be relied on all the
+//! same: two machines that write one file can damage it. State that machines share belongs into a bucket, and
+//! [`crate::FileLock`], which those who change the world take first, refuses network file systems.
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::{

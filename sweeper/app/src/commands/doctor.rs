@@ -384,6 +384,15 @@ fn keeping(place: Option<&state::Place>) -> Keeping {
             clocks: None,
             note: Some("state ends with the run, so `for` and `grace` never pass".to_owned()),
         },
+        Some(place @ state::Place::Bucket(bucket)) => {
+            let read = state::ledger(place).map_err(|error| error.to_string()).and_then(|ledger| ledger.load());
+            Keeping {
+                lasts: read.is_ok(),
+                place: Some(bucket.to_string()),
+                clocks: read.as_ref().ok().map(|slice| slice.len() as u64),
+                note: read.err(),
+            }
+        }
         Some(place @ state::Place::File(path)) => {
             let file = state::database(path);
             let mut keeping =

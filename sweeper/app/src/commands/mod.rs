@@ -71,7 +71,8 @@ pub struct LookArgs {
     /// The config [default: ./sweeper.toml, if there is one]
     #[arg(long, value_name = "FILE", env = "SWEEPER_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where state is kept: a path, sqlite:PATH or memory: [default: the user's state directory]
+    /// Where state is kept: a path, sqlite:PATH, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX,
+    /// az://ACCOUNT/CONTAINER/PREFIX or memory: [default: the user's state directory]
     #[arg(long, value_name = "URL", env = "SWEEPER_STATE")]
     pub state: Option<String>,
     /// Judge as if it were this time (RFC 3339)

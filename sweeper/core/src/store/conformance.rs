@@ -1,28 +1,51 @@
 //! What every [`Store`] must do, as tests that each implementation runs.
 
 use super::{DeleteOutcome, Put, PutOutcome, Store, Version};
-use std::thread;
+use crate::{
+    caps::{self, Caps, Charge, Meter, Population, Reserved},
+    claims::{self, Item, Outcome, State, Writer},
+    clock::VirtualClock,
+    lease::{Holder, Lease, LeaseError, TTL},
+    model::Timestamp,
+    money::Amount,
+};
+use std::{
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
+};
+
+/// Opens a further handle on one state.
+pub type Open<'a> = dyn Fn() -> Box<dyn Store> + Sync + 'a;
+
+/// Every check, by name. Each needs an empty state, and panics where the store does not conform.
+pub const CHECKS: &[(&str, fn(&Open<'_>))] = &[
+    ("nothing is there at first", |open| nothing_is_there_at_first(&*open())),
+    ("a put needs the version it replaces", |open| a_put_needs_the_version_it_replaces(&*open())),
+    ("a version is never used again", |open| a_version_is_never_used_again(&*open())),
+    ("values are any bytes", |open| values_are_any_bytes(&*open())),
+    ("lists are in byte order by prefix", |open| lists_are_in_byte_order_by_prefix(&*open())),
+    ("deletion needs the version", |open| deletion_needs_the_version(&*open())),
+    ("a batch has an outcome each", |open| a_batch_has_an_outcome_each(&*open())),
+    ("handles see each other", |open| handles_see_each_other(&*open(), &*open())),
+    ("of two writers one wins", of_two_writers_one_wins),
+    ("no increment is lost", no_increment_is_lost),
+    ("of many one has the lease", of_many_one_has_the_lease),
+    ("an item is sent once without a lease", an_item_is_sent_once_without_a_lease),
+    ("runs at once share one cap", runs_at_once_share_one_cap),
+];
 
 /// Runs every check. `place` gives a new empty state each time, as a function that opens a further
 /// handle on it.
 ///
 /// # Panics
 /// Where the store does not conform.
-pub fn all<Open>(place: impl Fn() -> Open)
+pub fn all<Place>(place: impl Fn() -> Place)
 where
-    Open: Fn() -> Box<dyn Store> + Sync,
+    Place: Fn() -> Box<dyn Store> + Sync,
 {
-    nothing_is_there_at_first(&*place()());
-    a_put_needs_the_version_it_replaces(&*place()());
-    a_version_is_never_used_again(&*place()());
-    values_are_any_bytes(&*place()());
-    lists_are_in_byte_order_by_prefix(&*place()());
-    deletion_needs_the_version(&*place()());
-    a_batch_has_an_outcome_each(&*place()());
-    let open = place();
-    handles_see_each_other(&*open(), &*open());
-    of_two_writers_one_wins(&place());
-    no_increment_is_lost(&place());
+    for (_, check) in CHECKS {
+        check(&place());
+    }
 }
 
 fn stored(outcome: PutOutcome) -> Version {
@@ -130,7 +153,7 @@ fn handles_see_each_other(one: &dyn Store, other: &dyn Store) {
     assert_eq!(other.list(""), Ok(Vec::new()));
 }
 
-fn of_two_writers_one_wins<Open: Fn() -> Box<dyn Store> + Sync>(open: &Open) {
+fn of_two_writers_one_wins(open: &Open<'_>) {
     for round in 0..20 {
         let key = format!("round-{round}");
         let race = |value: &'static [u8]| {
@@ -151,7 +174,7 @@ fn of_two_writers_one_wins<Open: Fn() -> Box<dyn Store> + Sync>(open: &Open) {
     }
 }
 
-fn no_increment_is_lost<Open: Fn() -> Box<dyn Store> + Sync>(open: &Open) {
+fn no_increment_is_lost(open: &Open<'_>) {
     const WRITERS: u64 = 4;
     const EACH: u64 = 10;
     thread::scope(|scope| {
@@ -179,4 +202,72 @@ fn no_increment_is_lost<Open: Fn() -> Box<dyn Store> + Sync>(open: &Open) {
 
 fn number(bytes: &[u8]) -> u64 {
     std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).expect("a number was stored")
+}
+
+fn of_many_one_has_the_lease(open: &Open<'_>) {
+    let clock = VirtualClock::new(Timestamp(1_800_000_000));
+    let won = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for run in 0..4 {
+            let (clock, won) = (&clock, &won);
+            scope.spawn(move || {
+                let holder = Holder { by: "somebody".to_owned(), run: run.to_string() };
+                match Lease::acquire(&*open(), &holder, TTL, clock) {
+                    Ok(lease) => won.fetch_add(u32::try_from(lease.epoch()).expect("a small epoch"), Relaxed),
+                    Err(LeaseError::Held { epoch: 1, .. }) => 0,
+                    Err(error) => panic!("{error}"),
+                };
+            });
+        }
+    });
+    assert_eq!(won.into_inner(), 1);
+}
+
+fn an_item_is_sent_once_without_a_lease(open: &Open<'_>) {
+    const ITEMS: u32 = 5;
+    let sent: Vec<AtomicU32> = (0..ITEMS).map(|_| AtomicU32::new(0)).collect();
+    thread::scope(|scope| {
+        for run in 0..8 {
+            let sent = &sent;
+            scope.spawn(move || {
+                let store = open();
+                let writer = Writer { epoch: 1, run: format!("run-{run}") };
+                let now = Timestamp(1_800_000_000);
+                for number in 0..ITEMS {
+                    let (plan, resource) = (format!("plan-{}", run % 2), format!("vol-{number}"));
+                    let item = Item { plan, number, resource, seen: now };
+                    let outcome = claims::claim(&*store, &item, &writer, now).expect("a claim works");
+                    let Outcome::Claimed(mut claim) = outcome else { continue };
+                    if claims::advance(&*store, &mut claim, State::Sent, now, "").is_ok() {
+                        sent[number as usize].fetch_add(1, Relaxed);
+                        claims::advance(&*store, &mut claim, State::Confirmed, now, "").expect("it is ours");
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(sent.into_iter().map(AtomicU32::into_inner).collect::<Vec<_>>(), [1; ITEMS as usize]);
+}
+
+fn runs_at_once_share_one_cap(open: &Open<'_>) {
+    let caps = Caps { count: 2, share: 0, monthly: Amount::whole(1000) };
+    let meters = [Meter::new("all", caps, Population::Elsewhere), Meter::new("a/b", caps, Population::Elsewhere)];
+    let done = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for run in 0..4 {
+            let (meters, done) = (&meters, &done);
+            scope.spawn(move || {
+                let store = open();
+                for number in 0..3 {
+                    let (id, run) = (format!("{run}/{number}"), run.to_string());
+                    let charge = Charge { id, run, count: 1, monthly: Some(Amount::whole(1)) };
+                    let now = Timestamp(1_800_000_000);
+                    if caps::reserve(&*store, meters, &charge, now).expect("a reservation works") == Reserved::Yes {
+                        done.fetch_add(1, Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(done.into_inner(), 6);
 }

@@ -65,6 +65,13 @@ macro_rules! said {
     }};
 }
 
+/// The scopes of a page in a fixed order.
+fn sorted<'a>(scopes: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut scopes: Vec<String> = scopes.cloned().collect();
+    scopes.sort_unstable();
+    scopes
+}
+
 macro_rules! aggregated {
     ($($list:ident of $item:ident in $items:ident, $says:ident, $kind:literal;)*) => {
         $(impl Page for model::$list {
@@ -81,16 +88,18 @@ macro_rules! aggregated {
 
             fn unseen(&self) -> Vec<String> {
                 let mut unseen: Vec<String> = said!(self, $says);
-                let scopes: BTreeMap<_, _> = self.items.iter().collect();
-                for (scope, list) in scopes {
-                    unseen.extend(warned!(list.warning).and_then(|warned| blinded(warned, scope)));
+                for scope in sorted(self.items.keys()) {
+                    unseen.extend(warned!(self.items[&scope].warning).and_then(|warned| blinded(warned, &scope)));
                 }
                 unseen
             }
 
-            fn items(self) -> Vec<Self::Item> {
-                let scopes: BTreeMap<_, _> = self.items.into_iter().collect();
-                scopes.into_values().flat_map(|list| list.$items).collect()
+            fn items(mut self) -> Vec<Self::Item> {
+                let mut items = Vec::new();
+                for scope in sorted(self.items.keys()) {
+                    items.extend(self.items.remove(&scope).map(|list| list.$items).unwrap_or_default());
+                }
+                items
             }
         })*
     };

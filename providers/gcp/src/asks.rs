@@ -1,6 +1,9 @@
 //! Questions that take a call each, put a few at a time.
 
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::{
+    future::{BoxFuture, FutureExt},
+    stream::{self, StreamExt as _},
+};
 use std::future::Future;
 use sweeper_core::{
     answers::{Answer, Ask, Question},
@@ -17,7 +20,8 @@ pub(crate) async fn each<F>(work: Vec<(Ask, F)>) -> Vec<(Ask, Answer)>
 where
     F: Future<Output = Result<Answer, CloudError>> + Send,
 {
-    let work: Vec<_> = work.into_iter().map(|(ask, answer)| async move { (ask, or_unseen(answer.await)) }).collect();
+    let work: Vec<BoxFuture<'_, _>> =
+        work.into_iter().map(|(ask, answer)| async move { (ask, or_unseen(answer.await)) }.boxed()).collect();
     stream::iter(work).buffered(AT_ONCE).collect().await
 }
 
@@ -33,6 +37,7 @@ where
     T: Send,
 {
     let mut results = Vec::with_capacity(work.len());
+    let work: Vec<BoxFuture<'_, _>> = work.into_iter().map(FutureExt::boxed).collect();
     let mut stream = stream::iter(work).buffered(AT_ONCE);
     while let Some(result) = stream.next().await {
         results.push(result?);

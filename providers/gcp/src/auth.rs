@@ -3,7 +3,7 @@
 use crate::kinds;
 use futures_util::future::BoxFuture;
 use google_cloud_auth::credentials::{self, Credentials};
-use google_cloud_gax::retry_policy::NeverRetry;
+use google_cloud_gax::client_builder;
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
@@ -50,9 +50,6 @@ const PROJECT: &[&str] = &["GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "GCL
 
 /// What a token is asked for: the one scope that every service takes. What may be done with it is for IAM to say.
 const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
-
-/// The longest one attempt of a client may take; the door's own limit is a little longer.
-const ATTEMPT: Duration = Duration::from_secs(25);
 
 /// The name under which troubles with the identity are reported.
 pub(crate) const WHO: &str = "resourcemanager.projects.get";
@@ -205,7 +202,7 @@ type List = Result<Arc<dyn Any + Send + Sync>, CloudError>;
 /// Listings by scope and name.
 type Lists = BTreeMap<(Scope, String), Arc<OnceCell<List>>>;
 
-macro_rules! clients {
+macro_rules! methods {
     ($($name:ident: $client:ty, $service:literal;)*) => {
         /// Services whose endpoints can be set, as the variables name them.
         const SERVICES: &[&str] = &[$($service),*];
@@ -213,61 +210,15 @@ macro_rules! clients {
         impl Gcp {
             $(
                 /// The client, made at its first use. `op` is what it is wanted for.
-                pub(crate) async fn $name(&self, op: &'static str) -> Result<$client, CloudError> {
-                    let make = async {
-                        let (credentials, endpoint) = self.entry($service, op).await?;
-                        let mut builder = <$client>::builder()
-                            .with_credentials(credentials)
-                            // The door retries; a second retry loop under it would multiply.
-                            .with_retry_policy(NeverRetry)
-                            .with_attempt_timeout(ATTEMPT);
-                        if let Some(endpoint) = endpoint {
-                            builder = builder.with_endpoint(endpoint);
-                        }
-                        builder.build().await.map_err(|error| {
-                            CloudError::new(Fault::Refused, op, format!("no client: {error}"))
-                        })
-                    };
-                    self.client(stringify!($name), op, Box::pin(make)).await
+                pub(crate) fn $name(&self, op: &'static str) -> BoxFuture<'_, Result<$client, CloudError>> {
+                    Box::pin(self.client(stringify!($name), $service, op, sweeper_gcp_clients::$name))
                 }
             )*
         }
     };
 }
 
-clients! {
-    addresses: google_cloud_compute_v1::client::Addresses, "COMPUTE";
-    backend_services: google_cloud_compute_v1::client::BackendServices, "COMPUTE";
-    disks: google_cloud_compute_v1::client::Disks, "COMPUTE";
-    forwarding_rules: google_cloud_compute_v1::client::ForwardingRules, "COMPUTE";
-    images: google_cloud_compute_v1::client::Images, "COMPUTE";
-    instance_group_managers: google_cloud_compute_v1::client::InstanceGroupManagers, "COMPUTE";
-    instance_templates: google_cloud_compute_v1::client::InstanceTemplates, "COMPUTE";
-    instances: google_cloud_compute_v1::client::Instances, "COMPUTE";
-    machine_images: google_cloud_compute_v1::client::MachineImages, "COMPUTE";
-    regions: google_cloud_compute_v1::client::Regions, "COMPUTE";
-    routers: google_cloud_compute_v1::client::Routers, "COMPUTE";
-    snapshots: google_cloud_compute_v1::client::Snapshots, "COMPUTE";
-    target_http_proxies: google_cloud_compute_v1::client::TargetHttpProxies, "COMPUTE";
-    target_https_proxies: google_cloud_compute_v1::client::TargetHttpsProxies, "COMPUTE";
-    target_pools: google_cloud_compute_v1::client::TargetPools, "COMPUTE";
-    target_ssl_proxies: google_cloud_compute_v1::client::TargetSslProxies, "COMPUTE";
-    target_tcp_proxies: google_cloud_compute_v1::client::TargetTcpProxies, "COMPUTE";
-    url_maps: google_cloud_compute_v1::client::UrlMaps, "COMPUTE";
-    metrics: google_cloud_monitoring_v3::client::MetricService, "MONITORING";
-    recommender: google_cloud_recommender_v1::client::Recommender, "RECOMMENDER";
-    projects: google_cloud_resourcemanager_v3::client::Projects, "RESOURCEMANAGER";
-    folders: google_cloud_resourcemanager_v3::client::Folders, "RESOURCEMANAGER";
-    artifact_registry: google_cloud_artifactregistry_v1::client::ArtifactRegistry, "ARTIFACTREGISTRY";
-    functions: google_cloud_functions_v2::client::FunctionService, "FUNCTIONS";
-    run_services: google_cloud_run_v2::client::Services, "RUN";
-    run_revisions: google_cloud_run_v2::client::Revisions, "RUN";
-    run_jobs: google_cloud_run_v2::client::Jobs, "RUN";
-    sql_instances: google_cloud_sql_v1::client::SqlInstancesService, "SQL";
-    clusters: google_cloud_container_v1::client::ClusterManager, "CONTAINER";
-    logging: google_cloud_logging_v2::client::ConfigServiceV2, "LOGGING";
-    storage: google_cloud_storage::client::StorageControl, "STORAGE";
-}
+sweeper_gcp_clients::clients!(methods);
 
 impl Gcp {
     fn settings(&self) -> Result<&Settings, CloudError> {
@@ -303,15 +254,36 @@ impl Gcp {
     async fn client<C: Clone + Send + Sync + 'static>(
         &self,
         name: &'static str,
+        service: &'static str,
         op: &'static str,
-        make: BoxFuture<'_, Result<C, CloudError>>,
+        make: fn(Credentials, Option<String>) -> BoxFuture<'static, client_builder::Result<C>>,
     ) -> Result<C, CloudError> {
-        let cell = Arc::clone(lock(&self.clients).entry(name).or_default());
-        let client = cell.get_or_try_init(|| async { make.await.map(|client| Arc::new(client) as Client) }).await?;
+        let make = |credentials, endpoint| -> BoxFuture<'static, client_builder::Result<Client>> {
+            let client = make(credentials, endpoint);
+            Box::pin(async move { client.await.map(|client| Arc::new(client) as Client) })
+        };
+        let client = self.client_of(name, service, op, &make).await?;
         client
             .downcast_ref::<C>()
             .cloned()
             .ok_or_else(|| CloudError::new(Fault::Refused, op, "bug: two clients of one name"))
+    }
+
+    async fn client_of(
+        &self,
+        name: &'static str,
+        service: &'static str,
+        op: &'static str,
+        make: &(dyn Fn(Credentials, Option<String>) -> BoxFuture<'static, client_builder::Result<Client>> + Sync),
+    ) -> Result<Client, CloudError> {
+        let cell = Arc::clone(lock(&self.clients).entry(name).or_default());
+        let made = async {
+            let (credentials, endpoint) = self.entry(service, op).await?;
+            make(credentials, endpoint)
+                .await
+                .map_err(|error| CloudError::new(Fault::Refused, op, format!("no client: {error}")))
+        };
+        cell.get_or_try_init(|| made).await.cloned()
     }
 
     /// What `list` gives for a scope, listed once a run however many kinds need it. `what` names it. Whoever
@@ -322,13 +294,14 @@ impl Gcp {
         what: impl Into<String>,
         list: BoxFuture<'_, Result<T, CloudError>>,
     ) -> Result<Arc<T>, CloudError> {
-        let what = what.into();
-        let cell = Arc::clone(lock(&self.lists).entry((site.scope().clone(), what)).or_default());
-        let listed = cell
-            .get_or_init(|| async { list.await.map(|list| Arc::new(list) as Arc<dyn Any + Send + Sync>) })
-            .await
-            .clone()?;
+        let list = Box::pin(async { list.await.map(|list| Arc::new(list) as Arc<dyn Any + Send + Sync>) });
+        let listed = self.once_of(site, what.into(), list).await?;
         listed.downcast().map_err(|_| CloudError::new(Fault::Malformed, "a shared list", "bug: two lists of one name"))
+    }
+
+    async fn once_of(&self, site: &Site, what: String, list: BoxFuture<'_, List>) -> List {
+        let cell = Arc::clone(lock(&self.lists).entry((site.scope().clone(), what)).or_default());
+        cell.get_or_init(|| list).await.clone()
     }
 
     /// Who the credentials are, by what their file or the metadata server says.

@@ -1,10 +1,12 @@
 //! Client library errors by meaning: the one table.
 
+use crate::auth::lock;
+use futures_util::future::BoxFuture;
 use google_cloud_gax::error::{
     Error,
     rpc::{Code, Status, StatusDetails},
 };
-use std::{error::Error as StdError, future::Future, io::ErrorKind};
+use std::{error::Error as StdError, future::Future, io::ErrorKind, sync::Mutex};
 use sweeper_core::{
     calls::{Price, Site},
     kind::{CloudError, Fault},
@@ -253,11 +255,32 @@ where
     Answer: Future<Output = Result<T, Error>> + Send,
     T: Send,
 {
-    site.paid(op, price, move || {
+    let kept = Mutex::new(None);
+    let mut attempt = || -> Attempt<'_> {
         let answer = make();
-        async move { Box::pin(answer).await.map_err(|error| of(op, &error)) }
-    })
-    .await
+        let kept = &kept;
+        Box::pin(async move {
+            *lock(kept) = Some(answer.await.map_err(|error| of(op, &error))?);
+            Ok(())
+        })
+    };
+    through(site, op, price, &mut attempt).await?;
+    let kept = lock(&kept).take();
+    kept.ok_or_else(|| CloudError::new(Fault::Refused, op, "bug: the door kept no answer"))
+}
+
+/// One try of a call, which keeps its answer elsewhere.
+type Attempt<'a> = BoxFuture<'a, Result<(), CloudError>>;
+
+/// The door for every type of answer: its waits and retries are much code, which would otherwise be compiled anew for
+/// each of our calls.
+async fn through<'a>(
+    site: &Site,
+    op: &'static str,
+    price: Price,
+    attempt: &mut (dyn FnMut() -> Attempt<'a> + Send),
+) -> Result<(), CloudError> {
+    site.paid(op, price, attempt).await
 }
 
 #[cfg(test)]

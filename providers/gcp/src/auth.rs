@@ -1,6 +1,6 @@
 //! Settings, credentials, clients, and listings that several kinds need.
 
-use crate::kinds;
+use crate::{kinds, rest::Rest};
 use futures_util::future::BoxFuture;
 use google_cloud_auth::credentials::{self, Credentials};
 use google_cloud_gax::retry_policy::NeverRetry;
@@ -194,6 +194,7 @@ pub(crate) struct Gcp {
     lists: Mutex<Lists>,
     /// Project ids by number, as far as the universe told them.
     numbers: Mutex<BTreeMap<String, String>>,
+    pub(crate) rest: Rest,
 }
 
 /// A client of any service.
@@ -275,7 +276,11 @@ impl Gcp {
     }
 
     /// How a service is entered: the credential, and the endpoint where one is set.
-    async fn entry(&self, service: &str, op: &'static str) -> Result<(Credentials, Option<String>), CloudError> {
+    pub(crate) async fn entry(
+        &self,
+        service: &str,
+        op: &'static str,
+    ) -> Result<(Credentials, Option<String>), CloudError> {
         let settings = self.settings()?;
         if let Some(endpoint) = settings.endpoints.get(service).or_else(|| settings.endpoints.get("")) {
             return Ok((credentials::anonymous::Builder::new().build(), Some(endpoint.clone())));
@@ -417,6 +422,7 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
         clients: Mutex::default(),
         lists: Mutex::default(),
         numbers: Mutex::default(),
+        rest: Rest::default(),
     });
     let kinds = kinds::all(&gcp);
     Arc::new(crate::scopes::Provider { gcp, kinds, calls })

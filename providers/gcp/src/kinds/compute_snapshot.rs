@@ -40,6 +40,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
 };
 
 const LIST: &str = "compute.snapshots.list";
+pub(super) const GET: &str = "compute.snapshots.get";
 const SHARES: &str = "compute.snapshots.getIamPolicy";
 
 pub(super) struct ComputeSnapshot(pub(super) Arc<Gcp>);

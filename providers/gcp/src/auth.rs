@@ -336,6 +336,11 @@ impl Gcp {
         listed.downcast().map_err(|_| CloudError::new(Fault::Malformed, "a shared list", "bug: two lists of one name"))
     }
 
+    /// Forgets what was listed: another run begins, and the world has moved on.
+    pub(crate) fn forget(&self) {
+        lock(&self.lists).clear();
+    }
+
     /// Who the credentials are, by what their file or the metadata server says.
     pub(crate) async fn identity(&self) -> Result<Option<Identity>, CloudError> {
         let settings = self.settings()?;

@@ -12,7 +12,7 @@
 //! | `marks` | who manages a resource, by its labels |
 //! | `asks` | questions that take a call each, put a few at a time |
 //! | `rest` | one thing read by its name, and every change: what a permit allows, and nothing else |
-//! | `compute` | what may be done to resources of Compute Engine |
+//! | `compute`, `newer` | what may be done to resources of Compute Engine and of the newer APIs |
 //! | `operations` | what a change is until it has happened |
 //! | `usage` | Monitoring, batched |
 //! | `advice` | Recommender's idle findings |
@@ -33,6 +33,7 @@ mod fault;
 mod image_names;
 mod kinds;
 mod marks;
+mod newer;
 mod operations;
 mod paths;
 mod places;

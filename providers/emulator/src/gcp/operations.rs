@@ -176,15 +176,29 @@ fn settle(cloud: &Cloud, operation: &Item) {
 
 /// An operation as the newer APIs tell it: `google.longrunning.Operation`.
 pub(super) fn long_running(operation: &Item, done: bool) -> Value {
-    let service = operation.text_or("service", "");
+    let link = operation.text_or("link", "");
+    let metadata = match (operation.text("service"), operation.text("kind")) {
+        // Cloud Run tells the resource itself, as it was.
+        (Some("run"), kind) => {
+            let sort = match kind {
+                Some("gcp.run-revision") => "Revision",
+                Some("gcp.run-job") => "Job",
+                _ => "Service",
+            };
+            json!({ "@type": format!("type.googleapis.com/google.cloud.run.v2.{sort}"), "name": link })
+        }
+        (Some("cloudfunctions"), _) => json!({
+            "@type": "type.googleapis.com/google.cloud.functions.v2.OperationMetadata",
+            "target": link,
+            "verb": operation.text("verb"),
+            "createTime": utc(operation.created),
+        }),
+        _ => json!({ "@type": "type.googleapis.com/google.devtools.artifactregistry.v1.OperationMetadata" }),
+    };
     let place = format!("projects/{}/locations/{}", operation.account, operation.region);
     let mut value = json!({
         "name": format!("{place}/operations/{}", operation.id),
-        "metadata": {
-            "@type": format!("type.googleapis.com/google.{service}.OperationMetadata"),
-            "target": operation.text("link"),
-            "createTime": utc(operation.created),
-        },
+        "metadata": metadata,
     });
     if done {
         value["done"] = json!(true);

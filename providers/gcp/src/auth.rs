@@ -419,8 +419,15 @@ async fn metadata(settings: &Settings, path: &str) -> Option<String> {
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
+    let gcp = entered(config);
+    let kinds = kinds::all(&gcp);
+    Arc::new(crate::scopes::Provider { gcp, kinds, calls })
+}
+
+/// What [`connect`] connects to.
+pub(crate) fn entered(config: Config) -> Arc<Gcp> {
     let settings = settings(&config, &|name| std::env::var(name).ok());
-    let gcp = Arc::new(Gcp {
+    Arc::new(Gcp {
         config,
         settings,
         credentials: OnceCell::new(),
@@ -428,9 +435,7 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
         lists: Mutex::default(),
         numbers: Mutex::default(),
         rest: Rest::default(),
-    });
-    let kinds = kinds::all(&gcp);
-    Arc::new(crate::scopes::Provider { gcp, kinds, calls })
+    })
 }
 
 #[cfg(test)]

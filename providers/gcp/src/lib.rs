@@ -29,6 +29,8 @@ mod auth;
 #[cfg(test)]
 mod canned;
 mod compute;
+#[cfg(test)]
+mod deeds;
 mod fault;
 mod image_names;
 mod kinds;

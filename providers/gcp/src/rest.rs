@@ -260,7 +260,11 @@ fn trouble(op: &'static str, error: &reqwest::Error) -> CloudError {
     if error.is_timeout() && !error.is_connect() {
         return CloudError::new(Fault::Transient, op, "no answer in time");
     }
-    let (fault, text) = fault::transport(error as &(dyn StdError + 'static));
+    let (mut fault, text) = fault::transport(error as &(dyn StdError + 'static));
+    if fault == Fault::Unreachable && !error.is_connect() {
+        // The way broke after the request had gone.
+        fault = Fault::Transient;
+    }
     CloudError::new(fault, op, text)
 }
 

@@ -4,7 +4,7 @@
 //! method and path, and what the path names must be what the permit is for: its project, its place and its name. This
 //! is asked here, below whatever made the request. Changes are sent once.
 
-use crate::{auth::Gcp, fault};
+use crate::{auth::Gcp, fault, paths};
 use google_cloud_auth::credentials::CacheableResource;
 use http::HeaderMap;
 use reqwest::{
@@ -304,7 +304,10 @@ fn fits(target: &Target, names: &[(&str, &str)], body: Option<&Value>) -> Result
     for (collection, name) in names {
         let right = match *collection {
             "projects" => *name == segment(&target.account),
-            "zones" | "regions" | "locations" | "global" => *name == segment(&target.region),
+            // A zone is no region, and the other way round.
+            "zones" => *name == segment(&target.region) && paths::region_of(&target.region) != target.region,
+            "regions" => *name == segment(&target.region) && paths::region_of(&target.region) == target.region,
+            "locations" | "global" => *name == segment(&target.region),
             _ => {
                 own.push(*name);
                 continue;

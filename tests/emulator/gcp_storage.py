@@ -196,6 +196,65 @@ def by_json(emulator):
     check("json no bucket", emulator.ask(host, "/storage/v1/b/none")[0], 404)
 
 
+CHANGES = r'''
+[[account]]
+cloud = "gcp"
+id = "p"
+
+[[resource]]
+kind = "gcp.storage-bucket"
+account = "p"
+region = "us"
+id = "soft"
+objects = 2
+
+[[resource]]
+kind = "gcp.storage-bucket"
+account = "p"
+region = "us"
+id = "hard"
+objects = 1
+soft_delete_days = 0
+
+[[resource]]
+kind = "gcp.storage-bucket"
+account = "p"
+region = "us"
+id = "young"
+created = "-2d"
+objects = 1
+retention_days = 9
+'''
+
+
+def changes(_):
+    """Deletions, what holds them back, and what is restored."""
+    with Emulator(CHANGES) as emulator:
+        client = storage.Client("p", AnonymousCredentials(), client_options={"api_endpoint": emulator.url})
+        names = lambda bucket, **more: [b.name for b in client.list_blobs(bucket, **more)]
+        soft, hard, young = (client.bucket(name) for name in ("soft", "hard", "young"))
+        first, second = names("soft")
+        for what, error, call in (
+            ("not empty", exceptions.Conflict, soft.delete),
+            ("another generation", exceptions.PreconditionFailed, lambda: soft.delete_blob(first, if_generation_match=1)),
+            ("retained", exceptions.Forbidden, lambda: young.delete_blob(names("young")[0])),
+            ("no such object", exceptions.NotFound, lambda: soft.delete_blob("none")),
+        ):
+            try:
+                call()
+                check(what, "done", "refused")
+            except error:
+                check(what, True)
+        soft.delete_blob(first, if_generation_match=2)
+        check("left", (names("soft"), names("soft", soft_deleted=True)), ([second], [first]))
+        check("restored", soft.restore_blob(first, generation=2).name, first)
+        check("as it was", (names("soft"), names("soft", soft_deleted=True)), ([first, second], []))
+        hard.delete_blob(names("hard")[0])
+        check("for good", emulator.ask(None, "/storage/v1/b/hard/o/object-0000000/restore", method="POST", generation="2")[0], 400)
+        hard.delete()
+        check("no bucket any more", emulator.ask(None, "/storage/v1/b/hard")[0], 404)
+
+
 with Emulator(ORG) as running:
-    run((by_grpc, weather, by_json), running)
+    run((by_grpc, weather, by_json, changes), running)
 finish()

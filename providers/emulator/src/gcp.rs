@@ -19,6 +19,7 @@ mod compute;
 mod grpc;
 mod managed;
 mod monitoring;
+mod operations;
 mod recommender;
 mod resourcemanager;
 mod serverless;
@@ -28,7 +29,7 @@ mod storage;
 /// The keys that every kind has, written as in [`Kind::keys`].
 ///
 /// `raw` is merged over a resource's JSON as it is and `without` takes fields out of it, so that an answer can
-/// say what no other key says.
+/// say what no other key says. `polls` and `operation_error` say how changes of it end: see `operations`.
 pub(crate) const COMMON: &[&str] = &[
     "metrics:table",
     "metrics_gap:bool",
@@ -36,6 +37,8 @@ pub(crate) const COMMON: &[&str] = &[
     "without:list",
     "recommended:bool",
     "recommendation_state:text",
+    "polls:int",
+    "operation_error:text",
 ];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
@@ -51,6 +54,7 @@ pub(crate) fn routes() -> Vec<&'static [Route]> {
     vec![
         artifactregistry::ROUTES,
         compute::ROUTES,
+        compute::CHANGES,
         managed::ROUTES,
         monitoring::ROUTES,
         recommender::ROUTES,
@@ -255,6 +259,8 @@ pub(crate) fn error(req: &Req, error: &WireError) -> Rendered {
         "UNAUTHENTICATED" => ("UNAUTHENTICATED", "global", "authError"),
         "INTERNAL" => ("INTERNAL", "global", "backendError"),
         "UNAVAILABLE" => ("UNAVAILABLE", "global", "backendError"),
+        // What only Compute Engine says, in its own words.
+        own if own.starts_with(|first: char| first.is_ascii_lowercase()) => ("INVALID_ARGUMENT", "global", own),
         other => (other, "global", "invalid"),
     };
     let mut body = json!({ "code": error.status, "message": error.message });

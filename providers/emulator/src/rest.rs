@@ -370,8 +370,8 @@ fn label(part: &'static str, given: &str, fold: bool, labels: &mut BTreeMap<&'st
         return same.then_some(());
     };
     let value = given.strip_suffix(tail).filter(|value| !value.is_empty())?;
-    // A verb belongs to the routes that name it.
-    if tail.is_empty() && !fold && value.contains(':') && name != "project" {
+    // A verb belongs to the routes that name it. Projects of a domain and packages of Maven have a colon of their own.
+    if tail.is_empty() && !fold && value.contains(':') && !matches!(name, "project" | "package") {
         return None;
     }
     labels.insert(name, value.to_owned());

@@ -1,6 +1,6 @@
 //! Settings, credentials, clients, and listings that several kinds need.
 
-use crate::kinds;
+use crate::{kinds, rest::Rest};
 use futures_util::future::BoxFuture;
 use google_cloud_auth::credentials::{self, Credentials};
 use google_cloud_gax::client_builder;
@@ -191,6 +191,7 @@ pub(crate) struct Gcp {
     lists: Mutex<Lists>,
     /// Project ids by number, as far as the universe told them.
     numbers: Mutex<BTreeMap<String, String>>,
+    pub(crate) rest: Rest,
 }
 
 /// A client of any service.
@@ -226,7 +227,11 @@ impl Gcp {
     }
 
     /// How a service is entered: the credential, and the endpoint where one is set.
-    async fn entry(&self, service: &str, op: &'static str) -> Result<(Credentials, Option<String>), CloudError> {
+    pub(crate) async fn entry(
+        &self,
+        service: &str,
+        op: &'static str,
+    ) -> Result<(Credentials, Option<String>), CloudError> {
         let settings = self.settings()?;
         if let Some(endpoint) = settings.endpoints.get(service).or_else(|| settings.endpoints.get("")) {
             return Ok((credentials::anonymous::Builder::new().build(), Some(endpoint.clone())));
@@ -302,6 +307,11 @@ impl Gcp {
     async fn once_of(&self, site: &Site, what: String, list: BoxFuture<'_, List>) -> List {
         let cell = Arc::clone(lock(&self.lists).entry((site.scope().clone(), what)).or_default());
         cell.get_or_init(|| list).await.clone()
+    }
+
+    /// Forgets what was listed: another run begins, and the world has moved on.
+    pub(crate) fn forget(&self) {
+        lock(&self.lists).clear();
     }
 
     /// Who the credentials are, by what their file or the metadata server says.
@@ -382,17 +392,23 @@ async fn metadata(settings: &Settings, path: &str) -> Option<String> {
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
+    let gcp = entered(config);
+    let kinds = kinds::all(&gcp);
+    Arc::new(crate::scopes::Provider { gcp, kinds, calls })
+}
+
+/// What [`connect`] connects to.
+pub(crate) fn entered(config: Config) -> Arc<Gcp> {
     let settings = settings(&config, &|name| std::env::var(name).ok());
-    let gcp = Arc::new(Gcp {
+    Arc::new(Gcp {
         config,
         settings,
         credentials: OnceCell::new(),
         clients: Mutex::default(),
         lists: Mutex::default(),
         numbers: Mutex::default(),
-    });
-    let kinds = kinds::all(&gcp);
-    Arc::new(crate::scopes::Provider { gcp, kinds, calls })
+        rest: Rest::default(),
+    })
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ type Say = dyn Fn(&str) -> (u16, &'static str, String) + Send + Sync;
 pub(crate) struct Canned {
     pub(crate) cloud: Arc<dyn Cloud>,
     pub(crate) calls: Calls,
+    url: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -45,8 +46,13 @@ impl Canned {
         let requests: Arc<Mutex<Vec<String>>> = Arc::default();
         tokio::spawn(serve(listener, Arc::new(say), Arc::clone(&requests)));
         let calls = Calls::new(Arc::new(SystemClock::default()), Limits::default());
-        let cloud = connect(Config { endpoint: Some(endpoint), ..config }, calls.clone()).await;
-        Self { cloud, calls, requests }
+        let cloud = connect(Config { endpoint: Some(endpoint.clone()), ..config }, calls.clone()).await;
+        Self { cloud, calls, url: endpoint, requests }
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
     }
 
     /// Lists one kind in the project.

@@ -213,6 +213,27 @@ pub(crate) fn of(op: &'static str, error: &Error) -> CloudError {
     CloudError { retry_after_ms: retry_after(error), ..CloudError::new(fault, op, text) }
 }
 
+/// An answer that is an error, read without the client libraries.
+pub(crate) fn answered(op: &'static str, http: u16, body: &bytes::Bytes) -> CloudError {
+    let Ok(status) = Status::try_from(body) else {
+        let fault = match http {
+            408 | 429 | 500..=599 => of_http(http),
+            403 | 404 if body.is_empty() => of_http(http),
+            _ => Fault::Malformed,
+        };
+        return CloudError::new(fault, op, format!("HTTP {http} without an error of the service"));
+    };
+    let words: String = status.message.chars().take(300).collect();
+    let words = if words.is_empty() { format!("HTTP {http}") } else { words };
+    CloudError::new(meaning(Some(http), &status), op, words)
+}
+
+/// What trouble of the transport means, and its words.
+pub(crate) fn transport(error: &(dyn StdError + 'static)) -> (Fault, String) {
+    let text = said(error);
+    (of_transport(error, &text), text)
+}
+
 /// What the service asked us to wait: the header in seconds, or `google.rpc.RetryInfo`; at most a minute.
 fn retry_after(error: &Error) -> Option<u64> {
     let header = error

@@ -11,6 +11,9 @@
 //! | `image_names` | how workloads name container images |
 //! | `marks` | who manages a resource, by its labels |
 //! | `asks` | questions that take a call each, put a few at a time |
+//! | `rest` | one thing read by its name, and every change: what a permit allows, and nothing else |
+//! | `compute`, `newer` | what may be done to resources of Compute Engine and of the newer APIs |
+//! | `operations` | what a change is until it has happened |
 //! | `usage` | Monitoring, batched |
 //! | `advice` | Recommender's idle findings |
 //! | `kinds/` | one file a kind |
@@ -25,12 +28,18 @@ mod asks;
 mod auth;
 #[cfg(test)]
 mod canned;
+mod compute;
+#[cfg(test)]
+mod deeds;
 mod fault;
 mod image_names;
 mod kinds;
 mod marks;
+mod newer;
+mod operations;
 mod paths;
 mod places;
+mod rest;
 mod scopes;
 mod usage;
 

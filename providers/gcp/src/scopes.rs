@@ -55,6 +55,7 @@ impl Cloud for Provider {
     }
 
     async fn universe(&self) -> Result<Universe, CloudError> {
+        self.gcp.forget();
         self.universe_here().await.map_err(|mut error| {
             if error.fault == Fault::Unauthenticated && !error.message.contains(SOURCES) {
                 error.message = format!("{}; looked for: {SOURCES}", error.message);

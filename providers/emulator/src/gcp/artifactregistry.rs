@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::operations::{self, Change};
 use super::shape::{finished, hash, int64, labels, lean, regions, utc, utc_key};
 use super::{not_found, page, unreachable};
 use crate::cloud::{Cloud, Item};
@@ -79,6 +80,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route { service: SERVICE, method: "GET", path: "/v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package*}/versions", action: "artifactregistry.projects.locations.repositories.packages.versions.list", permission: "artifactregistry.versions.list", handle: versions },
     Route { service: SERVICE, method: "GET", path: "/v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/versions/{version*}", action: "artifactregistry.projects.locations.repositories.packages.versions.get", permission: "artifactregistry.versions.get", handle: get_version },
     Route { service: SERVICE, method: "GET", path: "/v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package*}/tags", action: "artifactregistry.projects.locations.repositories.packages.tags.list", permission: "artifactregistry.tags.list", handle: tags },
+    Route { service: SERVICE, method: "DELETE", path: "/v1/projects/{project}/locations/{location}/repositories/{repository}/packages/{package}/versions/{version*}", action: "artifactregistry.projects.locations.repositories.packages.versions.delete", permission: "artifactregistry.versions.delete", handle: delete_version },
+    Route { service: SERVICE, method: "GET", path: "/v1/projects/{project}/locations/{location}/operations/{id}", action: "artifactregistry.projects.locations.operations.get", permission: "", handle: operations::get },
 ];
 
 fn bad(what: &str) -> WireError {
@@ -315,11 +318,12 @@ fn images(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
 
 fn get_image(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let id = named(req, "image");
-    in_repository(cloud, req, IMAGE)?
+    let item = in_repository(cloud, req, IMAGE)?
         .into_iter()
         .find(|item| format!("{}@{}", image_name(item), digest_of(item)) == id)
-        .map(|item| Reply::Value(image(cloud, item)))
-        .ok_or_else(|| not_found(&id))
+        .ok_or_else(|| not_found(&id))?;
+    operations::watched(cloud, item);
+    Ok(Reply::Value(image(cloud, item)))
 }
 
 /// What is attached to images: signatures, SBOMs. The key `attached` turns one's entry off.
@@ -426,13 +430,42 @@ fn versions(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     list(cloud, req, "versions", &all)
 }
 
-fn get_version(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+fn the_version<'a>(cloud: &'a Cloud, req: &Req) -> Result<&'a Item, WireError> {
     let (package, name) = (named(req, "package"), named(req, "version"));
     versions_of(cloud, req)?
         .into_iter()
         .find(|item| package_name(item) == package && version_name(item) == name)
-        .map(|item| Reply::Value(version(cloud, item, full(req))))
         .ok_or_else(|| not_found(&name))
+}
+
+fn get_version(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = the_version(cloud, req)?;
+    operations::watched(cloud, item);
+    Ok(Reply::Value(version(cloud, item, full(req))))
+}
+
+/// Deletes a version: none that has a tag, unless that is to go as well, and none that an index lists, whatever is
+/// asked for.
+fn delete_version(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = the_version(cloud, req)?;
+    let refused = |what: String| Err(WireError::new(400, "FAILED_PRECONDITION", what));
+    if let Some(tag) = item.list("tags_list").first()
+        && !req.yes("force")
+    {
+        return refused(format!("Version {} is still referenced by tag {tag}.", version_name(item)));
+    }
+    let own = (held_in(item), digest_of(item));
+    let lists = |other: &&Item| {
+        held_in(other) == own.0 && other.list("children").iter().any(|child| digest_named(cloud, other, child) == own.1)
+    };
+    if item.kind == IMAGE
+        && let Some(index) = cloud.list_in(&item.account, &item.region, IMAGE).into_iter().find(lists)
+    {
+        return refused(format!("Manifest {} is referenced by image {}", own.1, digest_of(index)));
+    }
+    let link = format!("{}/versions/{}", package_path(item), escaped(&version_name(item)));
+    let operation = operations::begin(cloud, req, Change::deletion(item, link));
+    Ok(Reply::Value(operations::long_running(&operation, false)))
 }
 
 fn tags(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {

@@ -1,9 +1,11 @@
 //! Compute Engine v1: aggregated lists by scope, lists of one scope, single resources, regions, zones and
 //! the project itself. Resources are named by the organisation file's `id`; links are full URLs.
 
+mod changes;
 mod machines;
 mod network;
 
+pub(super) use changes::{ROUTES as CHANGES, goes_along};
 pub(super) use network::router_id;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::shape::{Place, finished, lean, number, pacific, region_of, regions, uid, zones};
-use super::{missing, not_found, page, project_number, unreachable};
+use super::{missing, not_found, operations, page, project_number, unreachable};
 use crate::cloud::{Cloud, Item};
 use crate::http::{Reply, WireError};
 use crate::rest::{Req, Route};
@@ -469,7 +471,9 @@ fn one<'a>(cloud: &'a Cloud, req: &Req, known: &Collection) -> Result<&'a Item, 
 
 fn get(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let known = asked(req)?;
-    one(cloud, req, known).map(|item| Reply::Value((known.render)(cloud, item)))
+    let item = one(cloud, req, known)?;
+    operations::watched(cloud, item);
+    Ok(Reply::Value((known.render)(cloud, item)))
 }
 
 /// Who else may use a resource: the members of its key `readers`.

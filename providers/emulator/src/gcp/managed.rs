@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::operations::{self, Change, keys};
 use super::shape::{Place, finished, labels, lean, region_of, uid, utc};
 use super::{not_found, page, project_number};
 use crate::cloud::{Cloud, Item};
@@ -63,6 +64,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route { service: "logging", method: "GET", path: "/v2/projects/{project}/locations/{location}/buckets/{id}", action: "logging.projects.locations.buckets.get", permission: "logging.buckets.get", handle: get_bucket },
     Route { service: "container", method: "GET", path: "/v1/projects/{project}/locations/{location}/clusters", action: "container.projects.locations.clusters.list", permission: "container.clusters.list", handle: clusters },
     Route { service: "container", method: "GET", path: "/v1/projects/{project}/locations/{location}/clusters/{id}", action: "container.projects.locations.clusters.get", permission: "container.clusters.get", handle: get_cluster },
+    Route { service: "sqladmin", method: "PATCH", path: "/v1/projects/{project}/instances/{id}", action: "sql.instances.patch", permission: "cloudsql.instances.update", handle: patch_instance },
+    Route { service: "sqladmin", method: "GET", path: "/v1/projects/{project}/operations/{id}", action: "sql.operations.get", permission: "cloudsql.instances.get", handle: get_operation },
 ];
 
 fn instance(cloud: &Cloud, item: &Item) -> Value {
@@ -105,7 +108,7 @@ fn instance(cloud: &Cloud, item: &Item) -> Value {
             "etag": "0a1b2c3d",
             "settings": {
                 "kind": "sql#settings",
-                "settingsVersion": "1",
+                "settingsVersion": settings_version(item).to_string(),
                 "tier": item.text_or("tier", "db-custom-1-3840"),
                 "edition": item.text_or("edition", "ENTERPRISE"),
                 "activationPolicy": item.text_or("activation", "ALWAYS"),
@@ -127,6 +130,76 @@ fn instance(cloud: &Cloud, item: &Item) -> Value {
             },
         }),
     )
+}
+
+/// Grows with each change of the settings.
+fn settings_version(item: &Item) -> i64 {
+    item.int("settings_version").unwrap_or(1)
+}
+
+/// Switches an instance on or off: its activation policy is all that can be changed here.
+fn patch_instance(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = cloud.list_account(&req.account, INSTANCE).into_iter().find(|item| item.id == req.label("id"));
+    let item = item.ok_or_else(|| not_found(req.label("id")))?;
+    let bad = |what: &str| WireError::new(400, "INVALID_ARGUMENT", what);
+    let body = req.json().unwrap_or_default();
+    let settings =
+        body.get("settings").and_then(Value::as_object).ok_or_else(|| bad("Missing parameter: settings."))?;
+    if let Some(other) = settings.keys().find(|key| !matches!(key.as_str(), "activationPolicy" | "settingsVersion")) {
+        return Err(bad(&format!("The emulator changes no {other}.")));
+    }
+    let seen = settings.get("settingsVersion").and_then(Value::as_str).and_then(|version| version.parse().ok());
+    if seen.is_some_and(|seen: i64| seen != settings_version(item)) {
+        return Err(WireError::new(
+            412,
+            "staleData",
+            "The instance or operation is not in an appropriate state to handle the request: the settings version is stale.",
+        ));
+    }
+    let policy = settings.get("activationPolicy").and_then(Value::as_str).unwrap_or("ALWAYS");
+    if !matches!(policy, "ALWAYS" | "NEVER") {
+        return Err(bad("Invalid value for: activationPolicy."));
+    }
+    if item.text("replica_of").is_some() && policy == "NEVER" {
+        return Err(bad("The activation policy of a read replica cannot be changed."));
+    }
+    let change = Change {
+        verb: "UPDATE",
+        item,
+        link: format!("https://sqladmin.googleapis.com/v1/projects/{}/instances/{}", item.account, item.id),
+        target_id: item.id.clone(),
+        now: keys(json!({ "settings_version": settings_version(item) + 1 })),
+        then: Some(keys(json!({ "activation": policy }))),
+        failed: keys(json!({})),
+    };
+    let operation = operations::begin(cloud, req, change);
+    Ok(Reply::Value(sql_operation(&operation, false)))
+}
+
+fn sql_operation(item: &Item, done: bool) -> Value {
+    let error = item.text("error").filter(|_| done);
+    lean(json!({
+        "kind": "sql#operation",
+        "name": item.id,
+        "operationType": item.text("verb"),
+        "status": if done { "DONE" } else { "RUNNING" },
+        "targetId": item.text("target_id"),
+        "targetProject": item.account,
+        "targetLink": item.text("link"),
+        "insertTime": utc(item.created),
+        "startTime": utc(item.created),
+        "endTime": done.then(|| utc(item.created)),
+        "user": "sweeper@example.com",
+        "error": error.map(|error| json!({
+            "kind": "sql#operationErrors",
+            "errors": [{ "kind": "sql#operationError", "code": "INTERNAL_ERROR", "message": error }],
+        })),
+        "selfLink": format!("https://sqladmin.googleapis.com/v1/projects/{}/operations/{}", item.account, item.id),
+    }))
+}
+
+fn get_operation(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    operations::read(cloud, req).map(|(item, done)| Reply::Value(sql_operation(item, done)))
 }
 
 fn instances(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
@@ -159,6 +232,7 @@ fn get_instance(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
         .list_account(&req.account, INSTANCE)
         .into_iter()
         .find(|item| item.id == id)
+        .inspect(|item| operations::watched(cloud, item))
         .map(|item| Reply::Value(instance(cloud, item)))
         .ok_or_else(|| not_found(id))
 }

@@ -1,7 +1,8 @@
 //! Cloud Functions v2 and Cloud Run v2: functions, services with their traffic, revisions and jobs.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::operations::{self, Change};
 use super::shape::{finished, hash, labels, lean, number, regions, utc};
 use super::{not_found, page, project_number, unreachable};
 use crate::cloud::{Cloud, Item};
@@ -96,6 +97,12 @@ pub(super) const ROUTES: &[Route] = &[
     Route { service: "run", method: "GET", path: "/v2/projects/{project}/locations/{location}/services/{service}/revisions/{id}", action: "run.projects.locations.services.revisions.get", permission: "run.revisions.get", handle: get_revision },
     Route { service: "run", method: "GET", path: "/v2/projects/{project}/locations/{location}/jobs", action: "run.projects.locations.jobs.list", permission: "run.jobs.list", handle: jobs },
     Route { service: "run", method: "GET", path: "/v2/projects/{project}/locations/{location}/jobs/{id}", action: "run.projects.locations.jobs.get", permission: "run.jobs.get", handle: get_job },
+    Route { service: "cloudfunctions", method: "DELETE", path: "/v2/projects/{project}/locations/{location}/functions/{id}", action: "cloudfunctions.projects.locations.functions.delete", permission: "cloudfunctions.functions.delete", handle: delete_function },
+    Route { service: "run", method: "DELETE", path: "/v2/projects/{project}/locations/{location}/services/{id}", action: "run.projects.locations.services.delete", permission: "run.services.delete", handle: delete_service },
+    Route { service: "run", method: "DELETE", path: "/v2/projects/{project}/locations/{location}/services/{service}/revisions/{id}", action: "run.projects.locations.services.revisions.delete", permission: "run.revisions.delete", handle: delete_revision },
+    Route { service: "run", method: "DELETE", path: "/v2/projects/{project}/locations/{location}/jobs/{id}", action: "run.projects.locations.jobs.delete", permission: "run.jobs.delete", handle: delete_job },
+    Route { service: "run", method: "GET", path: "/v2/projects/{project}/locations/{location}/operations/{id}", action: "run.projects.locations.operations.get", permission: "run.operations.get", handle: operations::get },
+    Route { service: "cloudfunctions", method: "GET", path: "/v2/projects/{project}/locations/{location}/operations/{id}", action: "cloudfunctions.projects.locations.operations.get", permission: "cloudfunctions.operations.get", handle: operations::get },
 ];
 
 fn parent(item: &Item) -> String {
@@ -239,7 +246,92 @@ fn one<'a>(cloud: &'a Cloud, req: &Req, kind: &str, collection: &str) -> Result<
         .list_in(&req.account, location, kind)
         .into_iter()
         .find(|item| item.id == id)
+        .inspect(|item| operations::watched(cloud, item))
         .ok_or_else(|| not_found(&format!("projects/{}/locations/{location}/{collection}/{id}", req.account)))
+}
+
+/// What changes with whatever can be changed of a resource.
+fn etag(item: &Item) -> String {
+    let keys = serde_json::Value::Object(item.keys.clone()).to_string();
+    let tags: String = item.tags.iter().map(|(key, value)| format!("{key}={value},")).collect();
+    format!("\"{:016x}\"", hash(&[&item.account, &item.region, &item.id, &item.created.to_string(), &keys, &tags]))
+}
+
+/// Begins a deletion, if the resource is the one that was seen.
+fn deletion(cloud: &Cloud, req: &Req, item: &Item, link: String) -> Result<Reply, WireError> {
+    if let Some(seen) = req.param("etag").filter(|seen| !seen.is_empty())
+        && seen != etag(item)
+    {
+        let what = format!(
+            "Conflict for resource '{}': version '{seen}' was specified but current version is '{}'.",
+            item.id,
+            etag(item)
+        );
+        return Err(WireError::new(409, "ABORTED", what));
+    }
+    let operation = operations::begin(cloud, req, Change::deletion(item, link));
+    Ok(Reply::Value(operations::long_running(&operation, false)))
+}
+
+fn delete_function(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = one(cloud, req, FUNCTION, "functions")?;
+    deletion(cloud, req, item, format!("{}/functions/{}", parent(item), item.id))
+}
+
+fn delete_service(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = one(cloud, req, RUN_SERVICE, "services")?;
+    deletion(cloud, req, item, format!("{}/services/{}", parent(item), item.id))
+}
+
+fn delete_job(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = one(cloud, req, RUN_JOB, "jobs")?;
+    deletion(cloud, req, item, format!("{}/jobs/{}", parent(item), item.id))
+}
+
+/// Deletes a revision: none that its service sends to, by a share of its traffic or by a tag, and not the newest.
+fn delete_revision(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = one(cloud, req, RUN_REVISION, "revisions")?;
+    if of_service(item) != req.label("service") {
+        return Err(not_found(req.label("id")));
+    }
+    let refused = |what: String| Err(WireError::new(400, "FAILED_PRECONDITION", what));
+    let own =
+        cloud.list_in(&item.account, &item.region, RUN_SERVICE).into_iter().find(|own| own.id == of_service(item));
+    if let Some(own) = own {
+        if latest(cloud, own) == item.id {
+            return refused(format!(
+                "Revision '{}' is the latest revision of its service and cannot be deleted.",
+                item.id
+            ));
+        }
+        let named = |target: &Map<String, Value>| target.get("revision").and_then(Value::as_str) == Some(&item.id);
+        if own.tables("traffic").into_iter().any(named) {
+            return refused(format!(
+                "Revision '{}' is referenced by the traffic of its service and cannot be deleted.",
+                item.id
+            ));
+        }
+    }
+    deletion(cloud, req, item, format!("{}/services/{}/revisions/{}", parent(item), of_service(item), item.id))
+}
+
+/// What is deleted with a service: its revisions. With a function of the second generation: the service that it runs
+/// as.
+pub(super) fn goes_along(cloud: &Cloud, item: &Item) {
+    let (kind, name) = match item.kind.as_str() {
+        FUNCTION if item.int("gen") != Some(1) => (RUN_SERVICE, item.text("service").unwrap_or(&item.id)),
+        RUN_SERVICE => (RUN_REVISION, item.id.as_str()),
+        _ => return,
+    };
+    let name = name.rsplit('/').next().unwrap_or(name);
+    for other in cloud.list_in(&item.account, &item.region, kind) {
+        if kind == RUN_SERVICE && other.id == name {
+            goes_along(cloud, other);
+            cloud.remove(other);
+        } else if kind == RUN_REVISION && of_service(other) == name {
+            cloud.remove(other);
+        }
+    }
 }
 
 fn get_function(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
@@ -373,7 +465,7 @@ fn service(cloud: &Cloud, item: &Item) -> Value {
             "conditions": [condition("RoutesReady", &at), condition("ConfigurationsReady", &at)],
             "uri": url(item),
             "urls": [url(item)],
-            "etag": "\"CJ7f9rYGELCv7-AB/cHJvamVjdHM\"",
+            "etag": etag(item),
         }),
     )
 }
@@ -418,7 +510,7 @@ fn revision(cloud: &Cloud, item: &Item) -> Value {
             "containers": containers(item),
             "conditions": [condition("Ready", &at), active],
             "maxInstanceRequestConcurrency": 80,
-            "etag": "\"CJ7f9rYGELCv7-AB/cmV2\"",
+            "etag": etag(item),
         }),
     )
 }
@@ -479,7 +571,7 @@ fn job(cloud: &Cloud, item: &Item) -> Value {
             "executionCount": some(item.int("executions").or(last.as_ref().map(|_| 1))),
             "latestCreatedExecution": last,
             "terminalCondition": condition("Ready", &at),
-            "etag": "\"CJ7f9rYGELCv7-AB/cam9i\"",
+            "etag": etag(item),
         }),
     )
 }

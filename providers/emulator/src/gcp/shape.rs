@@ -94,6 +94,21 @@ pub(super) fn hash(parts: &[&str]) -> u64 {
     state ^ (state >> 33)
 }
 
+/// The fingerprint of a resource's labels: eight bytes in base64. Without any it is the one that every such resource
+/// of Compute Engine has.
+pub(super) fn fingerprint(item: &Item) -> String {
+    if item.tags.is_empty() {
+        return "42WmSpB8rSM=".to_owned();
+    }
+    let parts: Vec<&str> = item.tags.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]).collect();
+    let (hash, mut text) = (u128::from(hash(&parts)) << 2, String::new());
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    for shift in (0..11).rev() {
+        text.push(char::from(letters[usize::try_from(hash >> (6 * shift) & 63).unwrap_or(0)]));
+    }
+    text + "="
+}
+
 /// A time as Compute writes it: with milliseconds and the offset of its home.
 pub(super) fn pacific(at: Timestamp) -> String {
     at.to_zoned(TimeZone::fixed(Offset::constant(-7))).strftime("%Y-%m-%dT%H:%M:%S%.3f-07:00").to_string()

@@ -1,7 +1,8 @@
 //! Cloud Storage: buckets and the names of objects, as gRPC v2 (which Google's Rust client speaks) and as JSON v1.
 //!
 //! A bucket has as many objects as its key `objects` says, of `bytes` together, `noncurrent` old versions, and
-//! `deleted` ones that can be restored.
+//! `deleted` ones that can be restored. What a client deletes can be restored as well, where the bucket has a policy of
+//! soft deletion.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +58,9 @@ pub(super) const ROUTES: &[Route] = &[
     Route { service: "storage", method: "GET", path: "/storage/v1/b", action: "storage.buckets.list", permission: "storage.buckets.list", handle: json_buckets },
     Route { service: "storage", method: "GET", path: "/storage/v1/b/{bucket}", action: "storage.buckets.get", permission: "storage.buckets.get", handle: json_bucket },
     Route { service: "storage", method: "GET", path: "/storage/v1/b/{bucket}/o", action: "storage.objects.list", permission: "storage.objects.list", handle: json_objects },
+    Route { service: "storage", method: "DELETE", path: "/storage/v1/b/{bucket}/o/{object}", action: "storage.objects.delete", permission: "storage.objects.delete", handle: delete_object },
+    Route { service: "storage", method: "POST", path: "/storage/v1/b/{bucket}/o/{object}/restore", action: "storage.objects.restore", permission: "storage.objects.restore", handle: restore_object },
+    Route { service: "storage", method: "DELETE", path: "/storage/v1/b/{bucket}", action: "storage.buckets.delete", permission: "storage.buckets.delete", handle: delete_bucket },
 ];
 
 // The messages of google/storage/v2/storage.proto, of which only the fields that answers can have.
@@ -524,6 +528,7 @@ struct Entry {
 fn entries(item: &Item, prefix: &str, versions: bool, deleted: bool) -> Result<Vec<Entry>, WireError> {
     let count = |key: &str| item.int(key).unwrap_or(0).clamp(0, 1_000_000);
     let (live, old) = (count("objects"), count("noncurrent"));
+    let gone = item.list(GONE);
     let size = item.int("bytes").unwrap_or(0) / (live + old).max(1);
     let named = |number: i64, old: bool| Entry { name: format!("object-{number:07}"), size, old };
     if deleted && retention(item) == 0 {
@@ -531,14 +536,111 @@ fn entries(item: &Item, prefix: &str, versions: bool, deleted: bool) -> Result<V
     }
     if deleted {
         let all = (0..count("deleted")).map(|number| named(number, true));
+        let all = all.chain(gone.into_iter().map(|name| Entry { name, size, old: false }));
         return Ok(all.filter(|entry| entry.name.starts_with(prefix)).collect());
     }
     let all = (0..live)
         .map(|number| named(number, false))
+        .filter(|entry| !gone.contains(&entry.name))
         .chain((0..old).filter(|_| versions).map(|number| named(number, true)))
         .filter(|entry| entry.name.starts_with(prefix))
         .collect();
     Ok(all)
+}
+
+/// The names of live objects that a client has deleted.
+const GONE: &str = "gone";
+
+/// The one live object, or deleted one, that a call is about.
+fn the_object(item: &Item, req: &Req, deleted: bool) -> Result<String, WireError> {
+    let name = req.label("object");
+    let there = entries(item, name, false, deleted)?.into_iter().any(|entry| entry.name == name && !entry.old);
+    if !there {
+        let what = format!("No such object: {}/{name}", item.id);
+        return Err(WireError::new(404, "NOT_FOUND", what));
+    }
+    Ok(name.to_owned())
+}
+
+fn kept_from(item: &Item, gone: Vec<String>, cloud: &Cloud) {
+    cloud.change(item, move |item| {
+        item.keys.insert(GONE.to_owned(), Value::from(gone));
+    });
+}
+
+fn nothing() -> Reply {
+    Reply::Raw { status: 204, content_type: String::new(), headers: Vec::new(), body: Vec::new() }
+}
+
+/// Deletes a live object, unless it is held, or too young for the bucket's retention policy. Every live one is of the
+/// generation 2.
+fn delete_object(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = named(cloud, req, req.label("bucket"))?;
+    let name = the_object(item, req, false)?;
+    let refused = |reason: &str, what: &str| Err(WireError::new(403, reason, what));
+    if [req.param("generation"), req.param("ifGenerationMatch")]
+        .into_iter()
+        .flatten()
+        .any(|generation| generation != "2")
+    {
+        let what = "At least one of the pre-conditions you specified did not hold.";
+        return Err(WireError::new(412, "conditionNotMet", what));
+    }
+    if item.flag("versioning") == Some(true) && req.param("generation").is_none() {
+        return Err(WireError::new(400, "INVALID_ARGUMENT", "The emulator makes no live object an old version."));
+    }
+    if item.flag("event_hold") == Some(true) {
+        return refused(
+            "forbidden",
+            "Object is under active Event-Based hold and cannot be deleted, overwritten or archived until hold is removed.",
+        );
+    }
+    let age = cloud.now.duration_since(item.created).as_secs();
+    if item.int("retention_days").is_some_and(|days| age < days.saturating_mul(86_400)) {
+        return refused(
+            "retentionPolicyNotMet",
+            "Object is subject to bucket's retention policy or object retention and cannot be deleted or overwritten.",
+        );
+    }
+    let mut gone = item.list(GONE);
+    gone.push(name);
+    kept_from(item, gone, cloud);
+    Ok(nothing())
+}
+
+/// Restores what was deleted, where the bucket keeps it.
+fn restore_object(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = named(cloud, req, req.label("bucket"))?;
+    if req.param("generation").is_none() {
+        return Err(WireError::new(400, "INVALID_ARGUMENT", "Required parameter: generation"));
+    }
+    if req.denied(&req.account, "storage.objects.create") {
+        return Err(super::denied(req, &item.id));
+    }
+    let name = the_object(item, req, true)?;
+    kept_from(item, item.list(GONE).into_iter().filter(|gone| *gone != name).collect(), cloud);
+    let all = entries(item, &name, false, true)?;
+    let size = all.first().map_or(0, |entry| entry.size);
+    Ok(Reply::Value(json!({
+        "kind": "storage#object",
+        "id": format!("{}/{name}/2", item.id),
+        "name": name,
+        "bucket": item.id,
+        "generation": "2",
+        "metageneration": "1",
+        "storageClass": item.text_or("class", "STANDARD"),
+        "size": size.to_string(),
+    })))
+}
+
+/// Deletes a bucket in which nothing is left, of whatever version.
+fn delete_bucket(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = named(cloud, req, req.label("bucket"))?;
+    if !entries(item, "", true, false)?.is_empty() {
+        return Err(WireError::new(409, "conflict", "The bucket you tried to delete is not empty."));
+    }
+    cloud.remove(item);
+    Ok(nothing())
 }
 
 fn list_objects(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {

@@ -7,9 +7,11 @@ use crate::{
     asks,
     auth::{Gcp, WHO},
     fault,
-    kinds::artifact_repository::{self, LIST as REPOSITORIES, LOCATIONS, Repository},
+    kinds::artifact_repository::{self, GET as REPOSITORY, LIST as REPOSITORIES, LOCATIONS, Repository},
+    newer::{self, KnownBy, Sort},
     paths,
     places::stops,
+    rest::{Service, segment},
 };
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -25,6 +27,7 @@ use std::{
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{Artifact, FactsRef, Media},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
@@ -51,11 +54,29 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "artifactregistry.dockerimages.list";
 const IMAGE: &str = "artifactregistry.dockerimages.get";
+const DELETE: &str = "artifactregistry.versions.delete";
+/// An image is known by its digest, and an upload of it by its time.
+const SORT: Sort = Sort {
+    service: Service::ArtifactRegistry,
+    version: "v1",
+    get: IMAGE,
+    // Artifact Registry has no permission for its operations.
+    watch: DELETE,
+    known_by: KnownBy::Time("uploadTime"),
+};
+
+const ACTS: &[ActSpec] = &[ActSpec {
+    deed: DeedKind::Delete,
+    writes: artifact_repository::DELETES,
+    reads: &[IMAGE, REPOSITORY],
+    reversal: Reversal::OneWay("the image: Artifact Registry keeps nothing of a deleted one; it can be pushed again"),
+    keeps: &[],
+}];
 const VERSION: &str = "artifactregistry.versions.get";
 const ATTACHMENTS: &str = "artifactregistry.attachments.list";
 const SHARES: &str = "artifactregistry.repositories.getIamPolicy";
@@ -122,6 +143,29 @@ impl Kind for ArtifactImage {
         Ok(asks::all(work).await?.into_iter().flatten().collect())
     }
 
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let Some(image) = SORT.find::<DockerImage>(&self.0, site, &path(target)).await? else { return Ok(()) };
+        let repository = artifact_repository::one(&self.0, site, target).await?;
+        push(&repository, &[image], out);
+        Ok(())
+    }
+
+    /// By its digest, and never with force: the registry deletes none that has a tag, and none that an index lists.
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let target = pen.target();
+        let Some(found) = SORT.same(&self.0, pen.site(), target, &path(target)).await? else {
+            return Ok(Sent::default());
+        };
+        if let Some(tag) = found["tags"].as_array().and_then(|tags| tags.first()).and_then(|tag| tag.as_str()) {
+            return Err(CloudError::new(Fault::Refused, DELETE, format!("it has the tag {tag}")));
+        }
+        SORT.delete_seen(&self.0, pen, DELETE, artifact_repository::version_path(target), &found).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        SORT.progress(&self.0, site, permit, sent, &path(permit.target())).await
+    }
+
     /// An upper bound: images of a repository share layers, which are stored once.
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         let FactsRef::Artifact(artifact) = resource.facts() else { return Cost::unknown() };
@@ -133,6 +177,13 @@ impl Kind for ArtifactImage {
             _ => Cost::unknown(),
         }
     }
+}
+
+/// The path of an image, whose native id is `repository/team/web@sha256:…`.
+fn path(target: &Target) -> String {
+    let (repository, image) = target.native_id.split_once('/').unwrap_or_default();
+    let place = newer::location(SORT.version, target);
+    format!("{place}/repositories/{}/dockerImages/{}", segment(repository), segment(image))
 }
 
 /// The images of a repository, or why they cannot be seen; none when it is gone by now.

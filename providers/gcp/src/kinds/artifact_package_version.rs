@@ -5,9 +5,11 @@ use crate::{
     asks,
     auth::Gcp,
     fault,
-    kinds::artifact_repository::{self, LIST as REPOSITORIES, LOCATIONS, Repository},
+    kinds::artifact_repository::{self, GET as REPOSITORY, LIST as REPOSITORIES, LOCATIONS, Repository},
+    newer::{KnownBy, Sort},
     paths,
     places::stops,
+    rest::{Request, Service},
 };
 use async_trait::async_trait;
 use google_cloud_artifactregistry_v1::{
@@ -17,6 +19,7 @@ use google_cloud_artifactregistry_v1::{
 use std::{cmp::Reverse, sync::Arc};
 use sweeper_core::{
     calls::{Pages, Site},
+    deed::{ActSpec, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{Artifact, Media},
     inventory::{Draft, Listing, Tags},
     kind::{CloudError, Fault, Kind, KindSpec, Places},
@@ -36,11 +39,29 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const PACKAGES: &str = "artifactregistry.packages.list";
 const VERSIONS: &str = "artifactregistry.versions.list";
+const GET: &str = "artifactregistry.versions.get";
+const DELETE: &str = "artifactregistry.versions.delete";
+const SORT: Sort = Sort {
+    service: Service::ArtifactRegistry,
+    version: "v1",
+    get: GET,
+    // Artifact Registry has no permission for its operations.
+    watch: DELETE,
+    known_by: KnownBy::Time("createTime"),
+};
+
+const ACTS: &[ActSpec] = &[ActSpec {
+    deed: DeedKind::Delete,
+    writes: artifact_repository::DELETES,
+    reads: &[GET, REPOSITORY],
+    reversal: Reversal::OneWay("the version: Artifact Registry keeps nothing of a deleted one, and formats such as Maven's refuse to have it published again"),
+    keeps: &[],
+}];
 
 pub(super) struct ArtifactPackageVersion(pub(super) Arc<Gcp>);
 
@@ -68,6 +89,27 @@ impl Kind for ArtifactPackageVersion {
             }
         }
         Ok(())
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        // Without the full view the tags are left out.
+        let request = Request::get(Service::ArtifactRegistry, artifact_repository::version_path(target));
+        let Some(version) = self.0.find::<Version>(site, GET, request.with("view", "FULL")).await? else {
+            return Ok(());
+        };
+        let repository = artifact_repository::one(&self.0, site, target).await?;
+        push(&repository, &[version], out);
+        Ok(())
+    }
+
+    /// Never with force: none that has a tag.
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        SORT.delete(&self.0, pen, DELETE, artifact_repository::version_path(pen.target())).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        let path = artifact_repository::version_path(permit.target());
+        SORT.progress(&self.0, site, permit, sent, &path).await
     }
 }
 

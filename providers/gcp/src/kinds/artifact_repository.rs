@@ -2,8 +2,9 @@
 
 use crate::{
     auth::Gcp,
-    fault, marks, paths,
+    fault, marks, newer, paths,
     places::{self, Found, Places},
+    rest::{Request, Service, segment},
 };
 use async_trait::async_trait;
 use google_cloud_artifactregistry_v1::{
@@ -17,6 +18,7 @@ use google_cloud_artifactregistry_v1::{
 use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     calls::{Pages, Site},
+    deed::{Target, Write},
     facts::Registry,
     inventory::{Draft, Listing, Resource, Tags},
     kind::{self, CloudError, Fault, Kind, KindSpec, Prices},
@@ -41,6 +43,13 @@ pub(super) static SPEC: KindSpec = KindSpec {
 };
 
 pub(super) const LIST: &str = "artifactregistry.repositories.list";
+pub(super) const GET: &str = "artifactregistry.repositories.get";
+/// How a version of anything is deleted.
+pub(super) const DELETES: &[Write] = &[Write {
+    permission: "artifactregistry.versions.delete",
+    method: "DELETE",
+    action: "/v1/projects/{}/locations/{}/repositories/{}/packages/{}/versions/{}",
+}];
 pub(super) const LOCATIONS: &str = "artifactregistry.locations.list";
 
 pub(super) struct ArtifactRepository(pub(super) Arc<Gcp>);
@@ -103,6 +112,23 @@ impl Repository {
     pub(super) fn tags(&self) -> Vec<(&str, &str)> {
         marks::tags(&self.labels)
     }
+}
+
+/// The path of a version, whose native id is `repository/package@version`.
+pub(super) fn version_path(target: &Target) -> String {
+    let (repository, version) = target.native_id.split_once('/').unwrap_or_default();
+    let (package, version) = version.rsplit_once('@').unwrap_or_default();
+    let place = newer::location("v1", target);
+    let (package, version) = (segment(package), segment(version));
+    format!("{place}/repositories/{}/packages/{package}/versions/{version}", segment(repository))
+}
+
+/// The repository that something is in, read now. Which virtual ones pass it on is not told.
+pub(super) async fn one(gcp: &Gcp, site: &Site, target: &Target) -> Result<Repository, CloudError> {
+    let name = target.native_id.split('/').next().unwrap_or_default();
+    let path = format!("{}/repositories/{}", newer::location("v1", target), segment(name));
+    let repository: model::Repository = gcp.one(site, GET, Request::get(Service::ArtifactRegistry, path)).await?;
+    Ok(lean(&repository))
 }
 
 /// Every repository of a project, and where there may be more, listed once for all kinds.

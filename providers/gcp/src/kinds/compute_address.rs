@@ -3,8 +3,9 @@
 use crate::{
     advice, aggregated,
     auth::Gcp,
+    compute::Sort,
     kinds::{at, hourly, uid},
-    marks, paths,
+    marks, operations, paths,
 };
 use async_trait::async_trait;
 use google_cloud_compute_v1::model::{
@@ -15,9 +16,10 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask},
     calls::Site,
+    deed::{ActSpec, Deed, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::{Address, FactsRef},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation, Scope},
     money::{Amount, Cost},
 };
@@ -36,10 +38,61 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "Recommender",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "compute.addresses.list";
+const GET: &str = "compute.addresses.get";
+const DELETE: &str = "compute.addresses.delete";
+const SET_LABELS: &str = "compute.addresses.setLabels";
+const GLOBAL_GET: &str = "compute.globalAddresses.get";
+const GLOBAL_DELETE: &str = "compute.globalAddresses.delete";
+const GLOBAL_SET_LABELS: &str = "compute.globalAddresses.setLabels";
+const LABELS: &[Write] = &[
+    Write {
+        permission: SET_LABELS,
+        method: "POST",
+        action: "/compute/v1/projects/{}/regions/{}/addresses/{}/setLabels",
+    },
+    Write {
+        permission: GLOBAL_SET_LABELS,
+        method: "POST",
+        action: "/compute/v1/projects/{}/global/addresses/{}/setLabels",
+    },
+];
+const WATCHED: &[&str] = &[GET, GLOBAL_GET, operations::REGION, operations::GLOBAL];
+
+const ACTS: &[ActSpec] = &[
+    ActSpec {
+        deed: DeedKind::Tag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is taken away"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Untag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is set again"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Delete,
+        writes: &[
+            Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/regions/{}/addresses/{}" },
+            Write { permission: GLOBAL_DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/addresses/{}" },
+        ],
+        reads: WATCHED,
+        reversal: Reversal::OneWay("the address itself: it goes back to Google, who gives it to somebody else"),
+        keeps: &[],
+    },
+];
+
+/// Global addresses have permissions of their own.
+fn sort(target: &Target) -> Sort {
+    Sort { collection: "addresses", get: if target.region == Scope::GLOBAL { GLOBAL_GET } else { GET } }
+}
 const ADVICE: advice::Recommender = advice::Recommender {
     id: "google.compute.address.IdleResourceRecommender",
     op: "recommender.computeAddressIdleResourceRecommendations.list",
@@ -92,6 +145,29 @@ impl Kind for ComputeAddress {
             (region.to_owned(), path)
         })
         .await)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(found) = sort(target).find::<Wire>(&self.0, site, target).await? {
+            push(&target.account, &found, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let (target, sort) = (pen.target(), sort(pen.target()));
+        let global = target.region == Scope::GLOBAL;
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => {
+                sort.label(&self.0, pen, if global { GLOBAL_SET_LABELS } else { SET_LABELS }).await
+            }
+            Deed::Delete => sort.delete(&self.0, pen, if global { GLOBAL_DELETE } else { DELETE }).await,
+            _ => Err(CloudError::new(Fault::Refused, sort.get, "this kind does not know how")),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        sort(permit.target()).progress(&self.0, site, permit, sent).await
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {

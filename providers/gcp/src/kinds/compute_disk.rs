@@ -3,20 +3,25 @@
 use crate::{
     advice, aggregated,
     auth::Gcp,
-    kinds::{at, uid},
-    marks, paths,
+    compute::{Sort, is_same},
+    kinds::{at, compute_snapshot, uid},
+    marks, operations, paths,
+    rest::{Request, Service, segment},
 };
 use async_trait::async_trait;
 use google_cloud_compute_v1::model::{Disk as Wire, disk::Status};
-use std::sync::Arc;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask},
     calls::Site,
+    deed::{ActSpec, Deed, DeedKind, Kept, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::{Disk, DiskState, FactsRef},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::Cost,
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -33,8 +38,72 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "Recommender",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
+
+const GET: &str = "compute.disks.get";
+const COPY: &str = "compute.disks.createSnapshot";
+const CREATE: &str = "compute.disks.create";
+const DELETE: &str = "compute.disks.delete";
+const SET_LABELS: &str = "compute.disks.setLabels";
+const LABELS: &[Write] = &[
+    Write { permission: SET_LABELS, method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks/{}/setLabels" },
+    Write { permission: SET_LABELS, method: "POST", action: "/compute/v1/projects/{}/regions/{}/disks/{}/setLabels" },
+];
+const WATCHED: &[&str] = &[GET, operations::ZONE, operations::REGION];
+const SORT: Sort = Sort { collection: "disks", get: GET };
+
+const ACTS: &[ActSpec] = &[
+    ActSpec {
+        deed: DeedKind::Tag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is taken away"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Untag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is set again"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Copy,
+        writes: &[
+            Write { permission: COPY, method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot" },
+            Write { permission: COPY, method: "POST", action: "/compute/v1/projects/{}/regions/{}/disks/{}/createSnapshot" },
+            // Needed besides, by the same request: the snapshot is a resource of its own, with labels.
+            Write { permission: "compute.snapshots.create", method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot" },
+            Write { permission: "compute.snapshots.setLabels", method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot" },
+        ],
+        reads: &[GET, compute_snapshot::GET, operations::ZONE, operations::REGION],
+        reversal: Reversal::Undo("the snapshot is deleted"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Delete,
+        writes: &[
+            Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/zones/{}/disks/{}" },
+            Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/regions/{}/disks/{}" },
+        ],
+        reads: WATCHED,
+        reversal: Reversal::FromCopy("a disk of the same name, zone, type and labels is made from the snapshot"),
+        keeps: &[Keep::Snapshot],
+    },
+    ActSpec {
+        deed: DeedKind::Restore,
+        writes: &[
+            Write { permission: CREATE, method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks" },
+            Write { permission: CREATE, method: "POST", action: "/compute/v1/projects/{}/regions/{}/disks" },
+            // Needed besides, by the same request.
+            Write { permission: SET_LABELS, method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks" },
+        ],
+        reads: &[GET, "compute.snapshots.useReadOnly", operations::ZONE, operations::REGION],
+        reversal: Reversal::Undo("the disk is deleted"),
+        keeps: &[],
+    },
+];
 
 const LIST: &str = "compute.disks.list";
 const ADVICE: advice::Recommender = advice::Recommender {
@@ -78,6 +147,201 @@ impl Kind for ComputeDisk {
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         month(resource, prices)
     }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(disk) = SORT.find::<Wire>(&self.0, site, target).await? {
+            push(&target.account, &disk, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => SORT.label(&self.0, pen, SET_LABELS).await,
+            Deed::Copy { keep: Keep::Snapshot, tags } => self.copy(pen, tags).await,
+            Deed::Delete => SORT.delete(&self.0, pen, DELETE).await,
+            Deed::Restore { kept } => self.restore(pen, kept).await,
+            _ => Err(CloudError::new(Fault::Refused, GET, "this kind does not know how")),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        match permit.deed() {
+            Deed::Copy { .. } => self.copied(site, permit, sent).await,
+            Deed::Restore { kept } => self.restored(site, permit, kept, sent).await,
+            _ => SORT.progress(&self.0, site, permit, sent).await,
+        }
+    }
+}
+
+impl ComputeDisk {
+    /// Takes a snapshot, kept in the disk's own region. It has the key that the disk is encrypted with.
+    async fn copy(&self, pen: &Pen<'_>, tags: &BTreeMap<String, String>) -> Result<Sent, CloudError> {
+        SORT.there(&self.0, pen).await?;
+        let body = json!({
+            "name": copy_name(pen.permit()),
+            "description": format!("Kept by sweeper before {} was deleted", pen.target().native_id),
+            "labels": tags,
+            "storageLocations": [paths::region_of(&pen.target().region)],
+        });
+        SORT.post(&self.0, pen, COPY, "createSnapshot", Some(body)).await
+    }
+
+    /// A copy is one when it is complete, not empty, of this very disk, and was read back.
+    async fn copied(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        let target = permit.target();
+        if let Some(progress) = operations::compute(&self.0, site, &target.region, sent).await? {
+            return Ok(progress);
+        }
+        let name = copy_name(permit);
+        let path = format!("/compute/v1/projects/{}/global/snapshots/{name}", segment(&target.account));
+        let request = Request::get(Service::Compute, path);
+        let Some(snapshot) = self.0.find::<Value>(site, compute_snapshot::GET, request).await? else {
+            return Ok(Progress::Running);
+        };
+        let text = |key: &str| snapshot[key].as_str().unwrap_or_default();
+        let number = |key: &str| text(key).parse::<u64>().unwrap_or(0);
+        let failed = |why: String| Ok(Progress::Failed(why));
+        match text("status") {
+            "READY" => {}
+            "CREATING" | "UPLOADING" => return Ok(Progress::Running),
+            other => return failed(format!("the snapshot {name} is {other}")),
+        }
+        if text("sourceDiskId") != target.uid {
+            return failed(format!("the snapshot {name} is of another disk"));
+        }
+        if number("storageBytes") == 0 && text("storageBytesStatus") == "UPDATING" {
+            return Ok(Progress::Running);
+        }
+        if number("diskSizeGb") == 0 || number("storageBytes") == 0 {
+            return failed(format!("the snapshot {name} is empty"));
+        }
+        let Some(disk) = SORT.same(&self.0, site, target).await? else {
+            return failed("the disk is gone".to_owned());
+        };
+        Ok(Progress::Done(Some(Kept {
+            kind: compute_snapshot::SPEC.id.to_owned(),
+            native_id: name,
+            until: None,
+            recipe: recipe(&disk),
+        })))
+    }
+
+    /// Makes the disk again where it was.
+    async fn restore(&self, pen: &Pen<'_>, kept: &Kept) -> Result<Sent, CloudError> {
+        let target = pen.target();
+        let (project, place) = (segment(&target.account), operations::place(&target.region));
+        let body = again(target, kept).map_err(|why| CloudError::new(Fault::Refused, CREATE, why))?;
+        let path = format!("/compute/v1/projects/{project}/{place}/disks");
+        let request = Request::post(Service::Compute, path, Some(body)).with("requestId", pen.permit().token());
+        Ok(operations::sent(&self.0.change(pen, CREATE, request).await?))
+    }
+
+    async fn restored(
+        &self,
+        site: &Site,
+        permit: &Permit,
+        kept: &Kept,
+        sent: &Sent,
+    ) -> Result<Progress, CloudError> {
+        let target = permit.target();
+        if let Some(progress) = operations::compute(&self.0, site, &target.region, sent).await? {
+            return Ok(progress);
+        }
+        let Some(disk) = SORT.find::<Value>(&self.0, site, target).await? else { return Ok(Progress::Running) };
+        if disk["sourceSnapshot"].as_str().map(paths::last) != Some(&kept.native_id) || is_same(&disk, target) {
+            return Ok(Progress::Failed("a disk of its name is there that is not made from the snapshot".to_owned()));
+        }
+        Ok(match disk["status"].as_str() {
+            Some("READY") => {
+                let kind = SPEC.id.to_owned();
+                Progress::Done(Some(Kept { kind, native_id: target.native_id.clone(), until: None, ..kept.clone() }))
+            }
+            Some("FAILED") => Progress::Failed("the disk failed to be made".to_owned()),
+            _ => Progress::Running,
+        })
+    }
+}
+
+/// The name of the copy, the same for every try.
+fn copy_name(permit: &Permit) -> String {
+    format!("sweeper-{}", permit.token().to_ascii_lowercase())
+}
+
+/// Fields of a disk that its snapshot does not have, by the names they have in a recipe.
+const TEXTS: &[(&str, &str)] = &[
+    ("size_gib", "sizeGb"),
+    ("iops", "provisionedIops"),
+    ("throughput", "provisionedThroughput"),
+    ("access_mode", "accessMode"),
+    ("architecture", "architecture"),
+    ("description", "description"),
+];
+const LISTS: &[(&str, &str)] = &[("replica_zones", "replicaZones"), ("resource_policies", "resourcePolicies")];
+
+/// What it takes beside the snapshot to make the disk again.
+fn recipe(disk: &Value) -> BTreeMap<String, String> {
+    let mut recipe = BTreeMap::new();
+    let mut add = |key: &str, value: &str| {
+        if !value.is_empty() {
+            recipe.insert(key.to_owned(), value.to_owned());
+        }
+    };
+    for (key, field) in TEXTS {
+        add(key, disk[*field].as_str().unwrap_or_default());
+    }
+    for (key, field) in LISTS {
+        let urls: Vec<&str> = disk[*field].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        add(key, &urls.iter().map(|url| paths::path(url)).collect::<Vec<_>>().join(","));
+    }
+    add("type", disk["type"].as_str().map_or("", paths::last));
+    let place = disk["zone"].as_str().or(disk["region"].as_str()).map_or("", paths::last);
+    add(if disk["zone"].is_string() { "zone" } else { "region" }, place);
+    // The version of the key that was current then is not the one to use now.
+    let key = disk["diskEncryptionKey"]["kmsKeyName"].as_str().unwrap_or_default();
+    add("kms_key", key.split("/cryptoKeyVersions/").next().unwrap_or_default());
+    for (key, value) in disk["labels"].as_object().into_iter().flatten() {
+        recipe.insert(format!("tag:{key}"), value.as_str().unwrap_or_default().to_owned());
+    }
+    recipe
+}
+
+/// The request that makes a disk again.
+fn again(target: &Target, kept: &Kept) -> Result<Value, String> {
+    let told = |key: &str| kept.recipe.get(key).map(String::as_str);
+    if kept.kind != compute_snapshot::SPEC.id || kept.native_id.is_empty() {
+        return Err("what is kept is no snapshot".to_owned());
+    }
+    let place = told("zone").or(told("region")).unwrap_or_default();
+    if place != target.region {
+        return Err(format!("it was in {place}, and would be made in {}", target.region));
+    }
+    let here = format!("projects/{}/{}", target.account, operations::place(&target.region));
+    let kind = told("type").ok_or("what is kept does not tell its type")?;
+    let mut body = json!({
+        "name": target.native_id,
+        "sourceSnapshot": format!("projects/{}/global/snapshots/{}", target.account, kept.native_id),
+        "type": format!("{here}/diskTypes/{kind}"),
+    });
+    for (key, field) in TEXTS {
+        if let Some(value) = told(key) {
+            body[*field] = Value::from(value);
+        }
+    }
+    for (key, field) in LISTS {
+        if let Some(value) = told(key) {
+            body[*field] = value.split(',').collect();
+        }
+    }
+    if let Some(key) = told("kms_key") {
+        body["diskEncryptionKey"] = json!({ "kmsKeyName": key });
+    }
+    let labels = kept.recipe.iter().filter_map(|(key, value)| Some((key.strip_prefix("tag:")?, value)));
+    let labels: BTreeMap<&str, &String> = labels.collect();
+    if !labels.is_empty() {
+        body["labels"] = json!(labels);
+    }
+    Ok(body)
 }
 
 /// The list price of a month. Unknown for a disk that is replicated in a second zone, whose price stands nowhere.

@@ -7,8 +7,9 @@ use crate::{
     aggregated,
     aggregated::Blind,
     auth::Gcp,
+    compute::Sort,
     kinds::{at, uid},
-    marks, paths, usage,
+    marks, operations, paths, usage,
     usage::{Combine, Daily, Line, Measure},
 };
 use async_trait::async_trait;
@@ -22,10 +23,11 @@ use std::{
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::Site,
+    deed::{ActSpec, Deed, DeedKind, Pen, Permit, Progress, Reversal, Sent, Write},
     facts::{FactsRef, LbKind, LoadBalancer},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places},
-    model::{Class, CloudId, Reach, Relation},
+    kind::{CloudError, Fault, Kind, KindSpec, Places},
+    model::{Class, CloudId, Reach, Relation, Scope},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -41,10 +43,70 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "compute.forwardingRules.list";
+const GET: &str = "compute.forwardingRules.get";
+const DELETE: &str = "compute.forwardingRules.delete";
+const SET_LABELS: &str = "compute.forwardingRules.setLabels";
+const GLOBAL_GET: &str = "compute.globalForwardingRules.get";
+const GLOBAL_DELETE: &str = "compute.globalForwardingRules.delete";
+const GLOBAL_SET_LABELS: &str = "compute.globalForwardingRules.setLabels";
+const LABELS: &[Write] = &[
+    Write {
+        permission: SET_LABELS,
+        method: "POST",
+        action: "/compute/v1/projects/{}/regions/{}/forwardingRules/{}/setLabels",
+    },
+    Write {
+        permission: GLOBAL_SET_LABELS,
+        method: "POST",
+        action: "/compute/v1/projects/{}/global/forwardingRules/{}/setLabels",
+    },
+];
+const WATCHED: &[&str] = &[GET, GLOBAL_GET, operations::REGION, operations::GLOBAL];
+
+/// A rule is read again with the list: what it leads to is told by up to six others.
+const ACTS: &[ActSpec] = &[
+    ActSpec {
+        deed: DeedKind::Tag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is taken away"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Untag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is set again"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Delete,
+        writes: &[
+            Write {
+                permission: DELETE,
+                method: "DELETE",
+                action: "/compute/v1/projects/{}/regions/{}/forwardingRules/{}",
+            },
+            Write {
+                permission: GLOBAL_DELETE,
+                method: "DELETE",
+                action: "/compute/v1/projects/{}/global/forwardingRules/{}",
+            },
+        ],
+        reads: WATCHED,
+        reversal: Reversal::OneWay("the rule, and its address where that was not reserved; what it leads to stays"),
+        keeps: &[],
+    },
+];
+
+/// Global rules have permissions of their own.
+fn sort(region: &str) -> Sort {
+    Sort { collection: "forwardingRules", get: if region == Scope::GLOBAL { GLOBAL_GET } else { GET } }
+}
 const SERVICES: &str = "compute.backendServices.list";
 const MAPS: &str = "compute.urlMaps.list";
 const HTTP: &str = "compute.targetHttpProxies.list";
@@ -111,6 +173,22 @@ impl Kind for ComputeForwardingRule {
         }
         blind.tell(out);
         Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let region = pen.target().region.as_str();
+        let (sort, global) = (sort(region), region == Scope::GLOBAL);
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => {
+                sort.label(&self.0, pen, if global { GLOBAL_SET_LABELS } else { SET_LABELS }).await
+            }
+            Deed::Delete => sort.delete(&self.0, pen, if global { GLOBAL_DELETE } else { DELETE }).await,
+            _ => Err(CloudError::new(Fault::Refused, sort.get, "this kind does not know how")),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        sort(&permit.target().region).progress(&self.0, site, permit, sent).await
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {

@@ -3,9 +3,10 @@
 use crate::{
     advice, aggregated, asks,
     auth::Gcp,
+    compute::Sort,
     fault,
     kinds::{at, members, uid},
-    marks, paths,
+    marks, operations, paths,
 };
 use async_trait::async_trait;
 use google_cloud_compute_v1::model::{Image as Wire, deprecation_status::State, image::Status};
@@ -13,9 +14,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::Site,
+    deed::{ActSpec, Deed, DeedKind, Pen, Permit, Progress, Reversal, Sent, Write},
     facts::{FactsRef, Image, ImageState},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation, Scope},
     money::Cost,
 };
@@ -33,11 +35,43 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "Recommender",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "compute.images.list";
 const SHARES: &str = "compute.images.getIamPolicy";
+const GET: &str = "compute.images.get";
+const DELETE: &str = "compute.images.delete";
+const SET_LABELS: &str = "compute.images.setLabels";
+const SORT: Sort = Sort { collection: "images", get: GET };
+const LABELS: &[Write] =
+    &[Write { permission: SET_LABELS, method: "POST", action: "/compute/v1/projects/{}/global/images/{}/setLabels" }];
+const WATCHED: &[&str] = &[GET, operations::GLOBAL];
+
+/// An image is read again with the list: which is the newest of its family no other call tells.
+const ACTS: &[ActSpec] = &[
+    ActSpec {
+        deed: DeedKind::Tag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is taken away"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Untag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is set again"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Delete,
+        writes: &[Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/images/{}" }],
+        reads: WATCHED,
+        reversal: Reversal::OneWay("what the image holds: Compute Engine keeps nothing of a deleted one"),
+        keeps: &[],
+    },
+];
 const ADVICE: advice::Recommender = advice::Recommender {
     id: "google.compute.image.IdleResourceRecommender",
     op: "recommender.computeImageIdleResourceRecommendations.list",
@@ -76,6 +110,18 @@ impl Kind for ComputeImage {
         });
         answers.extend(advised.await);
         Ok(answers)
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => SORT.label(&self.0, pen, SET_LABELS).await,
+            Deed::Delete => SORT.delete(&self.0, pen, DELETE).await,
+            _ => Err(CloudError::new(Fault::Refused, GET, "this kind does not know how")),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        SORT.progress(&self.0, site, permit, sent).await
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {

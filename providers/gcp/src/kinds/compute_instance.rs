@@ -3,8 +3,9 @@
 use crate::{
     advice, aggregated,
     auth::Gcp,
+    compute::Sort,
     kinds::{at, compute_address, compute_disk, uid},
-    marks, paths, usage,
+    marks, operations, paths, usage,
     usage::{Combine, Daily, Line, Measure},
 };
 use async_trait::async_trait;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::Site,
+    deed::{ActSpec, Deed, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::{FactsRef, Vm, VmState},
     intern::Sym,
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation, Timestamp},
     money::{Amount, Cost},
 };
@@ -34,10 +36,72 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[(Relation::UsedByVm, "starts by people or tools that name the image directly")],
     advised: "Recommender",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "compute.instances.list";
+const GET: &str = "compute.instances.get";
+const DELETE: &str = "compute.instances.delete";
+const STOP: &str = "compute.instances.stop";
+const START: &str = "compute.instances.start";
+const SET_LABELS: &str = "compute.instances.setLabels";
+const SORT: Sort = Sort { collection: "instances", get: GET };
+const LABELS: &[Write] = &[Write {
+    permission: SET_LABELS,
+    method: "POST",
+    action: "/compute/v1/projects/{}/zones/{}/instances/{}/setLabels",
+}];
+const WATCHED: &[&str] = &[GET, operations::ZONE];
+
+const ACTS: &[ActSpec] = &[
+    ActSpec {
+        deed: DeedKind::Tag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is taken away"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Untag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is set again"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Stop,
+        writes: &[Write {
+            permission: STOP,
+            method: "POST",
+            action: "/compute/v1/projects/{}/zones/{}/instances/{}/stop",
+        }],
+        reads: WATCHED,
+        reversal: Reversal::Undo("the machine is started; an address that was not reserved is another one then"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Start,
+        writes: &[Write {
+            permission: START,
+            method: "POST",
+            action: "/compute/v1/projects/{}/zones/{}/instances/{}/start",
+        }],
+        reads: WATCHED,
+        reversal: Reversal::Undo("the machine is stopped"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Delete,
+        writes: &[Write {
+            permission: DELETE,
+            method: "DELETE",
+            action: "/compute/v1/projects/{}/zones/{}/instances/{}",
+        }],
+        reads: WATCHED,
+        reversal: Reversal::OneWay("the machine, and the disks that were attached to be deleted with it"),
+        keeps: &[],
+    },
+];
 const ADVICE: advice::Recommender = advice::Recommender {
     id: "google.compute.instance.IdleResourceRecommender",
     op: "recommender.computeInstanceIdleResourceRecommendations.list",
@@ -106,8 +170,49 @@ impl Kind for ComputeInstance {
         Ok(answers)
     }
 
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(found) = SORT.find::<Instance>(&self.0, site, target).await? {
+            push(&target.account, &found, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => SORT.label(&self.0, pen, SET_LABELS).await,
+            Deed::Delete => SORT.delete(&self.0, pen, DELETE).await,
+            Deed::Stop => self.switch(pen, STOP, "stop", &["RUNNING"], &["TERMINATED", "STOPPED"]).await,
+            Deed::Start => self.switch(pen, START, "start", &["TERMINATED", "STOPPED"], &["RUNNING"]).await,
+            _ => Err(CloudError::new(Fault::Refused, GET, "this kind does not know how")),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        SORT.progress(&self.0, site, permit, sent).await
+    }
+
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         month(resource, prices)
+    }
+}
+
+impl ComputeInstance {
+    /// Stops or starts a machine that is in one of the states `from`; one that is in `to` is left as it is. What a
+    /// local SSD holds would be lost: Compute Engine refuses to stop such a machine without being told to.
+    async fn switch(
+        &self,
+        pen: &Pen<'_>,
+        op: &'static str,
+        verb: &str,
+        from: &[&str],
+        to: &[&str],
+    ) -> Result<Sent, CloudError> {
+        let found = SORT.there(&self.0, pen).await?;
+        match found["status"].as_str().unwrap_or_default() {
+            status if to.contains(&status) => Ok(Sent::default()),
+            status if from.contains(&status) => SORT.post(&self.0, pen, op, verb, None).await,
+            status => Err(CloudError::new(Fault::Refused, op, format!("the machine is {status}"))),
+        }
     }
 }
 

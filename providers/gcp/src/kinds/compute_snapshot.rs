@@ -3,9 +3,10 @@
 use crate::{
     aggregated, asks,
     auth::Gcp,
+    compute::Sort,
     fault,
     kinds::{at, members, uid},
-    marks, paths,
+    marks, operations, paths,
 };
 use async_trait::async_trait;
 use google_cloud_compute_v1::model::{
@@ -16,9 +17,10 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::Site,
+    deed::{ActSpec, Deed, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::{FactsRef, Snapshot, Tier},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId},
     money::{Amount, Cost},
 };
@@ -36,10 +38,41 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "compute.snapshots.list";
+pub(super) const GET: &str = "compute.snapshots.get";
+const DELETE: &str = "compute.snapshots.delete";
+const SET_LABELS: &str = "compute.snapshots.setLabels";
+const SORT: Sort = Sort { collection: "snapshots", get: GET };
+const LABELS: &[Write] =
+    &[Write { permission: SET_LABELS, method: "POST", action: "/compute/v1/projects/{}/global/snapshots/{}/setLabels" }];
+const WATCHED: &[&str] = &[GET, operations::GLOBAL];
+
+const ACTS: &[ActSpec] = &[
+    ActSpec {
+        deed: DeedKind::Tag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is taken away"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Untag,
+        writes: LABELS,
+        reads: WATCHED,
+        reversal: Reversal::Undo("the label is set again"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Delete,
+        writes: &[Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/snapshots/{}" }],
+        reads: WATCHED,
+        reversal: Reversal::OneWay("what the snapshot holds: Compute Engine keeps nothing of a deleted one"),
+        keeps: &[],
+    },
+];
 const SHARES: &str = "compute.snapshots.getIamPolicy";
 
 pub(super) struct ComputeSnapshot(pub(super) Arc<Gcp>);
@@ -69,6 +102,25 @@ impl Kind for ComputeSnapshot {
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let shares = asks::of(asks, |question| question == Question::Shares);
         Ok(asks::each(shares.iter().map(|ask| (*ask, self.shares(site, inventory, *ask))).collect()).await)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(found) = SORT.find::<Wire>(&self.0, site, target).await? {
+            push(&target.account, &found, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => SORT.label(&self.0, pen, SET_LABELS).await,
+            Deed::Delete => SORT.delete(&self.0, pen, DELETE).await,
+            _ => Err(CloudError::new(Fault::Refused, GET, "this kind does not know how")),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        SORT.progress(&self.0, site, permit, sent).await
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {

@@ -7,7 +7,10 @@ use crate::{
     auth::Gcp,
     fault,
     kinds::run_service,
-    marks, paths,
+    marks,
+    newer::{KnownBy, Sort},
+    paths,
+    rest::Service,
     usage::{self, Combine, Daily, Line, Measure},
 };
 use async_trait::async_trait;
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::Function as Facts,
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
@@ -37,10 +41,31 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "cloudfunctions.functions.list";
+const GET: &str = "cloudfunctions.functions.get";
+const DELETE: &str = "cloudfunctions.functions.delete";
+const SORT: Sort = Sort {
+    service: Service::Functions,
+    version: "v2",
+    get: GET,
+    watch: "cloudfunctions.operations.get",
+    known_by: KnownBy::Time("createTime"),
+};
+
+const ACTS: &[ActSpec] = &[ActSpec {
+    deed: DeedKind::Delete,
+    writes: &[Write {
+        permission: DELETE,
+        method: "DELETE",
+        action: "/v2/projects/{}/locations/{}/functions/{}",
+    }],
+    reads: &[GET, "cloudfunctions.operations.get"],
+    reversal: Reversal::OneWay("the function and what it runs as; its source stays in its bucket as long as that keeps it"),
+    keeps: &[],
+}];
 
 /// Executions a day of functions of the first generation, by whatever they were started.
 static EXECUTIONS: &[Line] = &[Line {
@@ -91,6 +116,22 @@ impl Kind for Function {
             asks::of(asks, |question| matches!(question, Question::Usage { metric: Metric::FunctionProvisioned, .. }));
         answers.extend(warm.into_iter().map(|ask| (ask, Answer::Unseen("not told: kept_warm".to_owned()))));
         Ok(answers)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let path = SORT.path(target, "functions");
+        if let Some(found) = SORT.find::<model::Function>(&self.0, site, &path).await? {
+            push(&found, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        SORT.delete(&self.0, pen, DELETE, SORT.path(pen.target(), "functions")).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        SORT.progress(&self.0, site, permit, sent, &SORT.path(permit.target(), "functions")).await
     }
 
     fn price(&self, function: Resource<'_>, _: &dyn Prices) -> Cost {

@@ -89,6 +89,18 @@ mod tests {
             for op in spec.reads.iter().chain(spec.asks) {
                 assert!(op.split('.').count() == 3, "{op} is no permission of IAM");
             }
+            for act in spec.acts {
+                assert!(spec.report_only.is_empty(), "{} is reported only", spec.id);
+                assert!(spec.act(act.deed) == Some(act), "{} has {} twice", spec.id, act.deed.name());
+                assert!(!act.writes.is_empty(), "{} {} declares no call", spec.id, act.deed.name());
+                for op in act.writes.iter().map(|write| write.permission).chain(act.reads.iter().copied()) {
+                    assert!(op.split('.').count() == 3, "{op} is no permission of IAM");
+                }
+                for write in act.writes {
+                    assert!(matches!(write.method, "POST" | "DELETE" | "PATCH"), "{write:?}");
+                    assert!(write.action.contains("/projects/{}/"), "{write:?}");
+                }
+            }
             for need in spec.needs {
                 assert!(SPECS.iter().any(|spec| spec.id == *need), "{} needs {need}, which is no kind", spec.id);
             }

@@ -3,9 +3,12 @@
 use crate::{
     auth::Gcp,
     fault,
-    kinds::run_service::images,
-    marks, paths,
+    kinds::run_service::{WATCH, images},
+    marks,
+    newer::{KnownBy, Sort},
+    paths,
     places::{self, REGIONS},
+    rest::Service,
     usage::{self, Combine, Daily, Line, Measure},
 };
 use async_trait::async_trait;
@@ -14,6 +17,7 @@ use std::{collections::HashMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::Function,
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -34,10 +38,31 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "run.jobs.list";
+const GET: &str = "run.jobs.get";
+const DELETE: &str = "run.jobs.delete";
+const SORT: Sort = Sort {
+    service: Service::Run,
+    version: "v2",
+    get: GET,
+    watch: WATCH,
+    known_by: KnownBy::Uid,
+};
+
+const ACTS: &[ActSpec] = &[ActSpec {
+    deed: DeedKind::Delete,
+    writes: &[Write {
+        permission: DELETE,
+        method: "DELETE",
+        action: "/v2/projects/{}/locations/{}/jobs/{}",
+    }],
+    reads: &[GET, WATCH],
+    reversal: Reversal::OneWay("the job, its settings and the record of its executions"),
+    keeps: &[],
+}];
 
 /// Executions that came to their end, well or not, a day.
 static EXECUTIONS: &[Line] = &[Line {
@@ -69,6 +94,22 @@ impl Kind for RunJob {
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         Ok(usage::answer(&self.0, site, inventory, asks, measure).await)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let path = SORT.path(target, "jobs");
+        if let Some(found) = SORT.find::<model::Job>(&self.0, site, &path).await? {
+            push(&lean(&found), out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        SORT.delete(&self.0, pen, DELETE, SORT.path(pen.target(), "jobs")).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        SORT.progress(&self.0, site, permit, sent, &SORT.path(permit.target(), "jobs")).await
     }
 
     /// Without executions nothing is billed.

@@ -3,9 +3,11 @@
 use crate::{
     auth::Gcp,
     fault,
-    kinds::run_service::{self, LIST as SERVICES, Service, images},
+    kinds::run_service::{self, GET as SERVICE, LIST as SERVICES, Service, WATCH, images},
+    newer::{self, KnownBy, Sort},
     paths,
     places::{self, REGIONS},
+    rest::{self, Request, segment},
 };
 use async_trait::async_trait;
 use google_cloud_run_v2::{client::Revisions, model};
@@ -16,6 +18,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Pages, Site},
+    deed::{ActSpec, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::FunctionVersion,
     inventory::{Draft, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -36,10 +39,31 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "run.revisions.list";
+const GET: &str = "run.revisions.get";
+const DELETE: &str = "run.revisions.delete";
+const SORT: Sort = Sort {
+    service: rest::Service::Run,
+    version: "v2",
+    get: GET,
+    watch: WATCH,
+    known_by: KnownBy::Uid,
+};
+
+const ACTS: &[ActSpec] = &[ActSpec {
+    deed: DeedKind::Delete,
+    writes: &[Write {
+        permission: DELETE,
+        method: "DELETE",
+        action: "/v2/projects/{}/locations/{}/services/{}/revisions/{}",
+    }],
+    reads: &[GET, SERVICE, LIST, WATCH],
+    reversal: Reversal::OneWay("the revision: one like it has to be deployed again, from its image"),
+    keeps: &[],
+}];
 
 pub(super) struct RunRevision(pub(super) Arc<Gcp>);
 
@@ -66,10 +90,51 @@ impl Kind for RunRevision {
         Ok(())
     }
 
+    /// Reads the revisions of its region: its service, by which one is read alone, is not in its name.
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let Some(revision) = self.there(site, target).await? else { return Ok(()) };
+        let request = Request::get(rest::Service::Run, format!("/v2/{}", revision.service()));
+        let service = self.0.find::<model::Service>(site, SERVICE, request).await?;
+        push(&revision, 1, service.as_ref().map(run_service::lean).as_ref(), out);
+        Ok(())
+    }
+
+    /// Cloud Run deletes none that its service sends to, by a share of its traffic or by a tag, and not the newest.
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let target = pen.target();
+        let Some(revision) = self.there(pen.site(), target).await? else { return Ok(Sent::default()) };
+        SORT.delete(&self.0, pen, DELETE, path(target, revision.service())).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        let target = permit.target();
+        if let Some(revision) = self.there(site, target).await? {
+            return SORT.progress(&self.0, site, permit, sent, &path(target, revision.service())).await;
+        }
+        Ok(Progress::Done(None))
+    }
+
     /// A revision that is sent nothing runs no instance.
     fn price(&self, _: Resource<'_>, _: &dyn Prices) -> Cost {
         Cost::list(Amount::ZERO)
     }
+}
+
+impl RunRevision {
+    /// The revision of that name: the one that was planned for, or another, where only that is there.
+    async fn there(&self, site: &Site, target: &Target) -> Result<Option<Revision>, CloudError> {
+        let client = self.0.run_revisions(LIST).await?;
+        let all = in_region(site, &client, &target.region).await?;
+        let mut named: Vec<Revision> = all.into_iter().filter(|one| one.name() == target.native_id).collect();
+        let at = named.iter().position(|one| one.uid == target.uid).unwrap_or(0);
+        Ok((at < named.len()).then(|| named.swap_remove(at)))
+    }
+}
+
+/// The path of a revision of a service.
+fn path(target: &Target, service: &str) -> String {
+    let place = newer::location(SORT.version, target);
+    format!("{place}/services/{}/revisions/{}", segment(paths::last(service)), segment(&target.native_id))
 }
 
 /// What matters of a revision.

@@ -2,8 +2,11 @@
 
 use crate::{
     auth::Gcp,
-    fault, image_names, marks, paths,
+    fault, image_names, marks,
+    newer::{KnownBy, Sort},
+    paths,
     places::{self, Found, REGIONS},
+    rest,
     usage::{self, Combine, Daily, Line, Measure},
 };
 use async_trait::async_trait;
@@ -18,6 +21,7 @@ use std::{
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::{FactsRef, Function},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -39,10 +43,32 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 pub(super) const LIST: &str = "run.services.list";
+pub(super) const GET: &str = "run.services.get";
+const DELETE: &str = "run.services.delete";
+pub(super) const WATCH: &str = "run.operations.get";
+const SORT: Sort = Sort {
+    service: rest::Service::Run,
+    version: "v2",
+    get: GET,
+    watch: WATCH,
+    known_by: KnownBy::Uid,
+};
+
+const ACTS: &[ActSpec] = &[ActSpec {
+    deed: DeedKind::Delete,
+    writes: &[Write {
+        permission: DELETE,
+        method: "DELETE",
+        action: "/v2/projects/{}/locations/{}/services/{}",
+    }],
+    reads: &[GET, WATCH],
+    reversal: Reversal::OneWay("the service with all its revisions, its address and its settings"),
+    keeps: &[],
+}];
 
 /// Requests a day. Cloud Run tells them a revision, and nothing where there are none.
 pub(super) static REQUESTS: &[Line] = &[Line {
@@ -75,6 +101,22 @@ impl Kind for RunService {
             requests(service.native_id(), service.region(), question)
         })
         .await)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let path = SORT.path(target, "services");
+        if let Some(found) = SORT.find::<model::Service>(&self.0, site, &path).await? {
+            push(&lean(&found), out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        SORT.delete(&self.0, pen, DELETE, SORT.path(pen.target(), "services")).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        SORT.progress(&self.0, site, permit, sent, &SORT.path(permit.target(), "services")).await
     }
 
     fn price(&self, service: Resource<'_>, _: &dyn Prices) -> Cost {
@@ -167,7 +209,7 @@ async fn in_region(site: &Site, client: &Services, region: &str) -> Result<Vec<S
 }
 
 /// What is kept of a service: nothing of its environment.
-fn lean(service: &model::Service) -> Service {
+pub(super) fn lean(service: &model::Service) -> Service {
     let template = service.template.as_ref();
     let of_revision = template.and_then(|template| template.scaling.as_ref()).map_or(0, |it| it.min_instance_count);
     let own = service.scaling.as_ref();

@@ -3,19 +3,22 @@
 use crate::{
     advice::{self, Recommender},
     auth::Gcp,
-    fault, marks,
+    fault, marks, operations,
+    rest::{Request, Service, segment},
     usage::{self, Combine, Daily, Line, Measure},
 };
 use async_trait::async_trait;
 use google_cloud_sql_v1::model::{DatabaseInstance, Settings, SqlAvailabilityType, SqlBackendType, SqlInstanceType};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::{Database, DatabaseState, FactsRef},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Fault, Kind, KindSpec, Places},
-    model::{Class, CloudId, Scope},
+    model::{Class, CloudId, Scope, Timestamp},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -31,10 +34,33 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "Recommender",
     report_only: "",
-    acts: &[],
+    acts: ACTS,
 };
 
 const LIST: &str = "cloudsql.instances.list";
+/// Operations are read with it as well.
+const GET: &str = "cloudsql.instances.get";
+const UPDATE: &str = "cloudsql.instances.update";
+const SWITCH: &[Write] =
+    &[Write { permission: UPDATE, method: "PATCH", action: "/v1/projects/{}/instances/{}" }];
+
+/// An instance is not deleted: its backups go with it.
+const ACTS: &[ActSpec] = &[
+    ActSpec {
+        deed: DeedKind::Stop,
+        writes: SWITCH,
+        reads: &[GET],
+        reversal: Reversal::Undo("the instance is switched on"),
+        keeps: &[],
+    },
+    ActSpec {
+        deed: DeedKind::Start,
+        writes: SWITCH,
+        reads: &[GET],
+        reversal: Reversal::Undo("the instance is switched off"),
+        keeps: &[],
+    },
+];
 
 const IDLE: Recommender = Recommender {
     id: "google.cloudsql.instance.IdleRecommender",
@@ -154,6 +180,70 @@ impl Kind for SqlInstance {
             .await,
         );
         Ok(answers)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(instance) = self.find::<DatabaseInstance>(site, target).await? {
+            push(&target.account, &instance, out);
+        }
+        Ok(())
+    }
+
+    /// Switches it off or on, if nobody changed its settings meanwhile.
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let wanted = wanted(pen.permit().deed())?;
+        let found = self.there(pen.site(), pen.target()).await?;
+        let settings = &found["settings"];
+        if settings["activationPolicy"] == wanted {
+            return Ok(Sent::default());
+        }
+        let version = settings["settingsVersion"].as_str();
+        let version = version.ok_or_else(|| CloudError::new(Fault::Malformed, GET, "no version of its settings"))?;
+        let body = json!({ "settings": { "settingsVersion": version, "activationPolicy": wanted } });
+        let answer = self.0.change(pen, UPDATE, Request::patch(Service::Sql, path(pen.target()), body)).await?;
+        Ok(operations::sent(&answer))
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        if let Some(progress) = operations::sql(&self.0, site, GET, sent).await? {
+            return Ok(progress);
+        }
+        let found = self.there(site, permit.target()).await?;
+        let is = found["settings"]["activationPolicy"] == wanted(permit.deed())?;
+        Ok(if is { Progress::Done(None) } else { Progress::Running })
+    }
+}
+
+impl SqlInstance {
+    async fn find<T: serde::de::DeserializeOwned + Send>(
+        &self,
+        site: &Site,
+        target: &Target,
+    ) -> Result<Option<T>, CloudError> {
+        self.0.find(site, GET, Request::get(Service::Sql, path(target))).await
+    }
+
+    /// The very instance that was planned for. It has no number of its own: it is known by when it was made.
+    async fn there(&self, site: &Site, target: &Target) -> Result<Value, CloudError> {
+        let found: Option<Value> = self.find(site, target).await?;
+        let found = found.ok_or_else(|| CloudError::new(Fault::NotFound, GET, "it is gone"))?;
+        if target.created.is_none() || found["createTime"].as_str().and_then(Timestamp::parse) != target.created {
+            return Err(CloudError::new(Fault::Refused, GET, "another has its name"));
+        }
+        Ok(found)
+    }
+}
+
+fn path(target: &Target) -> String {
+    format!("/v1/projects/{}/instances/{}", segment(&target.account), segment(&target.native_id))
+}
+
+/// The activation policy that a deed wants.
+fn wanted(deed: &Deed) -> Result<&'static str, CloudError> {
+    match deed {
+        Deed::Stop => Ok("NEVER"),
+        Deed::Start => Ok("ALWAYS"),
+        _ => Err(CloudError::new(Fault::Refused, UPDATE, "this kind does not know how")),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
 /// Leave for a deed, for a test against an emulator.
 pub fn permit(spec: &'static KindSpec, target: Target, deed: Deed, kept: Option<Kept>) -> Option<Permit> {
     let act = spec.act(deed.kind())?;
-    let token = super::token("test", 1, deed.kind().name());
+    // Two resources have two tokens: clouds refuse one that was used for another request.
+    let token = super::token("test", 1, &format!("{} {}", deed.kind().name(), target.id()));
     Some(Permit::new(target, deed, *act, token, "sweeper-test-1".to_owned(), kept))
 }

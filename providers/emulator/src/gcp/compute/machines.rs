@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{SITE, found, link, link_key, link_list, naming, resource, scope_of, self_link};
 use crate::cloud::{Cloud, Item};
-use crate::gcp::shape::{Place, int64, labels, number, pacific, region_of, uid};
+use crate::gcp::shape::{Place, fingerprint, int64, labels, number, pacific, region_of, uid};
 use crate::gcp::{address, project_number};
 
 fn time(cloud: &Cloud, item: &Item, key: &str) -> Value {
@@ -28,7 +28,7 @@ fn disk_type(item: &Item, name: &str) -> String {
 }
 
 fn label_fingerprint(item: &Item) -> Value {
-    Value::from(if item.tags.is_empty() { "42WmSpB8rSM=" } else { "nT7_dAxskBs=" })
+    Value::from(fingerprint(item))
 }
 
 pub(super) fn disk(cloud: &Cloud, item: &Item) -> Value {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{SITE, link, link_key, link_list, naming, resource, scope_of, self_link};
 use crate::cloud::{Cloud, Item};
 use crate::gcp::address as address_of;
-use crate::gcp::shape::{Place, labels, lean, number};
+use crate::gcp::shape::{Place, fingerprint, labels, lean, number};
 use crate::http::WireError;
 use crate::rest::Req;
 
@@ -39,7 +39,7 @@ pub(super) fn address(cloud: &Cloud, item: &Item) -> Value {
             "network": link_key(cloud, item, "network", "", "networks"),
             "subnetwork": link_key(cloud, item, "subnetwork", "", "subnetworks"),
             "labels": labels(item),
-            "labelFingerprint": "42WmSpB8rSM=",
+            "labelFingerprint": fingerprint(item),
         }),
     )
 }
@@ -84,7 +84,7 @@ pub(super) fn forwarding_rule(cloud: &Cloud, item: &Item) -> Value {
             "pscConnectionStatus": item.text("psc_status"),
             "fingerprint": "0ylJ4X3gtcg=",
             "labels": labels(item),
-            "labelFingerprint": "42WmSpB8rSM=",
+            "labelFingerprint": fingerprint(item),
         }),
     )
 }

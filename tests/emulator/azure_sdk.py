@@ -1058,9 +1058,9 @@ def groups_locks_and_rights(emulator):
     rights = lambda sub: emulator.client(AuthorizationManagementClient, sub).permissions
     path = "/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
     ask = lambda scope: json.loads(emulator.get(scope + path)[2]).get("value")
-    equal(ask(f"/subscriptions/{SUB}")[0]["actions"], ["*/read"])
+    equal(ask(f"/subscriptions/{SUB}")[0]["actions"], ["*"])
     equal(ask(f"/subscriptions/{NARROW}"), [])
-    equal([one.actions for one in rights(NARROW).list_for_resource_group("rg-seen")], [["*/read"]])
+    equal([one.actions for one in rights(NARROW).list_for_resource_group("rg-seen")], [["*"]])
     equal(ask(f"/subscriptions/{HIDDEN}"), None)
     emulator.faults({"permission": "Microsoft.Compute/disks/read", "kind": "denied"})
     equal([one.not_actions for one in rights(SUB).list_for_resource_group("shop")], [["Microsoft.Compute/disks/read"]])
@@ -1605,7 +1605,7 @@ def locks_stop_deletions(emulator):
     for group, name in [("shop", "held"), ("kept", "in-kept"), ("frozen", "in-frozen")]:
         equal(client.disks.get(group, name).provisioning_state, "Succeeded")
     # When the lock is taken away, the deletion goes through.
-    emulator.control("set", {"id": "held", "keys": {"lock": None}})
+    emulator.control("set", {"id": "held", "lock": None})
     client.disks.begin_delete("shop", "held", polling_interval=0).result()
     assert gone(lambda: client.disks.get("shop", "held"))
 
@@ -1661,10 +1661,10 @@ def machines_and_servers_are_stopped_and_started(emulator):
     equal(last_call(emulator, "VirtualMachines_Deallocate"), ("Microsoft.Compute/virtualMachines/deallocate/action", 202))
     client.virtual_machines.begin_start("shop", "web", polling_interval=0).result()
     equal(state(), "PowerState/running")
-    emulator.control("set", {"id": "web", "keys": {"fails": "AllocationFailed", "state": "deallocated"}})
+    emulator.control("set", {"id": "web", "fails": "AllocationFailed", "state": "deallocated"})
     equal(error_of(lambda: client.virtual_machines.begin_start("shop", "web", polling_interval=0).result())[1], "AllocationFailed")
     equal(state(), "PowerState/deallocated")
-    emulator.control("set", {"id": "web", "keys": {"fails": None}})
+    emulator.control("set", {"id": "web", "fails": None})
     client.virtual_machines.begin_delete("shop", "web", polling_interval=0).result()
     assert gone(lambda: client.disks.get("shop", "web-os"))
     equal(client.disks.get("shop", "web-data").disk_state, "Unattached")

@@ -417,9 +417,10 @@ pub(super) fn create(
     Ok(match accepted {
         Some(accepted) => {
             shown["properties"]["provisioningState"] = json!("Creating");
-            accepted.reply(201, Some(shown))
+            // Compute has accepted it, the others have made it.
+            accepted.reply(if req.service == "Microsoft.Compute" { 202 } else { 201 }, Some(shown))
         }
-        None => Reply::With { status: 201, headers: Vec::new(), value: shown },
+        None => Reply::Value(shown),
     })
 }
 

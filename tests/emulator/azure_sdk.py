@@ -594,6 +594,284 @@ source = "web"
 '''
 
 
+# What the tests of changes change: each begins with it as it is here.
+CHANGES = r'''
+[[account]]
+cloud = "azure"
+id = "00000000-0000-4000-8000-00000000000a"
+name = "shop"
+
+[[account]]
+cloud = "azure"
+id = "00000000-0000-4000-8000-00000000000b"
+name = "sealed"
+
+[[resource]]
+kind = "azure.lock"
+account = "00000000-0000-4000-8000-00000000000b"
+id = "seal"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000b"
+id = "old"
+
+[[resource]]
+kind = "azure.resource-group"
+account = "00000000-0000-4000-8000-00000000000a"
+id = "kept"
+lock = "CanNotDelete"
+
+[[resource]]
+kind = "azure.resource-group"
+account = "00000000-0000-4000-8000-00000000000a"
+id = "frozen"
+lock = "ReadOnly"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "kept"
+id = "in-kept"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "frozen"
+id = "in-frozen"
+
+[[resource]]
+kind = "azure.compute-vm"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "frozen"
+id = "still"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "held"
+lock = "CanNotDelete"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "old"
+sku = "Premium_LRS"
+tier = "P30"
+size = 100
+zones = ["2"]
+tags = { owner = "ann" }
+polls = 2
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "other"
+id = "old"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "bad"
+copy_fails = "InternalExecutionError"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "stuck"
+fails = "InternalExecutionError"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "read"
+state = "ActiveSAS"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "web-data"
+
+[[resource]]
+kind = "azure.compute-disk"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "web-os"
+
+[[resource]]
+kind = "azure.compute-vm"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "web"
+os_disk = "web-os"
+disks = ["web-data"]
+nics = ["web-nic"]
+goes_along = ["web-os"]
+
+[[resource]]
+kind = "azure.network-interface"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "web-nic"
+public_ips = ["web-ip"]
+
+[[resource]]
+kind = "azure.network-interface"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "idle-nic"
+public_ips = ["nic-ip"]
+
+[[resource]]
+kind = "azure.network-public-ip"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "web-ip"
+
+[[resource]]
+kind = "azure.network-public-ip"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "nic-ip"
+
+[[resource]]
+kind = "azure.network-public-ip"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "idle-ip"
+
+[[resource]]
+kind = "azure.network-nat-gateway"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "nat"
+
+[[resource]]
+kind = "azure.network-nat-gateway"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "idle-nat"
+
+[[resource]]
+kind = "azure.network-virtual-network"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "net"
+subnets = [{ name = "default", nat = "nat" }]
+
+[[resource]]
+kind = "azure.network-load-balancer"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "balancer"
+
+[[resource]]
+kind = "azure.app-service-plan"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "plan"
+
+[[resource]]
+kind = "azure.app-service-plan"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "empty-plan"
+sku = "B1"
+
+[[resource]]
+kind = "azure.web-app"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "shop-app"
+plan = "plan"
+
+[[resource]]
+kind = "azure.postgres-flexible-server"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "pg"
+
+[[resource]]
+kind = "azure.compute-gallery"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "factory"
+
+[[resource]]
+kind = "azure.compute-gallery-image"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+gallery = "factory"
+id = "base"
+
+[[resource]]
+kind = "azure.compute-gallery-image-version"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+gallery = "factory"
+image = "base"
+id = "1.0.0"
+
+[[resource]]
+kind = "azure.compute-image"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "golden"
+
+[[resource]]
+kind = "azure.acr-registry"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "hard"
+
+[[resource]]
+kind = "azure.acr-manifest"
+account = "00000000-0000-4000-8000-00000000000a"
+registry = "hard"
+repository = "team/web"
+id = "first"
+tags_list = ["1.0"]
+
+[[resource]]
+kind = "azure.acr-manifest"
+account = "00000000-0000-4000-8000-00000000000a"
+registry = "hard"
+repository = "team/web"
+id = "signature"
+media = "artifact"
+subject = "first"
+
+[[resource]]
+kind = "azure.acr-manifest"
+account = "00000000-0000-4000-8000-00000000000a"
+registry = "hard"
+repository = "team/web"
+id = "locked"
+locked = true
+
+[[resource]]
+kind = "azure.acr-registry"
+account = "00000000-0000-4000-8000-00000000000a"
+group = "shop"
+id = "soft"
+soft_delete = 14
+
+[[resource]]
+kind = "azure.acr-manifest"
+account = "00000000-0000-4000-8000-00000000000a"
+registry = "soft"
+repository = "team/web"
+id = "first"
+tags_list = ["1.0"]
+'''
+
+
 class Credential:
     """A token that nobody checks."""
 
@@ -632,10 +910,10 @@ class Loopback(RequestsTransport):
 
 
 class Emulator:
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, org=ORG):
         binary = sys.argv[1] if len(sys.argv) > 1 else os.environ["SWEEPER_EMULATOR_BIN"]
         self.file = tempfile.NamedTemporaryFile("w", suffix=".toml")
-        self.file.write(ORG)
+        self.file.write(org)
         self.file.flush()
         self.process = subprocess.Popen(
             [binary, "--org", self.file.name, "--now", NOW, *arguments], stdout=subprocess.PIPE, text=True
@@ -687,10 +965,17 @@ class Emulator:
 
 
 TESTS = []
+CHANGING = []
 
 
 def test(function):
     TESTS.append(function)
+    return function
+
+
+def changing(function):
+    """A test of changes: it has an emulator of its own."""
+    CHANGING.append(function)
     return function
 
 
@@ -773,9 +1058,9 @@ def groups_locks_and_rights(emulator):
     rights = lambda sub: emulator.client(AuthorizationManagementClient, sub).permissions
     path = "/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
     ask = lambda scope: json.loads(emulator.get(scope + path)[2]).get("value")
-    equal(ask(f"/subscriptions/{SUB}")[0]["actions"], ["*/read"])
+    equal(ask(f"/subscriptions/{SUB}")[0]["actions"], ["*"])
     equal(ask(f"/subscriptions/{NARROW}"), [])
-    equal([one.actions for one in rights(NARROW).list_for_resource_group("rg-seen")], [["*/read"]])
+    equal([one.actions for one in rights(NARROW).list_for_resource_group("rg-seen")], [["*"]])
     equal(ask(f"/subscriptions/{HIDDEN}"), None)
     emulator.faults({"permission": "Microsoft.Compute/disks/read", "kind": "denied"})
     equal([one.not_actions for one in rights(SUB).list_for_resource_group("shop")], [["Microsoft.Compute/disks/read"]])
@@ -1235,8 +1520,239 @@ def faults(emulator):
     })
 
 
+def gone(call):
+    try:
+        call()
+    except ResourceNotFoundError:
+        return True
+    return False
+
+
+def last_call(emulator, action):
+    call = [call for call in emulator.journal() if call["action"] == action][-1]
+    return call["permission"], call["status"]
+
+
+@changing
+def deletions_take_a_while(emulator):
+    from azure.mgmt.compute import ComputeManagementClient
+
+    client = emulator.client(ComputeManagementClient, SUB)
+    poller = client.disks.begin_delete("shop", "old", polling_interval=0)
+    equal(client.disks.get("shop", "old").provisioning_state, "Deleting")
+    poller.result()
+    assert gone(lambda: client.disks.get("shop", "old"))
+    equal(client.disks.get("other", "old").provisioning_state, "Succeeded")
+    equal(last_call(emulator, "Disks_Delete"), ("Microsoft.Compute/disks/delete", 202))
+    equal(last_call(emulator, "DiskOperations_Get")[0], "Microsoft.Compute/locations/diskOperations/read")
+    # What is already gone is no error.
+    client.disks.begin_delete("shop", "old", polling_interval=0).result()
+    equal(last_call(emulator, "Disks_Delete")[1], 204)
+    # Whoever lost the operation may look at the thing itself.
+    client.disks.begin_delete("other", "old", polling=False)
+    client.disks.get("other", "old")
+    assert gone(lambda: client.disks.get("other", "old"))
+    equal(error_of(lambda: client.disks.begin_delete("shop", "stuck", polling_interval=0).result())[1], "InternalExecutionError")
+    equal(client.disks.get("shop", "stuck").provisioning_state, "Failed")
+    emulator.faults({"permission": "Microsoft.Compute/disks/delete", "kind": "denied"})
+    equal(error_of(lambda: client.disks.begin_delete("shop", "bad")), (403, "AuthorizationFailed"))
+
+
+@changing
+def what_is_held_is_not_deleted(emulator):
+    from azure.mgmt.compute import ComputeManagementClient
+    from azure.mgmt.network import NetworkManagementClient
+    from azure.mgmt.web import WebSiteManagementClient
+
+    compute = emulator.client(ComputeManagementClient, SUB)
+    network = emulator.client(NetworkManagementClient, SUB)
+    web = emulator.client(WebSiteManagementClient, SUB)
+    for name in ["web-data", "web-os", "read"]:
+        equal(error_of(lambda: compute.disks.begin_delete("shop", name)), (409, "OperationNotAllowed"))
+    for name in ["web-ip", "nic-ip"]:
+        equal(error_of(lambda: network.public_ip_addresses.begin_delete("shop", name)), (400, "PublicIPAddressCannotBeDeleted"))
+    equal(error_of(lambda: network.network_interfaces.begin_delete("shop", "web-nic")), (400, "NicInUse"))
+    equal(error_of(lambda: network.nat_gateways.begin_delete("shop", "nat")), (400, "CannotDeleteNatGatewayAssociatedToSubnet"))
+    equal(error_of(lambda: web.app_service_plans.delete("shop", "plan"))[0], 409)
+    network.network_interfaces.begin_delete("shop", "idle-nic", polling_interval=0).result()
+    for name in ["nic-ip", "idle-ip"]:
+        network.public_ip_addresses.begin_delete("shop", name, polling_interval=0).result()
+        assert gone(lambda: network.public_ip_addresses.get("shop", name))
+    network.nat_gateways.begin_delete("shop", "idle-nat", polling_interval=0).result()
+    network.load_balancers.begin_delete("shop", "balancer", polling_interval=0).result()
+    web.app_service_plans.delete("shop", "empty-plan")
+    equal([plan.name for plan in web.app_service_plans.list()], ["plan"])
+    equal(last_call(emulator, "Operations_Get")[0], "Microsoft.Network/locations/operations/read")
+
+
+@changing
+def locks_stop_deletions(emulator):
+    from azure.mgmt.compute import ComputeManagementClient
+
+    client = emulator.client(ComputeManagementClient, SUB)
+    sealed = emulator.client(ComputeManagementClient, OTHER)
+    locked = (409, "ScopeLocked")
+    equal(error_of(lambda: client.disks.begin_delete("shop", "held")), locked)
+    equal(error_of(lambda: client.disks.begin_delete("kept", "in-kept")), locked)
+    equal(error_of(lambda: client.disks.begin_delete("frozen", "in-frozen")), locked)
+    equal(error_of(lambda: sealed.disks.begin_delete("rg", "old")), locked)
+    # A lock against deletion is none against changes; one against changes is.
+    equal(error_of(lambda: client.virtual_machines.begin_deallocate("frozen", "still")), locked)
+    try:
+        client.disks.begin_delete("kept", "in-kept")
+    except HttpResponseError as error:
+        assert "are locked: '/subscriptions/" in error.message and "Please remove the lock" in error.message, error.message
+    for group, name in [("shop", "held"), ("kept", "in-kept"), ("frozen", "in-frozen")]:
+        equal(client.disks.get(group, name).provisioning_state, "Succeeded")
+    # When the lock is taken away, the deletion goes through.
+    emulator.control("set", {"id": "held", "lock": None})
+    client.disks.begin_delete("shop", "held", polling_interval=0).result()
+    assert gone(lambda: client.disks.get("shop", "held"))
+
+
+@changing
+def a_disk_is_kept_as_a_snapshot_and_made_again(emulator):
+    from azure.mgmt.compute import ComputeManagementClient
+
+    client = emulator.client(ComputeManagementClient, SUB)
+    disk = client.disks.get("shop", "old")
+    body = {"location": "westeurope", "sku": {"name": "Standard_LRS"}, "tags": {"kept": "x"},
+            "properties": {"incremental": True, "creationData": {"createOption": "Copy", "sourceResourceId": disk.id}}}
+    poller = client.snapshots.begin_create_or_update("shop", "copy", body, polling_interval=0)
+    equal(client.snapshots.get("shop", "copy").provisioning_state, "Creating")
+    copy = poller.result()
+    equal((copy.provisioning_state, copy.disk_size_gb, copy.tags), ("Succeeded", 100, {"kept": "x"}))
+    equal((copy.creation_data.source_unique_id, copy.creation_data.source_resource_id), (disk.unique_id, disk.id))
+    # The same again is the same snapshot.
+    again = client.snapshots.begin_create_or_update("shop", "copy", body, polling_interval=0).result()
+    equal(again.unique_id, copy.unique_id)
+    other = {**body, "properties": {**body["properties"], "creationData": {"createOption": "Copy", "sourceResourceId": arm("shop", "Microsoft.Compute/disks", "held")}}}
+    equal(error_of(lambda: client.snapshots.begin_create_or_update("shop", "copy", other))[1], "PropertyChangeNotAllowed")
+    client.disks.begin_delete("shop", "old", polling_interval=0).result()
+    equal(client.snapshots.get("shop", "copy").creation_data.source_unique_id, disk.unique_id)
+    made = client.disks.begin_create_or_update("shop", "old", {
+        "location": "westeurope", "zones": ["2"], "sku": {"name": "Premium_LRS"}, "tags": {"owner": "ann"},
+        "properties": {"tier": "P30", "networkAccessPolicy": "DenyAll", "creationData": {"createOption": "Copy", "sourceResourceId": copy.id}},
+    }, polling_interval=0).result()
+    equal((made.zones, made.sku.name, made.tier, made.disk_size_gb, made.tags, made.network_access_policy),
+          (["2"], "Premium_LRS", "P30", 100, {"owner": "ann"}, "DenyAll"))
+    assert made.unique_id != disk.unique_id
+    bad = {**body, "properties": {**body["properties"], "creationData": {"createOption": "Copy", "sourceResourceId": arm("shop", "Microsoft.Compute/disks", "bad")}}}
+    equal(error_of(lambda: client.snapshots.begin_create_or_update("shop", "bad-copy", bad, polling_interval=0).result())[1],
+          "InternalExecutionError")
+    equal(client.snapshots.get("shop", "bad-copy").provisioning_state, "Failed")
+    client.snapshots.begin_delete("shop", "copy", polling_interval=0).result()
+    client.images.begin_delete("shop", "golden", polling_interval=0).result()
+    client.gallery_image_versions.begin_delete("shop", "factory", "base", "1.0.0", polling_interval=0).result()
+    assert gone(lambda: client.snapshots.get("shop", "copy"))
+    assert gone(lambda: client.images.get("shop", "golden"))
+    assert gone(lambda: client.gallery_image_versions.get("shop", "factory", "base", "1.0.0"))
+
+
+@changing
+def machines_and_servers_are_stopped_and_started(emulator):
+    from azure.mgmt.compute import ComputeManagementClient
+    from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient
+
+    client = emulator.client(ComputeManagementClient, SUB)
+    state = lambda: client.virtual_machines.instance_view("shop", "web").statuses[-1].code
+    client.virtual_machines.begin_deallocate("shop", "web", polling_interval=0).result()
+    equal((state(), client.disks.get("shop", "web-data").disk_state), ("PowerState/deallocated", "Reserved"))
+    equal(last_call(emulator, "VirtualMachines_Deallocate"), ("Microsoft.Compute/virtualMachines/deallocate/action", 202))
+    client.virtual_machines.begin_start("shop", "web", polling_interval=0).result()
+    equal(state(), "PowerState/running")
+    emulator.control("set", {"id": "web", "fails": "AllocationFailed", "state": "deallocated"})
+    equal(error_of(lambda: client.virtual_machines.begin_start("shop", "web", polling_interval=0).result())[1], "AllocationFailed")
+    equal(state(), "PowerState/deallocated")
+    emulator.control("set", {"id": "web", "fails": None})
+    client.virtual_machines.begin_delete("shop", "web", polling_interval=0).result()
+    assert gone(lambda: client.disks.get("shop", "web-os"))
+    equal(client.disks.get("shop", "web-data").disk_state, "Unattached")
+    servers = emulator.client(PostgreSQLManagementClient, SUB).servers
+    servers.begin_stop("shop", "pg", polling_interval=0).result()
+    equal(servers.get("shop", "pg").state, "Stopped")
+    equal(error_of(lambda: servers.begin_stop("shop", "pg"))[0], 409)
+    servers.begin_start("shop", "pg", polling_interval=0).result()
+    equal(servers.get("shop", "pg").state, "Ready")
+
+
+@changing
+def tags_are_merged_and_taken_away(emulator):
+    from azure.mgmt.resource.resources import ResourceManagementClient
+
+    tags = emulator.client(ResourceManagementClient, SUB).tags
+    scope = arm("shop", "Microsoft.Compute/disks", "old")
+
+    def update(operation, pairs, at=scope):
+        found = tags.begin_update_at_scope(at, {"operation": operation, "properties": {"tags": pairs}}, polling_interval=0)
+        return found.result().properties.tags
+
+    equal(update("Merge", {"Owner": "bob", "condemned": "plan"}), {"owner": "bob", "condemned": "plan"})
+    equal(tags.get_at_scope(scope).properties.tags, {"owner": "bob", "condemned": "plan"})
+    equal(update("Delete", {"condemned": ""}), {"owner": "bob"})
+    equal(error_of(lambda: update("Merge", {"a": "b"}, arm("frozen", "Microsoft.Compute/disks", "in-frozen"))), (409, "ScopeLocked"))
+    equal(error_of(lambda: update("Merge", {"a": "b"}, arm("shop", "Microsoft.Compute/disks", "nothing")))[0], 404)
+    equal(last_call(emulator, "Tags_UpdateAtScope")[0], "Microsoft.Resources/tags/write")
+
+
+@changing
+def images_are_deleted_by_digest_and_restored(emulator):
+    import hashlib
+
+    from azure.containerregistry import ContainerRegistryClient
+
+    def registry(name):
+        host = f"https://{name}.azurecr.io"
+        return ContainerRegistryClient(host, Credential(), audience="https://management.azure.com", transport=Loopback(emulator.url), retry_total=0)
+
+    client = registry("hard")
+    digests = lambda client: {one.digest: one.tags for one in client.list_manifest_properties("team/web")}
+    before = digests(client)
+    (first,) = [digest for digest, tags in before.items() if tags == ["1.0"]]
+    (locked,) = [one.digest for one in client.list_manifest_properties("team/web") if one.can_delete is False]
+    equal(error_status(lambda: client.delete_manifest("team/web", locked)), 405)
+    client.delete_manifest("team/web", first)
+    # Its signature went with it.
+    equal(list(digests(client)), [locked])
+    equal(last_call(emulator, "ContainerRegistry_DeleteManifest"), ("Microsoft.ContainerRegistry/registries/artifacts/delete", 202))
+    soft = registry("soft")
+    (digest,) = digests(soft)
+    soft.delete_manifest("team/web", digest)
+
+    def token(scope):
+        form = {"grant_type": "access_token", "service": "soft.azurecr.io", "access_token": "x"}
+        refresh = json.loads(emulator.get("/_acr/soft/oauth2/exchange", data=urllib.parse.urlencode(form).encode())[2])["refresh_token"]
+        form = {"grant_type": "refresh_token", "service": "soft.azurecr.io", "scope": scope, "refresh_token": refresh}
+        return "Bearer " + json.loads(emulator.get("/_acr/soft/oauth2/token", data=urllib.parse.urlencode(form).encode())[2])["access_token"]
+
+    may = token("repository:team/web:deleted_read,deleted_restore")
+    at = "/_acr/soft/acr/v1/_deleted/team/web/_manifests"
+    (kept,) = json.loads(emulator.get(at, token=may)[2])["manifests"]
+    equal((kept["digest"], kept["deletedAt"][:10]), (digest, NOW[:10]))
+    equal(emulator.get(f"{at}/{digest}", token=token("repository:team/web:pull"), data=b'{"tag": "1.0"}')[0], 401)
+    equal(emulator.get(f"{at}/{digest}", token=may, data=b'{"tag": "1.0"}')[0], 200)
+    equal(digests(soft), {digest: ["1.0"]})
+
+
+def error_status(call):
+    try:
+        call()
+    except HttpResponseError as error:
+        return error.status_code
+    raise AssertionError("no error")
+
+
 def main():
     passed = failed = 0
+    for function in CHANGING:
+        with Emulator(org=CHANGES) as emulator:
+            try:
+                function(emulator)
+                passed += 1
+            except Exception:
+                failed += 1
+                print(f"FAILED {function.__name__}")
+                traceback.print_exc()
     for arguments in [(), ("--page", "2")]:
         with Emulator(*arguments) as emulator:
             for function in TESTS:

@@ -4,18 +4,26 @@
 
 use crate::{
     arm::{self, Auth, Azure, expecting},
+    fault,
     transport::{Expect, Reply, Request, Service},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::fmt;
 use sweeper_core::{
     calls::{Pages, Site},
+    deed::Pen,
     kind::{CloudError, Fault},
 };
 use url::Url;
 
 /// The role action by which images are listed and read; the registry has no finer one.
 pub(crate) const PULL: &str = "Microsoft.ContainerRegistry/registries/pull/read";
+
+/// The role action by which images are deleted.
+pub(crate) const DELETE: &str = "Microsoft.ContainerRegistry/registries/artifacts/delete";
+/// To list what is in the bin, and to take it out.
+pub(crate) const DELETED: &str = "Microsoft.ContainerRegistry/registries/deleted/read";
+pub(crate) const RESTORE: &str = "Microsoft.ContainerRegistry/registries/deleted/restore/action";
 
 /// Names and manifests a page, the most that the registry gives.
 const PAGE: &str = "1000";
@@ -71,6 +79,15 @@ pub(crate) struct Manifest {
 pub(crate) struct Attributes {
     pub(crate) delete_enabled: Option<bool>,
     pub(crate) write_enabled: Option<bool>,
+}
+
+/// A manifest in the bin.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Deleted {
+    pub(crate) digest: String,
+    #[serde(default)]
+    pub(crate) deleted_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -202,6 +219,98 @@ impl<'a> Registry<'a> {
         }
     }
 
+    /// What is told of one manifest; `None` where the registry says that it is not there.
+    pub(crate) async fn attributes(&self, repository: &str, digest: &str) -> Result<Option<Manifest>, CloudError> {
+        #[derive(Deserialize)]
+        struct Told {
+            manifest: Manifest,
+        }
+        let token = self.repository(repository).await?;
+        let url = url(&self.host, &below(&["acr", "v1"], repository, &["_manifests", digest]))?;
+        match self.get(&token, url, "application/json", Expect::Json).await {
+            Ok(reply) => arm::parsed::<Told>(PULL, &reply.body).map(|told| Some(told.manifest)),
+            Err(error) if fault::is_gone(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The digests of what refers to a manifest (signatures, SBOMs), and is deleted with it. Source: the OCI
+    /// distribution specification, "Listing Referrers".
+    pub(crate) async fn referrers(&self, repository: &str, digest: &str) -> Result<Vec<String>, CloudError> {
+        #[derive(Deserialize)]
+        struct Index {
+            manifests: Option<Vec<Descriptor>>,
+        }
+        #[derive(Deserialize)]
+        struct Descriptor {
+            digest: String,
+        }
+        let token = self.repository(repository).await?;
+        let first = url(&self.host, &below(&["v2"], repository, &["referrers", digest]))?;
+        let mut all = Vec::new();
+        let mut pages = Pages::new(PULL);
+        while let Some(link) = pages.next() {
+            let url = match link {
+                None => first.clone(),
+                Some(link) => self
+                    .azure
+                    .transport
+                    .link(Service::Acr, &first, &link)
+                    .map_err(|said| CloudError::new(Fault::Malformed, PULL, said))?,
+            };
+            let reply = self.get(&token, url, "application/vnd.oci.image.index.v1+json", Expect::Any).await?;
+            let index: Index = arm::parsed(PULL, &reply.body)?;
+            all.extend(index.manifests.into_iter().flatten().map(|one| one.digest));
+            pages.seen(next(&reply).as_deref())?;
+        }
+        Ok(all)
+    }
+
+    /// Deletes one manifest, by digest. Its tags go with it.
+    pub(crate) async fn delete(&self, pen: &Pen<'_>, repository: &str, digest: &str) -> Result<Reply, CloudError> {
+        let token = self.token(&format!("repository:{repository}:delete")).await?;
+        let url = url(&self.host, &below(&["v2"], repository, &["manifests", digest]))?;
+        self.change(pen, DELETE, &token, Request::change(Service::Acr, reqwest::Method::DELETE, url, None)).await
+    }
+
+    /// What of a repository is in the bin, where the registry has one.
+    pub(crate) async fn deleted(&self, repository: &str) -> Result<Vec<Deleted>, CloudError> {
+        #[derive(Deserialize)]
+        struct Listed {
+            manifests: Option<Vec<Deleted>>,
+        }
+        let token = self.token(&format!("repository:{repository}:deleted_read")).await?;
+        let first = url(&self.host, &below(&["acr", "v1", "_deleted"], repository, &["_manifests"]))?;
+        let mut all = Vec::new();
+        self.pages(&token, first, |page: Listed| all.extend(page.manifests.unwrap_or_default())).await?;
+        Ok(all)
+    }
+
+    /// Takes a manifest out of the bin, under a tag. Source: `az acr manifest restore`.
+    pub(crate) async fn restore(
+        &self,
+        pen: &Pen<'_>,
+        repository: &str,
+        digest: &str,
+        tag: &str,
+    ) -> Result<Reply, CloudError> {
+        let token = self.token(&format!("repository:{repository}:deleted_read,deleted_restore")).await?;
+        let url = url(&self.host, &below(&["acr", "v1", "_deleted"], repository, &["_manifests", digest]))?;
+        let body = arm::json(RESTORE, &serde_json::json!({ "tag": tag }))?;
+        self.change(pen, RESTORE, &token, Request::change(Service::Acr, reqwest::Method::POST, url, Some(body))).await
+    }
+
+    async fn change(
+        &self,
+        pen: &Pen<'_>,
+        op: &'static str,
+        token: &Token,
+        mut request: Request,
+    ) -> Result<Reply, CloudError> {
+        request.bearer = Some(token.0.clone());
+        self.azure.change(pen, op, request, Auth::None).await.map_err(of_registry)
+    }
+
     /// One manifest, as it was pushed.
     pub(crate) async fn manifest(&self, token: &Token, repository: &str, digest: &str) -> Result<Reply, CloudError> {
         let url = url(&self.host, &below(&["v2"], repository, &["manifests", digest]))?;
@@ -241,7 +350,7 @@ mod tests {
         let reply = |link: &str| {
             let mut headers = reqwest::header::HeaderMap::new();
             headers.insert("link", link.parse().unwrap());
-            Reply { headers, body: bytes::Bytes::new() }
+            Reply { status: 200, headers, body: bytes::Bytes::new() }
         };
         let link = "</acr/v1/_catalog?last=b&n=1&orderby=>; rel=\"next\"";
         assert_eq!(next(&reply(link)).as_deref(), Some("/acr/v1/_catalog?last=b&n=1&orderby="));

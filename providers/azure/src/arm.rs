@@ -20,6 +20,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Pages, Price, Site},
+    deed::Pen,
     kind::{CloudError, Fault},
     model::{CloudId, Scope},
 };
@@ -191,6 +192,26 @@ impl Azure {
             Box::pin(self.once_sent(op, request, auth))
         })
         .await
+    }
+
+    /// Sends a change once, if the pen's permit lets it out. `op` is the permission of a call that its deed declares.
+    pub(crate) async fn change(
+        &self,
+        pen: &Pen<'_>,
+        op: &'static str,
+        mut request: Request,
+        auth: Auth,
+    ) -> Result<Reply, CloudError> {
+        if auth == Auth::Service {
+            request.bearer = Some(self.tokens.token(op, self.audience(request.service)).await?);
+        }
+        // In the cloud's own log, beside its id of the request.
+        request.headers.push(("x-ms-client-request-id", pen.permit().token().to_owned()));
+        let sent = async {
+            let reply = self.transport.change(&request, pen.permit()).await;
+            reply.map_err(|trouble| fault::of_change(op, &trouble))
+        };
+        pen.send(op, sent).await
     }
 
     /// Reads one thing.

@@ -293,6 +293,11 @@ impl Azure {
         Around(locks)
     }
 
+    /// What is true around one resource now: its locks are read again.
+    pub(crate) async fn around_now(&self, site: &Site) -> Around {
+        Around(locks::now(self, site).await)
+    }
+
     /// Every resource of a sort in the site's subscription. `push` says what one means.
     pub(crate) async fn each<P>(
         &self,

@@ -169,9 +169,66 @@ pub(crate) fn of(op: &'static str, trouble: &Trouble) -> CloudError {
     }
 }
 
+/// As [`of`], of a change. Whatever leaves open whether it happened is [`Fault::Transient`], and nothing else is: an
+/// answer that cannot be read may be the answer to a change that happened.
+pub(crate) fn of_change(op: &'static str, trouble: &Trouble) -> CloudError {
+    let error = of(op, trouble);
+    if error.fault == Fault::Malformed { CloudError { fault: Fault::Transient, ..error } } else { error }
+}
+
+/// Codes with which a resource is said not to be there. That a subscription is not says nothing of what is in it.
+const GONE: &[&str] = &[
+    "resourcenotfound",
+    "resourcegroupnotfound",
+    "parentresourcenotfound",
+    "notfound",
+    "manifest_unknown",
+    "name_unknown",
+];
+
+/// Whether an error says that the thing asked about, and not something on the way to it, is not there.
+pub(crate) fn is_gone(error: &CloudError) -> bool {
+    let code = error.message.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    error.fault == Fault::NotFound && GONE.contains(&code.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_thing_itself_is_gone() {
+        for (status, body, gone) in [
+            (404, r#"{"error":{"code":"ResourceNotFound","message":"no"}}"#, true),
+            (404, r#"{"error":{"code":"ResourceGroupNotFound","message":"no"}}"#, true),
+            (404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no"}]}"#, true),
+            (404, r#"{"error":{"code":"SubscriptionNotFound","message":"no"}}"#, false),
+            (404, r#"{"error":{"code":"InvalidResourceType","message":"no"}}"#, false),
+            (404, "", false),
+            (404, "<html>not found</html>", false),
+            (403, r#"{"error":{"code":"AuthorizationFailed","message":"no"}}"#, false),
+        ] {
+            assert_eq!(is_gone(&answered(status, body)), gone, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_change_whose_answer_is_unreadable_may_have_happened() {
+        let op = "Microsoft.Compute/disks/delete";
+        for (trouble, fault) in [
+            (Trouble::Failed(Fault::Malformed, "answered HTML".to_owned()), Fault::Transient),
+            (Trouble::Failed(Fault::Transient, "cut".to_owned()), Fault::Transient),
+            (Trouble::Failed(Fault::Unreachable, "refused".to_owned()), Fault::Unreachable),
+            (Trouble::Answered { status: 502, body: "<html>".into(), html: true, wait_ms: None }, Fault::Transient),
+            (Trouble::Answered { status: 403, body: "<html>".into(), html: true, wait_ms: None }, Fault::Transient),
+            (
+                Trouble::Answered { status: 409, body: r#"{"error":{"code":"ScopeLocked"}}"#.into(), html: false, wait_ms: None },
+                Fault::Refused,
+            ),
+        ] {
+            assert_eq!(of_change(op, &trouble).fault, fault, "{trouble:?}");
+        }
+    }
 
     fn answered(status: u16, body: &'static str) -> CloudError {
         let html = body.starts_with("<html");

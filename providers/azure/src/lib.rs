@@ -6,6 +6,7 @@
 //! | `auth` | credentials and tokens |
 //! | `transport` | the one HTTP client, and the hosts that may see a token |
 //! | `arm` | a thin client of Resource Manager: pages or an error |
+//! | `acts` | what is done to resources, and how far it is |
 //! | `sdk` | the management crate's client on the same transport |
 //! | `entity` | what all resources have in common, and how they are listed |
 //! | `graph` | Resource Graph: one query for all subscriptions |
@@ -20,6 +21,7 @@
 //! `azure_mgmt_compute` is community-generated and frozen: it stays behind `sdk` and the kinds that use it.
 
 mod acr;
+mod acts;
 mod arm;
 mod auth;
 mod entity;

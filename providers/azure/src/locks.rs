@@ -30,9 +30,18 @@ pub(crate) struct Locks(BTreeMap<String, String>);
 
 /// The locks of the site's subscription, read once a run.
 pub(crate) async fn of(azure: &Azure, site: &Site) -> Result<Arc<Locks>, CloudError> {
-    let path = format!("/subscriptions/{}/providers/Microsoft.Authorization/locks", site.scope().account);
-    let list = Box::pin(async move { Ok(Locks::new(azure.list::<Lock>(site, OP, &path, API).await?)) });
+    let list = Box::pin(async move { Ok(Locks::new(list(azure, site).await?)) });
     azure.once(site, OP, list).await
+}
+
+async fn list(azure: &Azure, site: &Site) -> Result<Vec<Lock>, CloudError> {
+    let path = format!("/subscriptions/{}/providers/Microsoft.Authorization/locks", site.scope().account);
+    azure.list(site, OP, &path, API).await
+}
+
+/// The locks of the site's subscription, read now.
+pub(crate) async fn now(azure: &Azure, site: &Site) -> Result<Arc<Locks>, CloudError> {
+    Ok(Arc::new(Locks::new(list(azure, site).await?)))
 }
 
 impl Locks {

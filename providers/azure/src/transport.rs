@@ -3,6 +3,9 @@
 //! A page's link to the next page is the server's word, and a token sent to whatever host it names is a token
 //! given away. So every request is checked against the hosts of the cloud that was chosen, and plain http goes
 //! nowhere but to loopback, where an emulator stands for the real host, whose name it gets in `Host`.
+//!
+//! Only reads go out as they are ([`Transport::send`]). A change takes a [`Permit`], and is held against it here, below
+//! whatever made the request: method and path are what its deed declares, and the path is that of its resource.
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, DATE, HOST, HeaderMap, LOCATION, RETRY_AFTER};
@@ -17,7 +20,11 @@ use std::{
     },
     time::Duration,
 };
-use sweeper_core::kind::Fault;
+use sweeper_core::{
+    deed::{Deed, Permit},
+    kind::Fault,
+    model::CloudId,
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use url::Url;
 
@@ -158,10 +165,101 @@ impl Request {
         }
     }
 
+    /// A change, or what only [`Transport::change`] lets out.
+    pub(crate) fn change(service: Service, method: reqwest::Method, url: Url, body: Option<Bytes>) -> Self {
+        Self { method, body, expect: Expect::Any, ..Self::get(service, url) }
+    }
+
     /// A question with a body.
     pub(crate) fn post(service: Service, url: Url, body: Bytes) -> Self {
         Self { method: reqwest::Method::POST, body: Some(body), ..Self::get(service, url) }
     }
+}
+
+/// What may be asked with a `POST` and a body without changing anything, beside metrics.
+const QUESTIONS: &[(Service, &str)] = &[
+    (Service::Arm, "/providers/Microsoft.ResourceGraph/resources"),
+    // Tokens of a registry.
+    (Service::Acr, "/oauth2/exchange"),
+    (Service::Acr, "/oauth2/token"),
+];
+
+/// Whether a request changes nothing, whoever made it.
+fn is_read(request: &Request) -> bool {
+    let path = request.url.path();
+    match request.method {
+        reqwest::Method::GET => true,
+        reqwest::Method::POST => {
+            let metrics = || {
+                let subscription = path.strip_prefix("/subscriptions/").and_then(|rest| rest.strip_suffix("/metrics:getBatch"));
+                request.service == Service::Monitor && subscription.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+            };
+            QUESTIONS.contains(&(request.service, path)) || metrics()
+        }
+        _ => false,
+    }
+}
+
+/// The path of a resource as a URL writes it, in small letters.
+fn path_of(id: &str) -> Option<String> {
+    let url = Url::parse(&format!("https://resource{id}")).ok()?;
+    (url.query().is_none() && url.fragment().is_none()).then(|| url.path().to_ascii_lowercase())
+}
+
+/// Why a permit does not let a change out, if it does not.
+fn refused(request: &Request, permit: &Permit) -> Option<&'static str> {
+    let target = permit.target();
+    if target.cloud != CloudId::Azure {
+        return Some("its permit is of another cloud");
+    }
+    if matches!(request.method, reqwest::Method::GET | reqwest::Method::HEAD) {
+        return Some("it is no change");
+    }
+    // Options that force a deletion or widen it are none that a deed declares.
+    if request.url.query_pairs().any(|(name, _)| name != "api-version") {
+        return Some("it asks for more than its deed declares");
+    }
+    let path = request.url.path();
+    let action = match request.service {
+        Service::Arm => {
+            let Some(own) = path_of(&target.native_id) else { return Some("its permit names no resource") };
+            let account = target.account.to_ascii_lowercase();
+            if account.is_empty() || !own.starts_with(&format!("/subscriptions/{account}/resourcegroups/")) {
+                return Some("its permit's resource is of another subscription than its permit");
+            }
+            let path = path.to_ascii_lowercase();
+            let concerned = match permit.deed() {
+                // A copy is made beside it.
+                Deed::Copy { .. } => {
+                    let group = own.split('/').take(5).collect::<Vec<_>>().join("/");
+                    path.starts_with(&format!("{group}/providers/"))
+                }
+                _ => path == own || path.strip_prefix(&own).is_some_and(|rest| rest.starts_with('/')),
+            };
+            if !concerned {
+                return Some("it is about another resource than its permit");
+            }
+            path
+        }
+        Service::Acr => {
+            let Some((name, digest)) = target.native_id.rsplit_once('@') else {
+                return Some("its permit names no image by digest");
+            };
+            let Some((host, repository)) = name.split_once('/') else {
+                return Some("its permit names no image by digest");
+            };
+            let one = |text: &str| path_of(text).as_deref() == Some(&path.to_ascii_lowercase());
+            let concerned = one(&format!("/v2/{repository}/manifests/{digest}"))
+                || one(&format!("/acr/v1/_deleted/{repository}/_manifests/{digest}"));
+            if !concerned || !request.url.host_str().unwrap_or_default().eq_ignore_ascii_case(host) {
+                return Some("it is about another image than its permit");
+            }
+            // A repository's name may have slashes, and is one name.
+            path.replacen(repository, &repository.replace('/', "%2F"), 1)
+        }
+        Service::Blob | Service::Monitor => return Some("nothing is changed there"),
+    };
+    (!permit.allows(request.method.as_str(), &action)).then_some("it is none of the calls that its deed declares")
 }
 
 /// Says nothing of tokens, headers and bodies.
@@ -174,6 +272,7 @@ impl fmt::Debug for Request {
 /// An answer with status below 300, wholly read.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
+    pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -319,8 +418,23 @@ impl Transport {
         Ok(url)
     }
 
-    /// Sends a request once and reads its answer.
+    /// Sends a read once and reads its answer. What is no read does not leave.
     pub(crate) async fn send(&self, request: &Request) -> Result<Reply, Trouble> {
+        if !is_read(request) {
+            return Err(Trouble::Failed(Fault::Refused, format!("{request:?} is no read")));
+        }
+        self.transmit(request).await
+    }
+
+    /// Sends a change once, if it is one that the permit's deed declares, of the permit's resource.
+    pub(crate) async fn change(&self, request: &Request, permit: &Permit) -> Result<Reply, Trouble> {
+        match refused(request, permit) {
+            Some(why) => Err(Trouble::Failed(Fault::Refused, format!("{request:?} is not sent: {why}"))),
+            None => self.transmit(request).await,
+        }
+    }
+
+    async fn transmit(&self, request: &Request) -> Result<Reply, Trouble> {
         let failed = |fault, said: &str| Trouble::Failed(fault, said.to_owned());
         let host = request.url.host_str().unwrap_or_default();
         if request.url.scheme() != "https" || !self.allowed(request.service, host) {
@@ -418,7 +532,7 @@ async fn read(mut response: reqwest::Response, expect: Expect) -> Result<Reply, 
         let kind: String = kind.chars().filter(char::is_ascii_graphic).take(60).collect();
         return malformed(format!("answered {kind}"));
     }
-    Ok(Reply { headers, body })
+    Ok(Reply { status, headers, body })
 }
 
 /// What the server asks us to wait: `Retry-After` in seconds or as a date, the finer headers of some services, and

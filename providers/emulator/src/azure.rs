@@ -33,6 +33,7 @@ mod resources;
 mod storage;
 mod vaults;
 mod web;
+mod writes;
 
 /// The keys that every kind has, written as in [`Kind::keys`].
 pub(crate) const COMMON: &[&str] = &[
@@ -43,6 +44,8 @@ pub(crate) const COMMON: &[&str] = &[
     "managed_by:text",
     "zones:list",
     "properties:table",
+    "polls:int",
+    "fails:text",
 ];
 
 /// The keys by which resources of a kind name others, for which [`Cloud::referring`] has an index.
@@ -51,7 +54,7 @@ pub(crate) const LINKS: &[&[(&str, &str)]] =
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
-    let mut all = vec![resources::ROUTES, arm::ROUTES, graph::ROUTES, monitor::ROUTES];
+    let mut all = vec![resources::ROUTES, arm::ROUTES, graph::ROUTES, monitor::ROUTES, writes::ROUTES];
     all.extend(compute::ROUTES);
     all.extend(network::ROUTES);
     all.extend(registry::ROUTES);

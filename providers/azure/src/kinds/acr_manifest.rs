@@ -2,23 +2,28 @@
 
 use super::acr_registry::{self, registries};
 use crate::{
-    acr::{Manifest, PULL, Registry},
+    acr::{self, Manifest, PULL, Registry},
+    acts,
     arm::Azure,
     entity::{Common, Entity, at},
+    fault,
     graph, locks, rights, shared,
 };
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
+use serde::Deserialize;
 use serde_json::Value;
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::Site,
+    deed::{ActSpec, Deed, DeedKind, Kept, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::{Artifact, FactsRef, Media},
     inventory::{Draft, Inventory, Listing, Resource},
     kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
-    model::{Class, CloudId, Relation},
+    model::{Class, CloudId, DAY, Relation},
     money::{Amount, Cost},
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -37,7 +42,36 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        ActSpec {
+            deed: DeedKind::Copy,
+            writes: &[],
+            reads: &[],
+            reversal: Reversal::Again("a definition that is kept costs nothing"),
+            keeps: &[Keep::Definition],
+        },
+        ActSpec {
+            deed: DeedKind::Delete,
+            writes: &[Write { permission: acr::DELETE, method: "DELETE", action: "/v2/{}/manifests/{}" }],
+            reads: &[acr::DELETED],
+            reversal: Reversal::FromBin(
+                "taken out of the registry's bin, under one of its tags or a new one, where soft delete is on; elsewhere not at all",
+            ),
+            // A record of its tags. The image does not come back of that.
+            keeps: &[Keep::Definition],
+        },
+        ActSpec {
+            deed: DeedKind::Restore,
+            writes: &[Write {
+                permission: acr::RESTORE,
+                method: "POST",
+                action: "/acr/v1/_deleted/{}/_manifests/{}",
+            }],
+            reads: &[acr::DELETED],
+            reversal: Reversal::Again("the image is deleted again"),
+            keeps: &[],
+        },
+    ],
 };
 
 /// Indexes, by the media type of their manifest.
@@ -88,6 +122,61 @@ impl Kind for AcrManifest {
             }
         }
         Ok(())
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let image = Image::of(target)?;
+        let registry = of_account(&self.0, site, image.host).await?;
+        let entered = Registry::enter(&self.0, site, image.host).await?;
+        if let Some(manifest) = entered.attributes(image.repository, image.digest).await? {
+            let around = self.0.around_now(site).await;
+            let name = format!("{}/{}", image.host, image.repository);
+            push(&registry, &around.common(&registry), &name, &[manifest], out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let image = Image::of(pen.target())?;
+        of_account(&self.0, pen.site(), image.host).await?;
+        let registry = Registry::enter(&self.0, pen.site(), image.host).await?;
+        match pen.permit().deed() {
+            Deed::Copy { keep: Keep::Definition, .. } => Ok(Sent::default()),
+            Deed::Delete => delete(&registry, pen, &image).await,
+            Deed::Restore { kept } => {
+                let reply = registry.restore(pen, image.repository, image.digest, &tag(pen.target(), kept)).await?;
+                Ok(Sent { handle: String::new(), ..acts::sent(&reply) })
+            }
+            _ => Err(acts::unknown(pen)),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, _: &Sent) -> Result<Progress, CloudError> {
+        let target = permit.target();
+        let image = Image::of(target)?;
+        let arm = of_account(&self.0, site, image.host).await?;
+        let registry = Registry::enter(&self.0, site, image.host).await?;
+        let now = registry.attributes(image.repository, image.digest).await?;
+        Ok(match (permit.deed(), now) {
+            (Deed::Copy { .. }, Some(manifest)) => {
+                let tags: Vec<&str> = manifest.tags.iter().flatten().map(String::as_str).collect();
+                let mut recipe = BTreeMap::from([("digest".to_owned(), manifest.digest.clone())]);
+                if !tags.is_empty() {
+                    recipe.insert(TAGS.to_owned(), tags.join(","));
+                }
+                recipe.extend(manifest.media_type.map(|media| ("media".to_owned(), media)));
+                Progress::Done(Some(Kept { kind: SPEC.id.to_owned(), native_id: String::new(), until: None, recipe }))
+            }
+            (Deed::Copy { .. }, None) => Progress::Failed("it is not there any more".to_owned()),
+            (Deed::Delete, None) => Progress::Done(binned(&self.0, site, &registry, &arm, permit, &image).await?),
+            (Deed::Restore { .. }, Some(_)) => Progress::Done(Some(Kept {
+                kind: SPEC.id.to_owned(),
+                native_id: target.native_id.clone(),
+                until: None,
+                recipe: BTreeMap::new(),
+            })),
+            _ => Progress::Running,
+        })
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
@@ -162,6 +251,140 @@ async fn contents(azure: &Azure, site: &Site, host: &str) -> Result<Contents, Cl
         }
     }
     Ok((contents, failed))
+}
+
+/// The part of a recipe that the tags are in.
+const TAGS: &str = "tags";
+
+/// An image as a permit names it.
+struct Image<'a> {
+    host: &'a str,
+    repository: &'a str,
+    digest: &'a str,
+}
+
+impl<'a> Image<'a> {
+    fn of(target: &'a Target) -> Result<Self, CloudError> {
+        let parts = parts(&target.native_id).filter(|(.., digest)| digest.starts_with("sha256:"));
+        let (host, repository, digest) =
+            parts.ok_or_else(|| CloudError::new(Fault::Refused, PULL, "it names no image by its digest"))?;
+        Ok(Self { host, repository, digest })
+    }
+}
+
+/// The registry with a login server, as Resource Manager tells it now: one of the site's own subscription.
+async fn of_account(azure: &Azure, site: &Site, host: &str) -> Result<Entity<acr_registry::Properties>, CloudError> {
+    let all = registries(azure, site, None).await?;
+    let is = |one: &&Entity<acr_registry::Properties>| {
+        one.properties.login_server.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(host))
+    };
+    let missing = || CloudError::new(Fault::Refused, acr_registry::LIST, "the registry is none of this subscription");
+    let id = &all.iter().find(is).ok_or_else(missing)?.id;
+    let now = acts::by_id(azure, site, &acr_registry::SORT, id, "").await?;
+    now.filter(|now| is(&now)).ok_or_else(missing)
+}
+
+/// Deletes an image that no index of its repository has as a part, and that nothing refers to: a registry deletes what
+/// refers to an image along with it, and lets a part of an index go without a word.
+async fn delete(registry: &Registry<'_>, pen: &Pen<'_>, image: &Image<'_>) -> Result<Sent, CloudError> {
+    let refused = |why: String| CloudError::new(Fault::Refused, acr::DELETE, why);
+    let Some(manifest) = registry.attributes(image.repository, image.digest).await? else {
+        return Ok(Sent::default());
+    };
+    let lock = protected(&manifest);
+    if !lock.is_empty() {
+        return Err(refused(lock.to_owned()));
+    }
+    let siblings = registry.manifests(image.repository).await?;
+    let indexes = siblings.iter().filter(|one| media(one) == Media::Index && one.digest != image.digest);
+    let token = registry.repository(image.repository).await?;
+    for index in indexes {
+        let reply = match registry.manifest(&token, image.repository, &index.digest).await {
+            Err(error) if fault::is_gone(&error) => continue,
+            reply => reply?,
+        };
+        match self::manifest(&reply.body) {
+            Some(Answer::Manifest { children, .. }) if children.iter().any(|child| child == image.digest) => {
+                return Err(refused(format!("it is a part of the index {}", index.digest)));
+            }
+            Some(_) => {}
+            None => return Err(CloudError::new(Fault::Malformed, PULL, "an index that cannot be read")),
+        }
+    }
+    if let Some(referrer) = registry.referrers(image.repository, image.digest).await?.first() {
+        return Err(refused(format!("{referrer} refers to it, and would be deleted with it")));
+    }
+    match registry.delete(pen, image.repository, image.digest).await {
+        Err(error) if fault::is_gone(&error) => Ok(Sent::default()),
+        // There is no operation to watch: it is gone when it is not there.
+        reply => reply.map(|reply| Sent { handle: String::new(), ..acts::sent(&reply) }),
+    }
+}
+
+/// What lies in the registry's bin, if it has one and the image is in it.
+async fn binned(
+    azure: &Azure,
+    site: &Site,
+    registry: &Registry<'_>,
+    arm: &Entity<acr_registry::Properties>,
+    permit: &Permit,
+    image: &Image<'_>,
+) -> Result<Option<Kept>, CloudError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Told {
+        policies: Option<Policies>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Policies {
+        soft_delete_policy: Option<SoftDelete>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct SoftDelete {
+        status: Option<String>,
+        retention_days: Option<i64>,
+    }
+    // Only preview versions of the API tell it.
+    static PREVIEW: crate::entity::Sort = crate::entity::Sort {
+        op: acr_registry::LIST,
+        table: "",
+        of: "Microsoft.ContainerRegistry/registries",
+        columns: "",
+        filter: "",
+        api: "2023-11-01-preview",
+    };
+    let told: Option<Entity<Told>> = acts::by_id(azure, site, &PREVIEW, &arm.id, "").await?;
+    let policy = told.and_then(|told| told.properties.policies?.soft_delete_policy).unwrap_or_default();
+    if !policy.status.as_deref().is_some_and(|status| status.eq_ignore_ascii_case("enabled")) {
+        return Ok(None);
+    }
+    let bin = match registry.deleted(image.repository).await {
+        Ok(bin) => bin,
+        // Whoever may not look into the bin does not know what is in it: nothing is promised.
+        Err(error) if matches!(error.fault, Fault::Denied | Fault::NotFound) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some(found) = bin.iter().find(|one| one.digest == image.digest) else { return Ok(None) };
+    let until = at(found.deleted_at.as_deref()).zip(policy.retention_days).map(|(at, days)| at.plus(days * DAY));
+    let recipe = permit.kept().map(|kept| kept.recipe.clone()).unwrap_or_default();
+    Ok(Some(Kept { kind: String::new(), native_id: String::new(), until, recipe }))
+}
+
+/// The tag under which an image comes back: its first, or one that says where it came from.
+fn tag(target: &Target, kept: &Kept) -> String {
+    let noted = kept.recipe.get(TAGS).and_then(|tags| tags.split(',').next());
+    let named = parts(&target.native_id)
+        .and_then(|(host, repository, _)| target.name.strip_prefix(&format!("{host}/{repository}:")));
+    let known = noted.or(named).filter(|tag| !tag.is_empty());
+    known.map_or_else(
+        || {
+            let digest = target.native_id.rsplit(':').next().unwrap_or_default();
+            format!("sweeper-restored-{}", digest.chars().take(12).collect::<String>())
+        },
+        str::to_owned,
+    )
 }
 
 /// Host, repository and digest of `shop.azurecr.io/team/web@sha256:…`.

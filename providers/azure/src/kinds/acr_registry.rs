@@ -34,7 +34,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
 
 pub(super) const LIST: &str = "Microsoft.ContainerRegistry/registries/read";
 
-static SORT: Sort = Sort {
+pub(super) static SORT: Sort = Sort {
     op: LIST,
     table: "resources",
     of: "Microsoft.ContainerRegistry/registries",

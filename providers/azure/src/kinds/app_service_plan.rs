@@ -1,6 +1,7 @@
 //! App Service plans: the machines that web apps and function apps run on, billed whether or not any does.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Sort},
     graph, locks, rights,
@@ -10,11 +11,13 @@ use serde::Deserialize;
 use std::sync::Arc;
 use sweeper_core::{
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Plan},
     inventory::{Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId},
     money::{Amount, Cost},
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -30,7 +33,27 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Web/serverfarms/{}"),
+        acts::tagging!(untag "Microsoft.Web/serverfarms/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Web/serverfarms/{}",
+            "Microsoft.Web/serverfarms/delete",
+            &[],
+            Reversal::FromCopy("made again of its definition, as empty as it was"),
+            &[Keep::Definition]
+        ),
+        acts::act!(
+            Restore,
+            "PUT" "Microsoft.Web/serverfarms/{}",
+            "Microsoft.Web/serverfarms/write",
+            &[],
+            Reversal::Again("deleted again"),
+            &[]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Web/serverfarms/read";
@@ -58,6 +81,9 @@ pub(super) struct Properties {
     number_of_workers: Option<u32>,
 }
 
+/// Plans have no immutable id that their list tells.
+static ACT: Act<Properties> = Act { sort: &SORT, query: "", uid: |_| "" };
+
 pub(super) struct AppServicePlan(pub(super) Arc<Azure>);
 
 #[async_trait]
@@ -68,6 +94,18 @@ impl Kind for AppServicePlan {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         self.0.each(site, &SORT, out, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 
     /// A plan that is shared or billed by use costs nothing by itself.

@@ -1,21 +1,26 @@
 //! Managed disks.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Count, Entity, Sort, time},
     graph, locks, rights, sdk,
 };
 use async_trait::async_trait;
 use azure_mgmt_compute::package_2024_07_01::models;
+use reqwest::Method;
 use serde::Deserialize;
-use std::sync::Arc;
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     calls::Site,
+    deed::{Deed, Kept, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{Disk, DiskState, FactsRef},
     inventory::{Listing, Resource},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Timestamp},
     money::Cost,
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -31,16 +36,61 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Compute/disks/{}"),
+        acts::tagging!(untag "Microsoft.Compute/disks/{}"),
+        acts::act!(
+            Copy,
+            "PUT" "Microsoft.Compute/snapshots/{}",
+            WRITE_SNAPSHOT,
+            COPY_READS,
+            Reversal::Again("the snapshot is deleted when its time is over"),
+            &[Keep::Snapshot]
+        ),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Compute/disks/{}",
+            DELETE,
+            acts::DISKS,
+            Reversal::FromCopy("made again from the kept snapshot: same name, zone, SKU, performance, encryption and tags, another unique id"),
+            &[Keep::Snapshot]
+        ),
+        acts::act!(
+            Restore,
+            "PUT" "Microsoft.Compute/disks/{}",
+            WRITE,
+            acts::DISKS,
+            Reversal::Again("the disk is deleted again"),
+            &[]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Compute/disks/read";
+const DELETE: &str = "Microsoft.Compute/disks/delete";
+const WRITE: &str = "Microsoft.Compute/disks/write";
+const WRITE_SNAPSHOT: &str = "Microsoft.Compute/snapshots/write";
+const READ_SNAPSHOT: &str = "Microsoft.Compute/snapshots/read";
+const COPY_READS: &[&str] = &["Microsoft.Compute/locations/diskOperations/read", READ_SNAPSHOT];
 
 static SORT: Sort = Sort {
     op: LIST,
     table: "resources",
     of: "Microsoft.Compute/disks",
     columns: "sku, managedBy",
+    filter: "",
+    api: "2024-03-02",
+};
+
+static ACT: Act<Properties> =
+    Act { sort: &SORT, query: "", uid: |properties| properties.unique_id.as_deref().unwrap_or_default() };
+
+/// The snapshots that are kept of disks.
+static COPY: Sort = Sort {
+    op: READ_SNAPSHOT,
+    table: "",
+    of: "Microsoft.Compute/snapshots",
+    columns: "",
     filter: "",
     api: "2024-03-02",
 };
@@ -91,6 +141,26 @@ impl Kind for ComputeDisk {
             disks.iter().map(|disk| sdk::entity(LIST, disk)).collect()
         });
         self.0.each_or(site, &SORT, out, list, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        match pen.permit().deed() {
+            Deed::Copy { keep: Keep::Snapshot, tags } => copy(&self.0, pen, tags).await,
+            Deed::Copy { .. } => Err(acts::unknown(pen)),
+            Deed::Restore { kept } => restore(&self.0, pen, kept).await,
+            _ => ACT.act(&self.0, pen).await,
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        match permit.deed() {
+            Deed::Copy { .. } => copied(&self.0, site, permit, sent).await,
+            _ => ACT.progress(&self.0, site, permit, sent).await,
+        }
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
@@ -170,6 +240,215 @@ fn is_machinery(entity: &Entity<Properties>) -> bool {
             let key = key.to_ascii_lowercase();
             key == "asr-replicadisk" || key == "rsvaultbackup" || key.starts_with("asrseeddisk")
         })
+}
+
+/// What of a disk a snapshot does not hold and a disk is made with: the part of a recipe, and the property. Texts are
+/// written as they are, everything else as JSON. Source: "Disks - Create Or Update", the properties that can be given.
+const RECIPE: &[(&str, &str)] = &[
+    ("size_gib", "diskSizeGB"),
+    ("performance_tier", "tier"),
+    ("iops", "diskIOPSReadWrite"),
+    ("throughput", "diskMBpsReadWrite"),
+    ("os", "osType"),
+    ("generation", "hyperVGeneration"),
+    ("max_shares", "maxShares"),
+    ("bursting", "burstingEnabled"),
+    ("encryption", "encryption"),
+    ("security", "securityProfile"),
+    ("capabilities", "supportedCapabilities"),
+    ("purchase_plan", "purchasePlan"),
+    ("network_access", "networkAccessPolicy"),
+    ("disk_access", "diskAccessId"),
+    ("public_network_access", "publicNetworkAccess"),
+    ("export_auth", "dataAccessAuthMode"),
+    ("frequent_attach", "optimizedForFrequentAttach"),
+];
+
+/// Parts of [`RECIPE`] that are texts.
+const TEXTS: &[&str] = &[
+    "performance_tier",
+    "os",
+    "generation",
+    "network_access",
+    "disk_access",
+    "public_network_access",
+    "export_auth",
+];
+
+/// A disk as it was made, whole.
+#[derive(Deserialize)]
+struct Whole {
+    location: Option<String>,
+    zones: Option<Vec<String>>,
+    properties: Map<String, Value>,
+}
+
+/// Whether a SKU is one whose performance is bought, and whose snapshots are ready only when they are copied.
+fn is_provisioned(sku: &str) -> bool {
+    sku.eq_ignore_ascii_case("UltraSSD_LRS") || sku.eq_ignore_ascii_case("PremiumV2_LRS")
+}
+
+/// The name of the snapshot that a permit keeps: the same for every try.
+fn copy_id(permit: &Permit) -> Result<String, CloudError> {
+    acts::beside(&permit.target().native_id, COPY.of, &format!("sweeper-{}", permit.token()))
+        .ok_or_else(|| CloudError::new(Fault::Refused, WRITE_SNAPSHOT, "not an id of a disk"))
+}
+
+/// Begins the making of an incremental snapshot beside the disk, which nobody may read who may not read the disk.
+async fn copy(azure: &Azure, pen: &Pen<'_>, tags: &BTreeMap<String, String>) -> Result<Sent, CloudError> {
+    let disk = ACT.there(azure, pen).await?;
+    let whole: Whole = azure.get(pen.site(), LIST, &pen.target().native_id, SORT.api).await?;
+    let zonal = disk.sku().to_ascii_lowercase().ends_with("_zrs");
+    let mut properties = Map::new();
+    properties.insert("incremental".to_owned(), json!(true));
+    properties.insert("creationData".to_owned(), json!({ "createOption": "Copy", "sourceResourceId": disk.id }));
+    for key in ["networkAccessPolicy", "diskAccessId", "publicNetworkAccess", "dataAccessAuthMode"] {
+        if let Some(value) = whole.properties.get(key).filter(|value| !value.is_null()) {
+            properties.insert(key.to_owned(), value.clone());
+        }
+    }
+    // With the customer's own key, if the disk is; the platform's own needs no word.
+    if let Some(encryption) = whole.properties.get("encryption").filter(|one| one.get("diskEncryptionSetId").is_some()) {
+        properties.insert("encryption".to_owned(), encryption.clone());
+    }
+    let body = json!({
+        "location": whole.location,
+        "tags": tags,
+        "sku": { "name": if zonal { "Standard_ZRS" } else { "Standard_LRS" } },
+        "properties": properties,
+    });
+    acts::call(azure, pen, WRITE_SNAPSHOT, Method::PUT, &copy_id(pen.permit())?, COPY.api, Some(&body)).await
+}
+
+/// A snapshot, to be sure of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Copied {
+    provisioning_state: Option<String>,
+    completion_percent: Option<f64>,
+    disk_size_bytes: Option<u64>,
+    #[serde(rename = "diskSizeGB")]
+    size_gib: Option<u64>,
+    creation_data: Option<Source>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Source {
+    source_resource_id: Option<String>,
+    source_unique_id: Option<String>,
+}
+
+impl Copied {
+    /// Whether it is a whole copy of a disk: `None` while it is being made.
+    fn is_of(&self, target: &Target) -> Option<Result<(), &'static str>> {
+        match self.provisioning_state.as_deref() {
+            Some("Succeeded") => {}
+            Some("Failed" | "Canceled") => return Some(Err("the snapshot came to nothing")),
+            _ => return None,
+        }
+        if self.completion_percent.is_some_and(|percent| percent < 100.0) {
+            return None;
+        }
+        let source = self.creation_data.as_ref();
+        let of = |told: Option<&String>, wanted: &str| told.is_some_and(|told| told.eq_ignore_ascii_case(wanted));
+        if !of(source.and_then(|source| source.source_resource_id.as_ref()), &target.native_id)
+            || !of(source.and_then(|source| source.source_unique_id.as_ref()), &target.uid)
+        {
+            return Some(Err("the snapshot is of another disk"));
+        }
+        let size = self.disk_size_bytes.or(self.size_gib).unwrap_or(0);
+        Some(if size > 0 { Ok(()) } else { Err("the snapshot is of size 0") })
+    }
+}
+
+/// How far the snapshot is. Done when it is whole, not empty, of this very disk, and the disk was read with it.
+async fn copied(azure: &Azure, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+    match acts::operation(azure, site, permit, sent).await? {
+        acts::Operation::Running => return Ok(Progress::Running),
+        acts::Operation::Failed(why) => return Ok(Progress::Failed(why)),
+        acts::Operation::Ended => {}
+    }
+    let id = copy_id(permit)?;
+    let copy: Option<Entity<Copied>> = acts::by_id(azure, site, &COPY, &id, "").await?;
+    let Some(copy) = copy else { return Ok(Progress::Running) };
+    match copy.properties.is_of(permit.target()) {
+        None => return Ok(Progress::Running),
+        Some(Err(why)) => return Ok(Progress::Failed(why.to_owned())),
+        Some(Ok(())) => {}
+    }
+    let Some(disk) = ACT.read(azure, site, permit.target()).await? else {
+        return Ok(Progress::Failed("the disk is not there any more".to_owned()));
+    };
+    let whole: Whole = azure.get(site, LIST, &permit.target().native_id, SORT.api).await?;
+    let recipe = recipe(&disk, &whole);
+    Ok(Progress::Done(Some(Kept { kind: "azure.compute-snapshot".to_owned(), native_id: copy.id, until: None, recipe })))
+}
+
+/// What it takes to make the disk again, beside its snapshot.
+fn recipe(disk: &Entity<Properties>, whole: &Whole) -> BTreeMap<String, String> {
+    let mut recipe = BTreeMap::new();
+    let mut add = |key: &str, value: &str| {
+        if !value.is_empty() {
+            recipe.insert(key.to_owned(), value.to_owned());
+        }
+    };
+    add("location", whole.location.as_deref().unwrap_or_default());
+    add("zone", &whole.zones.as_deref().unwrap_or_default().join(","));
+    add("type", disk.sku());
+    for (key, property) in RECIPE {
+        // Of the others the performance follows from the size.
+        if matches!(*key, "iops" | "throughput") && !is_provisioned(disk.sku()) {
+            continue;
+        }
+        match whole.properties.get(*property) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => add(key, text),
+            Some(value) => add(key, &value.to_string()),
+        }
+    }
+    let key = whole.properties.get("encryption").and_then(|encryption| encryption.get("diskEncryptionSetId"));
+    add("encryption_key", key.and_then(Value::as_str).unwrap_or_default());
+    let sector = whole.properties.get("creationData").and_then(|creation| creation.get("logicalSectorSize"));
+    add("sector_size", &sector.filter(|size| !size.is_null()).map(ToString::to_string).unwrap_or_default());
+    acts::noted(&mut recipe, &disk.tags);
+    recipe
+}
+
+/// Makes the disk again, under its own name, from the snapshot.
+async fn restore(azure: &Azure, pen: &Pen<'_>, kept: &Kept) -> Result<Sent, CloudError> {
+    let refused = |why: &str| CloudError::new(Fault::Refused, WRITE, why);
+    if kept.kind != "azure.compute-snapshot" || kept.native_id.is_empty() {
+        return Err(refused("no snapshot was kept"));
+    }
+    if ACT.read(azure, pen.site(), pen.target()).await?.is_some() {
+        return Err(refused("there is a disk under its name already"));
+    }
+    let body = made_of(kept).ok_or_else(|| refused("the recipe does not say where it was"))?;
+    acts::call(azure, pen, WRITE, Method::PUT, &pen.target().native_id, SORT.api, Some(&body)).await
+}
+
+/// The body that makes a disk of a recipe and its snapshot.
+fn made_of(kept: &Kept) -> Option<Value> {
+    let part = |key: &str| kept.recipe.get(key).map(String::as_str).filter(|text| !text.is_empty());
+    let mut creation = json!({ "createOption": "Copy", "sourceResourceId": kept.native_id });
+    if let Some(size) = part("sector_size").and_then(|size| size.parse::<u32>().ok()) {
+        creation["logicalSectorSize"] = json!(size);
+    }
+    let mut properties = Map::from_iter([("creationData".to_owned(), creation)]);
+    for (key, property) in RECIPE {
+        let Some(text) = part(key) else { continue };
+        let value = if TEXTS.contains(key) { json!(text) } else { serde_json::from_str(text).ok()? };
+        properties.insert((*property).to_owned(), value);
+    }
+    let mut body = json!({ "location": part("location")?, "tags": acts::tags_of(&kept.recipe), "properties": properties });
+    if let Some(sku) = part("type") {
+        body["sku"] = json!({ "name": sku });
+    }
+    if let Some(zones) = part("zone") {
+        body["zones"] = json!(zones.split(',').collect::<Vec<_>>());
+    }
+    Some(body)
 }
 
 fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {

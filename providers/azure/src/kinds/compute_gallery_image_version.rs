@@ -1,6 +1,7 @@
 //! Versions of images in galleries.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort, at, part},
     graph, locks, rights,
@@ -14,10 +15,12 @@ use std::{
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target as Planned},
     facts::{Image, ImageState},
     inventory::{Inventory, Listing},
-    kind::{CloudError, Kind, KindSpec, Places},
+    kind::{CloudError, Fault, Kind, KindSpec, Places},
     model::{Class, CloudId, Reach, Relation, Scope, Timestamp},
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -36,7 +39,20 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Compute/galleries/{}/images/{}/versions/{}"),
+        acts::tagging!(untag "Microsoft.Compute/galleries/{}/images/{}/versions/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Compute/galleries/{}/images/{}/versions/{}",
+            "Microsoft.Compute/galleries/images/versions/delete",
+            acts::GALLERIES,
+            Reversal::OneWay("the version and its replicas; what it was made of stays"),
+            // A record of what it was. Its data does not come back.
+            &[Keep::Definition]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Compute/galleries/images/versions/read";
@@ -55,6 +71,9 @@ static SORT: Sort = Sort {
 
 static GALLERY: Sort =
     Sort { op: GALLERIES, table: "resources", of: "Microsoft.Compute/galleries", columns: "", filter: "", api: API };
+
+/// Versions have no immutable id: what is compared is when they were published, and of what.
+static ACT: Act<Properties> = Act { sort: &SORT, query: "", uid: |_| "" };
 
 pub(super) struct ComputeGalleryImageVersion(pub(super) Arc<Azure>);
 
@@ -153,6 +172,30 @@ impl Kind for ComputeGalleryImageVersion {
             push(version, &around.common(version), &newest, galleries.as_ref().ok(), now, out);
         }
         Ok(())
+    }
+
+    /// Its definition's other versions say whether it is the newest, and its gallery with whom it is shared.
+    async fn observe(&self, site: &Site, target: &Planned, out: &mut Listing) -> Result<(), CloudError> {
+        let azure = &self.0;
+        let Some(version) = ACT.read(azure, site, target).await? else { return Ok(()) };
+        let lower = version.id.to_ascii_lowercase();
+        let malformed = || CloudError::new(Fault::Malformed, LIST, "not an id of a gallery's version");
+        let definition = &version.id[..lower.find("/versions/").ok_or_else(malformed)?];
+        let gallery = &version.id[..lower.find("/images/").ok_or_else(malformed)?];
+        let siblings: Vec<Entity<Properties>> = azure.list(site, LIST, &format!("{definition}/versions"), API).await?;
+        let gallery: Entity<GalleryProperties> = azure.get(site, GALLERIES, gallery, API).await?;
+        let galleries = BTreeMap::from([(gallery.id.to_ascii_lowercase(), gallery.properties)]);
+        let around = azure.around_now(site).await;
+        push(&version, &around.common(&version), &newest(&siblings), Some(&galleries), site.clock().wall(), out);
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {

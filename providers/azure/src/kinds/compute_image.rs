@@ -1,6 +1,7 @@
 //! Managed images.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort},
     graph, locks, rights, sdk,
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask},
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Image, ImageState},
     inventory::{Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::Cost,
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -36,7 +39,20 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Compute/images/{}"),
+        acts::tagging!(untag "Microsoft.Compute/images/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Compute/images/{}",
+            "Microsoft.Compute/images/delete",
+            acts::COMPUTE,
+            Reversal::OneWay("the image; snapshots and disks that it was made of stay"),
+            // A record of what it was. Its data does not come back.
+            &[Keep::Definition]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Compute/images/read";
@@ -49,6 +65,9 @@ static SORT: Sort = Sort {
     filter: "",
     api: "2024-07-01",
 };
+
+/// Managed images have no immutable id: what is compared is what they are made of.
+static ACT: Act<Properties> = Act { sort: &SORT, query: "", uid: |_| "" };
 
 pub(super) struct ComputeImage(pub(super) Arc<Azure>);
 
@@ -88,6 +107,18 @@ impl Kind for ComputeImage {
             images.iter().map(|image| sdk::entity(LIST, image)).collect()
         });
         self.0.each_or(site, &SORT, out, list, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 
     async fn answer(&self, _: &Site, _: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {

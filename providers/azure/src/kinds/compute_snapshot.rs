@@ -1,6 +1,7 @@
 //! Snapshots of managed disks.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Sort, at, part},
     graph, locks, rights, sdk,
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask},
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Snapshot, Tier},
     inventory::{Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId},
     money::Cost,
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -33,7 +36,20 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Compute/snapshots/{}"),
+        acts::tagging!(untag "Microsoft.Compute/snapshots/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Compute/snapshots/{}",
+            "Microsoft.Compute/snapshots/delete",
+            acts::DISKS,
+            Reversal::OneWay("the data of the disk at that time: Azure has no bin for snapshots"),
+            // A record of what it was. Its data does not come back.
+            &[Keep::Definition]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Compute/snapshots/read";
@@ -46,6 +62,9 @@ static SORT: Sort = Sort {
     filter: "",
     api: "2024-03-02",
 };
+
+static ACT: Act<Properties> =
+    Act { sort: &SORT, query: "", uid: |properties| properties.unique_id.as_deref().unwrap_or_default() };
 
 pub(super) struct ComputeSnapshot(pub(super) Arc<Azure>);
 
@@ -76,6 +95,18 @@ impl Kind for ComputeSnapshot {
             snapshots.iter().map(|snapshot| sdk::entity(LIST, snapshot)).collect()
         });
         self.0.each_or(site, &SORT, out, list, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 
     async fn answer(&self, _: &Site, _: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {

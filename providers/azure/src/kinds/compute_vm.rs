@@ -1,6 +1,7 @@
 //! Virtual machines.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort, at},
     graph, locks, rights, sdk,
@@ -14,11 +15,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::Site,
+    deed::{Deed, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Vm, VmState},
     inventory::{Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::{Amount, Cost},
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -35,7 +38,36 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Compute/virtualMachines/{}"),
+        acts::tagging!(untag "Microsoft.Compute/virtualMachines/{}"),
+        acts::act!(
+            Stop,
+            "POST" "Microsoft.Compute/virtualMachines/{}/deallocate",
+            "Microsoft.Compute/virtualMachines/deallocate/action",
+            acts::COMPUTE,
+            Reversal::Undo("started again; what was on its temporary disk is lost, and an address that is not static may be another"),
+            &[]
+        ),
+        acts::act!(
+            Start,
+            "POST" "Microsoft.Compute/virtualMachines/{}/start",
+            "Microsoft.Compute/virtualMachines/start/action",
+            acts::COMPUTE,
+            Reversal::Undo("deallocated again"),
+            &[]
+        ),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Compute/virtualMachines/{}",
+            "Microsoft.Compute/virtualMachines/delete",
+            acts::COMPUTE,
+            Reversal::OneWay("the machine, and the disks and interfaces that go with it; others stay"),
+            // A record of what it was. It is not made again of that.
+            &[Keep::Definition]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Compute/virtualMachines/read";
@@ -47,6 +79,12 @@ static SORT: Sort = Sort {
     columns: "managedBy",
     filter: "",
     api: "2024-07-01",
+};
+
+static ACT: Act<Properties> = Act {
+    sort: &SORT,
+    query: "?$expand=instanceView",
+    uid: |properties| properties.vm_id.as_deref().unwrap_or_default(),
 };
 
 pub(super) struct ComputeVm(pub(super) Arc<Azure>);
@@ -138,6 +176,36 @@ impl Kind for ComputeVm {
         self.0.each_or(site, &SORT, out, list, push).await
     }
 
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        match pen.permit().deed() {
+            Deed::Stop => ACT.ask(&self.0, pen, "deallocate").await,
+            Deed::Start => ACT.ask(&self.0, pen, "start").await,
+            _ => ACT.act(&self.0, pen).await,
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        let wanted = match permit.deed() {
+            Deed::Stop => VmState::Deallocated,
+            Deed::Start => VmState::Running,
+            _ => return ACT.progress(&self.0, site, permit, sent).await,
+        };
+        match acts::operation(&self.0, site, permit, sent).await? {
+            acts::Operation::Running => return Ok(Progress::Running),
+            acts::Operation::Failed(why) => return Ok(Progress::Failed(why)),
+            acts::Operation::Ended => {}
+        }
+        Ok(match ACT.read(&self.0, site, permit.target()).await? {
+            None => Progress::Failed("the machine is not there any more".to_owned()),
+            Some(machine) if state(&machine.properties) == wanted => Progress::Done(None),
+            Some(_) => Progress::Running,
+        })
+    }
+
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         Ok(usage::answer(&self.0, site, inventory, asks, measure).await)
     }
@@ -226,8 +294,8 @@ pub(super) fn images(reference: &ImageReference) -> Vec<String> {
     images
 }
 
-fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
-    let properties = &entity.properties;
+/// The power state, as either way tells it.
+fn state(properties: &Properties) -> VmState {
     let graph = properties.extended.as_ref().and_then(|extended| extended.instance_view.as_ref()?.power_state.as_ref());
     let arm = properties.instance_view.iter().flat_map(|view| view.statuses.iter().flatten());
     let power = graph
@@ -236,12 +304,17 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
         .filter_map(|status| status.code.as_deref())
         .find_map(|code| code.get(..11).filter(|start| start.eq_ignore_ascii_case("PowerState/")).map(|_| &code[11..]));
     let power = power.unwrap_or_default().to_ascii_lowercase();
-    let state = match power.as_str() {
+    match power.as_str() {
         "running" => VmState::Running,
         "stopped" => VmState::Stopped,
         "deallocated" => VmState::Deallocated,
         _ => VmState::Other,
-    };
+    }
+}
+
+fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
+    let properties = &entity.properties;
+    let state = state(properties);
     let storage = properties.storage_profile.as_ref();
     let images = storage.and_then(|storage| storage.image_reference.as_ref()).map(images).unwrap_or_default();
     let size = properties.hardware_profile.as_ref().and_then(|hardware| hardware.vm_size.as_deref());

@@ -1,6 +1,7 @@
 //! Network interfaces.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Count, Entity, Ref, Sort},
     graph, locks, rights,
@@ -10,11 +11,13 @@ use serde::Deserialize;
 use std::sync::Arc;
 use sweeper_core::{
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Interface},
     inventory::{Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::{Amount, Cost},
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -30,7 +33,27 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Network/networkInterfaces/{}"),
+        acts::tagging!(untag "Microsoft.Network/networkInterfaces/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Network/networkInterfaces/{}",
+            "Microsoft.Network/networkInterfaces/delete",
+            acts::NETWORK,
+            Reversal::FromCopy("made again of its definition; an address that is not static may be another"),
+            &[Keep::Definition]
+        ),
+        acts::act!(
+            Restore,
+            "PUT" "Microsoft.Network/networkInterfaces/{}",
+            "Microsoft.Network/networkInterfaces/write",
+            acts::NETWORK,
+            Reversal::Again("deleted again"),
+            &[]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Network/networkInterfaces/read";
@@ -43,6 +66,9 @@ static SORT: Sort = Sort {
     filter: "",
     api: "2024-05-01",
 };
+
+static ACT: Act<Properties> =
+    Act { sort: &SORT, query: "", uid: |properties| properties.resource_guid.as_deref().unwrap_or_default() };
 
 pub(super) struct NetworkInterface(pub(super) Arc<Azure>);
 
@@ -59,6 +85,8 @@ struct Properties {
     network_security_group: Option<Ref>,
     ip_configurations: Option<Vec<Configuration>>,
     provisioning_state: Option<String>,
+    /// The same as long as it is.
+    resource_guid: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,6 +110,18 @@ impl Kind for NetworkInterface {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         self.0.each(site, &SORT, out, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 
     fn price(&self, resource: Resource<'_>, _: &dyn Prices) -> Cost {
@@ -119,6 +159,7 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
         .collect();
     let group = properties.network_security_group.as_ref().map(Ref::lower).unwrap_or_default();
     let mut draft = common.marked(entity, facts);
+    draft.uid = properties.resource_guid.as_deref().unwrap_or_default();
     draft.uses.extend(addresses.iter().map(|id| (Relation::Holds, id.as_str())));
     draft.uses.push((Relation::Guards, &group));
     out.push(draft);

@@ -1,6 +1,7 @@
 //! Load balancers.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Count, Entity, Ref, Sort},
     graph, locks, rights,
@@ -12,11 +13,13 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, LbKind, LoadBalancer},
     inventory::{Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::{Amount, Cost},
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -32,7 +35,27 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Network/loadBalancers/{}"),
+        acts::tagging!(untag "Microsoft.Network/loadBalancers/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Network/loadBalancers/{}",
+            "Microsoft.Network/loadBalancers/delete",
+            acts::NETWORK,
+            Reversal::FromCopy("made again of its definition; interfaces that were in its pools join them again by themselves or not at all"),
+            &[Keep::Definition]
+        ),
+        acts::act!(
+            Restore,
+            "PUT" "Microsoft.Network/loadBalancers/{}",
+            "Microsoft.Network/loadBalancers/write",
+            acts::NETWORK,
+            Reversal::Again("deleted again"),
+            &[]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Network/loadBalancers/read";
@@ -46,6 +69,9 @@ static SORT: Sort = Sort {
     api: "2024-05-01",
 };
 
+static ACT: Act<Properties> =
+    Act { sort: &SORT, query: "", uid: |properties| properties.resource_guid.as_deref().unwrap_or_default() };
+
 pub(super) struct NetworkLoadBalancer(pub(super) Arc<Azure>);
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +82,8 @@ struct Properties {
     backend_address_pools: Option<Vec<Pool>>,
     inbound_nat_rules: Option<Vec<NatRule>>,
     provisioning_state: Option<String>,
+    /// The same as long as it is.
+    resource_guid: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -108,6 +136,18 @@ impl Kind for NetworkLoadBalancer {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         self.0.each(site, &SORT, out, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
@@ -163,6 +203,7 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
         .map(Ref::lower)
         .collect();
     let mut draft = common.marked(entity, facts);
+    draft.uid = properties.resource_guid.as_deref().unwrap_or_default();
     draft.uses.extend(addresses.iter().map(|id| (Relation::Holds, id.as_str())));
     out.push(draft);
 }

@@ -1,6 +1,7 @@
 //! NAT gateways.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort, ids},
     graph, locks, rights,
@@ -13,11 +14,13 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Gateway, GatewayKind},
     inventory::{Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::Cost,
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -34,7 +37,27 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Network/natGateways/{}"),
+        acts::tagging!(untag "Microsoft.Network/natGateways/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Network/natGateways/{}",
+            "Microsoft.Network/natGateways/delete",
+            acts::NETWORK,
+            Reversal::FromCopy("made again of its definition, with its addresses; no subnet sends through it until it is told to"),
+            &[Keep::Definition]
+        ),
+        acts::act!(
+            Restore,
+            "PUT" "Microsoft.Network/natGateways/{}",
+            "Microsoft.Network/natGateways/write",
+            acts::NETWORK,
+            Reversal::Again("deleted again"),
+            &[]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Network/natGateways/read";
@@ -48,6 +71,9 @@ static SORT: Sort = Sort {
     api: "2024-05-01",
 };
 
+static ACT: Act<Properties> =
+    Act { sort: &SORT, query: "", uid: |properties| properties.resource_guid.as_deref().unwrap_or_default() };
+
 pub(super) struct NetworkNatGateway(pub(super) Arc<Azure>);
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +81,8 @@ pub(super) struct NetworkNatGateway(pub(super) Arc<Azure>);
 struct Properties {
     public_ip_addresses: Option<Vec<Ref>>,
     provisioning_state: Option<String>,
+    /// The same as long as it is.
+    resource_guid: Option<String>,
 }
 
 #[async_trait]
@@ -65,6 +93,18 @@ impl Kind for NetworkNatGateway {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         self.0.each(site, &SORT, out, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
@@ -102,6 +142,7 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
     };
     let held = ids(properties.public_ip_addresses.as_ref());
     let mut draft = common.marked(entity, facts);
+    draft.uid = properties.resource_guid.as_deref().unwrap_or_default();
     draft.uses.extend(held.iter().map(|id| (Relation::Holds, id.as_str())));
     out.push(draft);
 }

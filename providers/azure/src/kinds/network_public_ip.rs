@@ -1,6 +1,7 @@
 //! Public IP addresses.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort},
     graph,
@@ -12,11 +13,13 @@ use serde::Deserialize;
 use std::sync::Arc;
 use sweeper_core::{
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{Address, FactsRef},
     inventory::{Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId},
     money::{Amount, Cost},
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -32,7 +35,19 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Network/publicIPAddresses/{}"),
+        acts::tagging!(untag "Microsoft.Network/publicIPAddresses/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Network/publicIPAddresses/{}",
+            "Microsoft.Network/publicIPAddresses/delete",
+            acts::NETWORK,
+            Reversal::OneWay("the address: Azure gives it to others, and a new one is another"),
+            &[Keep::Definition]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Network/publicIPAddresses/read";
@@ -45,6 +60,9 @@ static SORT: Sort = Sort {
     filter: "",
     api: "2024-05-01",
 };
+
+static ACT: Act<Properties> =
+    Act { sort: &SORT, query: "", uid: |properties| properties.resource_guid.as_deref().unwrap_or_default() };
 
 pub(super) struct NetworkPublicIp(pub(super) Arc<Azure>);
 
@@ -60,6 +78,8 @@ struct Properties {
     /// The other half of an address that is moved to or from a subscription of Azure's own.
     linked_public_ip_address: Option<Ref>,
     service_public_ip_address: Option<Ref>,
+    /// The same as long as it is.
+    resource_guid: Option<String>,
 }
 
 #[async_trait]
@@ -70,6 +90,18 @@ impl Kind for NetworkPublicIp {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         self.0.each(site, &SORT, out, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
@@ -92,5 +124,7 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
         own_pool: named(&properties.prefix),
         internal: false,
     };
-    out.push(common.marked(entity, facts));
+    let mut draft = common.marked(entity, facts);
+    draft.uid = properties.resource_guid.as_deref().unwrap_or_default();
+    out.push(draft);
 }

@@ -1,6 +1,7 @@
 //! Azure Database for PostgreSQL, flexible servers.
 
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Sort},
     graph, locks, rights,
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::Site,
+    deed::{Deed, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{Database, DatabaseState},
     inventory::{Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places},
@@ -31,8 +33,30 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    // A server contains databases: it is stopped, and never deleted.
+    acts: &[
+        acts::tagging!(tag "Microsoft.DBforPostgreSQL/flexibleServers/{}"),
+        acts::tagging!(untag "Microsoft.DBforPostgreSQL/flexibleServers/{}"),
+        acts::act!(
+            Stop,
+            "POST" "Microsoft.DBforPostgreSQL/flexibleServers/{}/stop",
+            "Microsoft.DBforPostgreSQL/flexibleServers/stop/action",
+            OPERATIONS,
+            Reversal::Undo("started again; the service starts it by itself after seven days"),
+            &[]
+        ),
+        acts::act!(
+            Start,
+            "POST" "Microsoft.DBforPostgreSQL/flexibleServers/{}/start",
+            "Microsoft.DBforPostgreSQL/flexibleServers/start/action",
+            OPERATIONS,
+            Reversal::Undo("stopped again"),
+            &[]
+        ),
+    ],
 };
+
+const OPERATIONS: &[&str] = &["Microsoft.DBforPostgreSQL/locations/azureAsyncOperation/read"];
 
 const LIST: &str = "Microsoft.DBforPostgreSQL/flexibleServers/read";
 
@@ -81,6 +105,9 @@ fn state(state: &str) -> DatabaseState {
     }
 }
 
+/// Servers have no immutable id that their list tells.
+static ACT: Act<Properties> = Act { sort: &SORT, query: "", uid: |_| "" };
+
 pub(super) struct PostgresFlexibleServer(pub(super) Arc<Azure>);
 
 #[async_trait]
@@ -91,6 +118,38 @@ impl Kind for PostgresFlexibleServer {
 
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         self.0.each(site, &SORT, out, push).await
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        ACT.observe(&self.0, site, target, out, push).await
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        match pen.permit().deed() {
+            Deed::Stop => ACT.ask(&self.0, pen, "stop").await,
+            Deed::Start => ACT.ask(&self.0, pen, "start").await,
+            _ => ACT.act(&self.0, pen).await,
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        let wanted = match permit.deed() {
+            Deed::Stop => DatabaseState::Stopped,
+            Deed::Start => DatabaseState::Available,
+            _ => return ACT.progress(&self.0, site, permit, sent).await,
+        };
+        match acts::operation(&self.0, site, permit, sent).await? {
+            acts::Operation::Running => return Ok(Progress::Running),
+            acts::Operation::Failed(why) => return Ok(Progress::Failed(why)),
+            acts::Operation::Ended => {}
+        }
+        Ok(match ACT.read(&self.0, site, permit.target()).await? {
+            None => Progress::Failed("the server is not there any more".to_owned()),
+            Some(server) if state(server.properties.state.as_deref().unwrap_or_default()) == wanted => {
+                Progress::Done(None)
+            }
+            Some(_) => Progress::Running,
+        })
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {

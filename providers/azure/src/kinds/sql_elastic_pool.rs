@@ -2,6 +2,7 @@
 
 use super::sql_database;
 use crate::{
+    acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort, at},
     graph, locks, rights, shared,
@@ -11,10 +12,12 @@ use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     calls::Site,
+    deed::{Pen, Permit, Progress, Reversal, Sent, Target},
     facts::Plan,
     inventory::Listing,
     kind::{CloudError, Fault, Kind, KindSpec, Places},
     model::{Class, CloudId},
+    policy::Keep,
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -30,7 +33,27 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tagging!(tag "Microsoft.Sql/servers/{}/elasticPools/{}"),
+        acts::tagging!(untag "Microsoft.Sql/servers/{}/elasticPools/{}"),
+        acts::defining!(),
+        acts::act!(
+            Delete,
+            "DELETE" "Microsoft.Sql/servers/{}/elasticPools/{}",
+            "Microsoft.Sql/servers/elasticPools/delete",
+            &["Microsoft.Sql/locations/elasticPoolAzureAsyncOperation/read"],
+            Reversal::FromCopy("made again of its definition, as empty as it was"),
+            &[Keep::Definition]
+        ),
+        acts::act!(
+            Restore,
+            "PUT" "Microsoft.Sql/servers/{}/elasticPools/{}",
+            "Microsoft.Sql/servers/elasticPools/write",
+            &["Microsoft.Sql/locations/elasticPoolAzureAsyncOperation/read"],
+            Reversal::Again("deleted again"),
+            &[]
+        ),
+    ],
 };
 
 const LIST: &str = "Microsoft.Sql/servers/elasticPools/read";
@@ -58,6 +81,9 @@ pub(super) fn members(databases: &[Entity<sql_database::Properties>]) -> BTreeMa
     }
     members
 }
+
+/// Pools have no immutable id: what is compared is when they were made.
+static ACT: Act<Properties> = Act { sort: &SORT, query: "", uid: |_| "" };
 
 /// `members` is `None` where the databases could not be listed: what a pool holds is then not known.
 pub(super) struct SqlElasticPool(pub(super) Arc<Azure>);
@@ -100,6 +126,26 @@ impl Kind for SqlElasticPool {
             push(entity, common, members.as_ref(), out);
         };
         azure.each_or(site, &SORT, out, each, push).await
+    }
+
+    /// What it holds now is told by its server's databases.
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let Some(pool) = ACT.read(&self.0, site, target).await? else { return Ok(()) };
+        let end = pool.id.to_ascii_lowercase().find("/elasticpools/").unwrap_or(pool.id.len());
+        let path = format!("{}/databases", &pool.id[..end]);
+        let databases: Vec<Entity<sql_database::Properties>> =
+            self.0.list(site, sql_database::LIST, &path, SORT.api).await?;
+        let around = self.0.around_now(site).await;
+        push(&pool, &around.common(&pool), Some(&members(&databases)), out);
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        ACT.act(&self.0, pen).await
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, sent: &Sent) -> Result<Progress, CloudError> {
+        ACT.progress(&self.0, site, permit, sent).await
     }
 }
 

@@ -328,6 +328,10 @@ pub(super) fn show(cloud: &Cloud, known: &'static Type, item: &Item) -> Value {
         object.insert("managedBy".to_owned(), json!(manager));
     }
     object.retain(|_, value| !value.is_null());
+    // A change is under way, or came to nothing.
+    if let Some(state) = item.text("provisioning") {
+        shown["properties"]["provisioningState"] = json!(state);
+    }
     shown
 }
 
@@ -435,7 +439,9 @@ pub(super) fn one<'a>(cloud: &'a Cloud, req: &Req, known: &'static Type) -> Resu
 }
 
 pub(super) fn get(cloud: &Cloud, req: &Req, known: &'static Type) -> Result<Reply, WireError> {
-    Ok(Reply::Value(show(cloud, known, one(cloud, req, known)?)))
+    let item = one(cloud, req, known)?;
+    super::writes::looked_at(cloud, item);
+    Ok(Reply::Value(show(cloud, known, item)))
 }
 
 /// Every resource of a subscription that its caller sees, by type and then in the file's order.

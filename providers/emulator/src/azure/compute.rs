@@ -14,6 +14,7 @@
 //! | | `priority` | none | `Spot` |
 //! | | `boot_diagnostics` | none | URI of the storage account that keeps them |
 //! | | `user_data` | none | what the machine was started with; shown where it is asked for |
+//! | | `goes_along` | none | the disks and interfaces that are deleted with it; others are detached |
 //! | `azure.compute-disk` | `size` | 128 | GiB |
 //! | | `sku` | `Premium_LRS` | |
 //! | | `tier` | none | `P30` |
@@ -25,6 +26,7 @@
 //! | | `create` | `Empty` | `createOption` |
 //! | | `source` | none | the disk or snapshot it was made of |
 //! | | `iops`, `mbps`, `max_shares` | none | |
+//! | | `copy_fails` | none | the code of the error that the making of a snapshot of it ends with |
 //! | | `unique_id` | made up | |
 //! | `azure.compute-snapshot` | `size` | 128 | GiB |
 //! | | `source` | none | the disk it was taken of |
@@ -47,9 +49,10 @@
 //! | `azure.compute-scale-set` | `size`, `capacity`, `image` | `Standard_D2s_v5`, 1, Ubuntu | |
 //! | | `orchestration` | `Uniform` | or `Flexible` |
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::arm::{self, Type, children, find, guid, listed, paged, reference, referrers, stamp, target};
+use super::writes::{self, Effect, asked_to, lacking, removable};
 use crate::cloud::{Cloud, Item};
 use crate::http::{Reply, WireError};
 use crate::rest::{Req, Route};
@@ -60,11 +63,12 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { kind: "azure.compute-vm", keys: &[
         "size:text", "state:text", "state_since:time", "os:text", "os_disk:text", "disks:list", "nics:list",
         "image:text", "vmss:text", "availability_set:text", "priority:text", "boot_diagnostics:text",
-        "user_data:text", "vm_id:text",
+        "user_data:text", "vm_id:text", "goes_along:list",
     ] },
     Kind { kind: "azure.compute-disk", keys: &[
         "size:int", "sku:text", "tier:text", "state:text", "shared_by:list", "detached:time", "os:text",
         "create:text", "source:text", "iops:int", "mbps:int", "max_shares:int", "unique_id:text",
+        "copy_fails:text",
     ] },
     Kind { kind: "azure.compute-snapshot", keys: &[
         "size:int", "source:text", "sku:text", "incremental:bool", "unique_id:text", "os:text", "create:text",
@@ -127,6 +131,17 @@ pub(super) const ROUTES: &[&[Route]] = &[
     children!(DEFINITION, "Microsoft.Compute", "galleries/{gallery}/images", "Microsoft.Compute/galleries/images/read", "GalleryImages", "ListByGallery"),
     children!(VERSION, "Microsoft.Compute", "galleries/{gallery}/images/{image}/versions", "Microsoft.Compute/galleries/images/versions/read", "GalleryImageVersions", "ListByGalleryImage"),
     listed!(VMSS, "Microsoft.Compute", "virtualMachineScaleSets", "VirtualMachineScaleSets", "ListAll", "List"),
+    removable!(DISK, "Microsoft.Compute", "disks", "Microsoft.Compute/disks/delete", "Disks", disk_free),
+    removable!(SNAPSHOT, "Microsoft.Compute", "snapshots", "Microsoft.Compute/snapshots/delete", "Snapshots", snapshot_free),
+    removable!(IMAGE, "Microsoft.Compute", "images", "Microsoft.Compute/images/delete", "Images", writes::always),
+    removable!(VERSION, "Microsoft.Compute", "galleries/{gallery}/images/{image}/versions", "Microsoft.Compute/galleries/images/versions/delete", "GalleryImageVersions", writes::always),
+    &[
+        asked_to!("DELETE", "Microsoft.Compute", "virtualMachines/{name}", "Microsoft.Compute/virtualMachines/delete", "VirtualMachines_Delete", |cloud, req| writes::delete_with(cloud, req, &VM, writes::always, along)),
+        asked_to!("POST", "Microsoft.Compute", "virtualMachines/{name}/deallocate", "Microsoft.Compute/virtualMachines/deallocate/action", "VirtualMachines_Deallocate", |cloud, req| switch(cloud, req, "deallocating", "deallocated")),
+        asked_to!("POST", "Microsoft.Compute", "virtualMachines/{name}/start", "Microsoft.Compute/virtualMachines/start/action", "VirtualMachines_Start", |cloud, req| switch(cloud, req, "starting", "running")),
+        asked_to!("PUT", "Microsoft.Compute", "disks/{name}", "Microsoft.Compute/disks/write", "Disks_CreateOrUpdate", put_disk),
+        asked_to!("PUT", "Microsoft.Compute", "snapshots/{name}", "Microsoft.Compute/snapshots/write", "Snapshots_CreateOrUpdate", put_snapshot),
+    ],
 ];
 
 fn os(item: &Item) -> String {
@@ -152,7 +167,166 @@ fn vms(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
 }
 
 fn one_vm(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
-    Ok(Reply::Value(expanded(cloud, req, arm::one(cloud, req, &VM)?)))
+    let item = arm::one(cloud, req, &VM)?;
+    writes::looked_at(cloud, item);
+    Ok(Reply::Value(expanded(cloud, req, item)))
+}
+
+/// Brings a machine into a power state, through another.
+fn switch(cloud: &Cloud, req: &Req, through: &str, to: &str) -> Result<Reply, WireError> {
+    let item = arm::one(cloud, req, &VM)?;
+    writes::unlocked(cloud, &item.account, &arm::id(item), false)?;
+    if item.text_or("state", "running") == to {
+        return Ok(writes::empty(200));
+    }
+    let effect = Effect::Set(json!({ "state": to, "state_since": cloud.now.to_string() }));
+    let meanwhile = json!({ "state": through, "provisioning": "Updating" });
+    Ok(match writes::begin(cloud, req, &VM, item, &effect, meanwhile) {
+        Some(accepted) => accepted.reply(202, None),
+        None => writes::empty(200),
+    })
+}
+
+/// What is deleted along with a machine.
+fn along(cloud: &Cloud, item: &Item) -> Vec<(String, String)> {
+    let all = item.list("goes_along");
+    let found = all.iter().flat_map(|named| {
+        ["azure.compute-disk", "azure.network-interface"]
+            .into_iter()
+            .filter_map(|kind| find(cloud, item, kind, named))
+            .map(|found| (found.kind.clone(), arm::id(found)))
+            .collect::<Vec<_>>()
+    });
+    found.collect()
+}
+
+fn not_allowed(message: String) -> WireError {
+    WireError::new(409, "OperationNotAllowed", message)
+}
+
+/// Whether a disk may be deleted: it is attached to nothing and read by nobody.
+fn disk_free(cloud: &Cloud, item: &Item) -> Result<(), WireError> {
+    let shown = arm::show(cloud, &DISK, item);
+    let extended = shown["managedByExtended"].as_array().and_then(|all| all.first()).and_then(Value::as_str);
+    if let Some(machine) = shown["managedBy"].as_str().or(extended) {
+        return Err(not_allowed(format!("Disk {} is attached to VM {machine}.", item.id)));
+    }
+    if shown["properties"]["diskState"] == "Attached" || shown["properties"]["diskState"] == "Reserved" {
+        return Err(not_allowed(format!("Disk {} is attached to a VM.", item.id)));
+    }
+    unread(&shown, &item.id)
+}
+
+/// Whether a snapshot may be deleted: it is read by nobody.
+fn snapshot_free(cloud: &Cloud, item: &Item) -> Result<(), WireError> {
+    unread(&arm::show(cloud, &SNAPSHOT, item), &item.id)
+}
+
+fn unread(shown: &Value, name: &str) -> Result<(), WireError> {
+    if shown["properties"]["diskState"] == "ActiveSAS" {
+        return Err(not_allowed(format!(
+            "There is an active shared access signature outstanding for disk {name}. Call EndGetAccess before deleting the disk."
+        )));
+    }
+    Ok(())
+}
+
+/// Keys of disks and snapshots that properties of a request are, as they are.
+const WRITTEN: &[(&str, &str)] = &[
+    ("size", "diskSizeGB"),
+    ("tier", "tier"),
+    ("iops", "diskIOPSReadWrite"),
+    ("mbps", "diskMBpsReadWrite"),
+    ("max_shares", "maxShares"),
+    ("os", "osType"),
+    ("incremental", "incremental"),
+];
+
+/// What a request to make a disk or snapshot of something else says: where, its keys, and of what.
+fn copy_of<'a>(cloud: &'a Cloud, req: &Req) -> Result<(String, Map<String, Value>, &'a Item), WireError> {
+    let body = req.json().unwrap_or_default();
+    let region = body["location"].as_str().ok_or_else(|| lacking("location"))?.to_ascii_lowercase().replace(' ', "");
+    let creation = &body["properties"]["creationData"];
+    let source = creation["sourceResourceId"].as_str().ok_or_else(|| lacking("creationData.sourceResourceId"))?;
+    let every = arm::every(cloud, &req.account);
+    let found = every.into_iter().find(|(known, item)| arm::id_in(known, item).eq_ignore_ascii_case(source));
+    let Some((known, found)) = found else {
+        return Err(WireError::new(404, "ResourceNotFound", format!("The resource '{source}' is not found.")));
+    };
+    if arm::show(cloud, known, found)["properties"]["provisioningState"] != "Succeeded" {
+        return Err(not_allowed(format!("'{source}' is not ready: what is made of it would lack something.")));
+    }
+    let mut keys = Map::new();
+    let mut rest = body["properties"].as_object().cloned().unwrap_or_default();
+    rest.remove("creationData");
+    for (key, name) in WRITTEN {
+        if let Some(value) = rest.remove(*name) {
+            keys.insert((*key).to_owned(), value);
+        }
+    }
+    for key in ["size", "os", "polls"] {
+        if let Some(value) = found.keys.get(key)
+            && !keys.contains_key(key)
+        {
+            keys.insert(key.to_owned(), value.clone());
+        }
+    }
+    keys.insert("create".to_owned(), creation["createOption"].clone());
+    keys.insert("source".to_owned(), json!(source));
+    if let Some(sku) = body["sku"]["name"].as_str() {
+        keys.insert("sku".to_owned(), json!(sku));
+    }
+    if body["zones"].is_array() {
+        keys.insert("zones".to_owned(), body["zones"].clone());
+    }
+    if !rest.is_empty() {
+        keys.insert("properties".to_owned(), Value::Object(rest));
+    }
+    Ok((region, keys, found))
+}
+
+/// What there is already under the name, if it is of the same source.
+fn again(cloud: &Cloud, req: &Req, known: &'static Type) -> Result<Option<Reply>, WireError> {
+    let item = match arm::one(cloud, req, known) {
+        Ok(item) => item,
+        Err(error) if error.code == "ResourceNotFound" => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let shown = arm::show(cloud, known, item);
+    let body = req.json().unwrap_or_default();
+    let source = |value: &Value| {
+        value["properties"]["creationData"]["sourceResourceId"].as_str().unwrap_or_default().to_ascii_lowercase()
+    };
+    if source(&shown) != source(&body) {
+        let message = "Changing property 'creationData.sourceResourceId' is not allowed.";
+        return Err(WireError::new(409, "PropertyChangeNotAllowed", message));
+    }
+    Ok(Some(Reply::Value(shown)))
+}
+
+fn put_disk(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    if let Some(reply) = again(cloud, req, &DISK)? {
+        return Ok(reply);
+    }
+    let (region, keys, _) = copy_of(cloud, req)?;
+    writes::create(cloud, req, &DISK, &region, keys)
+}
+
+fn put_snapshot(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    if let Some(reply) = again(cloud, req, &SNAPSHOT)? {
+        return Ok(reply);
+    }
+    let (region, mut keys, source) = copy_of(cloud, req)?;
+    keys.insert("source_unique".to_owned(), json!(unique_id(source)));
+    if let Some(code) = source.text("copy_fails") {
+        keys.insert("fails".to_owned(), json!(code));
+    }
+    writes::create(cloud, req, &SNAPSHOT, &region, keys)
+}
+
+/// The id that no other disk or snapshot ever has.
+fn unique_id(item: &Item) -> String {
+    item.text("unique_id").map_or_else(|| guid(&arm::id(item)), str::to_owned)
 }
 
 fn view_of_one(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
@@ -250,6 +424,8 @@ fn vm(cloud: &Cloud, item: &Item) -> Value {
         let id = target(cloud, item, "azure.compute-disk", named);
         (name.to_owned(), json!({ "storageAccountType": sku, "id": id }), size)
     };
+    let along = item.list("goes_along");
+    let option = |named: &str| if along.iter().any(|one| one == named) { "Delete" } else { "Detach" };
     let (os_name, os_managed, os_size) = disk_of(&os_disk);
     let data: Vec<Value> = item
         .list("disks")
@@ -259,7 +435,7 @@ fn vm(cloud: &Cloud, item: &Item) -> Value {
             let (name, managed, size) = disk_of(named);
             json!({
                 "lun": lun, "name": name, "createOption": "Attach", "caching": "None", "managedDisk": managed,
-                "deleteOption": "Detach", "diskSizeGB": size, "toBeDetached": false,
+                "deleteOption": option(named), "diskSizeGB": size, "toBeDetached": false,
             })
         })
         .collect();
@@ -270,7 +446,7 @@ fn vm(cloud: &Cloud, item: &Item) -> Value {
         .map(|(at, named)| {
             json!({
                 "id": target(cloud, item, "azure.network-interface", named),
-                "properties": { "primary": at == 0, "deleteOption": "Detach" },
+                "properties": { "primary": at == 0, "deleteOption": option(named) },
             })
         })
         .collect();
@@ -283,7 +459,7 @@ fn vm(cloud: &Cloud, item: &Item) -> Value {
             "imageReference": image_reference(cloud, item),
             "osDisk": {
                 "osType": os(item), "name": os_name, "createOption": "FromImage", "caching": "ReadWrite",
-                "managedDisk": os_managed, "deleteOption": "Detach", "diskSizeGB": os_size,
+                "managedDisk": os_managed, "deleteOption": option(&os_disk), "diskSizeGB": os_size,
             },
             "dataDisks": data,
             "diskControllerType": "SCSI",
@@ -365,7 +541,7 @@ fn disk(cloud: &Cloud, item: &Item) -> Value {
         "timeCreated": stamp(item.created),
         "provisioningState": "Succeeded",
         "diskState": state,
-        "uniqueId": item.text("unique_id").map_or_else(|| guid(&arm::id(item)), str::to_owned),
+        "uniqueId": unique_id(item),
     });
     for (key, name) in [("os", "osType"), ("tier", "tier")] {
         if let Some(value) = item.text(key) {
@@ -392,8 +568,9 @@ fn snapshot(cloud: &Cloud, item: &Item) -> Value {
     let mut creation = json!({ "createOption": item.text_or("create", "Copy") });
     if let Some(named) = item.text("source") {
         creation["sourceResourceId"] = json!(target(cloud, item, "azure.compute-disk", named));
-        if let Some(found) = find(cloud, item, "azure.compute-disk", named) {
-            creation["sourceUniqueId"] = json!(guid(&arm::id(found)));
+        let found = find(cloud, item, "azure.compute-disk", named.rsplit('/').next().unwrap_or(named));
+        if let Some(unique) = item.text("source_unique").map(str::to_owned).or_else(|| found.map(unique_id)) {
+            creation["sourceUniqueId"] = json!(unique);
         }
     }
     let mut properties = json!({
@@ -407,7 +584,7 @@ fn snapshot(cloud: &Cloud, item: &Item) -> Value {
         "publicNetworkAccess": "Enabled",
         "timeCreated": stamp(item.created),
         "provisioningState": "Succeeded",
-        "uniqueId": item.text("unique_id").map_or_else(|| guid(&arm::id(item)), str::to_owned),
+        "uniqueId": unique_id(item),
     });
     if let Some(os) = item.text("os") {
         properties["osType"] = json!(os);

@@ -20,9 +20,11 @@
 
 use serde_json::{Value, json};
 
-use super::arm::{Type, children, guid, id, listed, target, zulu};
+use super::arm::{self, Type, children, guid, id, listed, target, zulu};
+use super::writes::{self, Effect, asked_to, removable};
 use crate::cloud::{Cloud, Item};
-use crate::rest::Route;
+use crate::http::{Reply, WireError};
+use crate::rest::{Req, Route};
 use crate::services::Kind;
 
 #[rustfmt::skip]
@@ -66,7 +68,45 @@ pub(super) const ROUTES: &[&[Route]] = &[
     children!(DATABASE, "Microsoft.Sql", "servers/{server}/databases", "Microsoft.Sql/servers/databases/read", "Databases", "ListByServer"),
     children!(POOL, "Microsoft.Sql", "servers/{server}/elasticPools", "Microsoft.Sql/servers/elasticPools/read", "ElasticPools", "ListByServer"),
     listed!(POSTGRES, "Microsoft.DBforPostgreSQL", "flexibleServers", "Servers", "List", "ListByResourceGroup"),
+    removable!(POOL, "Microsoft.Sql", "servers/{server}/elasticPools", "Microsoft.Sql/servers/elasticPools/delete", "ElasticPools", pool_free),
+    &[
+        asked_to!("POST", "Microsoft.DBforPostgreSQL", "flexibleServers/{name}/stop", "Microsoft.DBforPostgreSQL/flexibleServers/stop/action", "Servers_Stop", |cloud, req| switch(cloud, req, "Stopping", "Stopped")),
+        asked_to!("POST", "Microsoft.DBforPostgreSQL", "flexibleServers/{name}/start", "Microsoft.DBforPostgreSQL/flexibleServers/start/action", "Servers_Start", |cloud, req| switch(cloud, req, "Starting", "Ready")),
+    ],
 ];
+
+/// Brings a server into a state, through another.
+fn switch(cloud: &Cloud, req: &Req, through: &str, to: &str) -> Result<Reply, WireError> {
+    let item = arm::one(cloud, req, &POSTGRES)?;
+    writes::unlocked(cloud, &item.account, &id(item), false)?;
+    let from = item.text_or("state", "Ready");
+    let fits = matches!((from.as_str(), to), ("Ready", "Stopped") | ("Stopped", "Ready"));
+    if !fits {
+        let message = format!("The server is in the state {from}, in which it cannot be asked for this.");
+        return Err(WireError::new(409, "ServerIsNotReady", message));
+    }
+    let effect = Effect::Set(json!({ "state": to }));
+    Ok(match writes::begin(cloud, req, &POSTGRES, item, &effect, json!({ "state": through })) {
+        Some(accepted) => accepted.reply(202, None),
+        None => writes::empty(200),
+    })
+}
+
+/// Whether a pool may be deleted: no database is in it.
+fn pool_free(cloud: &Cloud, item: &Item) -> Result<(), WireError> {
+    let own = id(item);
+    let databases = cloud.list_account(&item.account, "azure.sql-database");
+    let inside = databases.iter().any(|one| {
+        arm::show(cloud, &DATABASE, one)["properties"]["elasticPoolId"]
+            .as_str()
+            .is_some_and(|pool| pool.eq_ignore_ascii_case(&own))
+    });
+    if inside {
+        let message = format!("The elastic pool '{}' is not empty.", item.id);
+        return Err(WireError::new(400, "ElasticPoolNotEmpty", message));
+    }
+    Ok(())
+}
 
 fn server(_: &Cloud, item: &Item) -> Value {
     json!({

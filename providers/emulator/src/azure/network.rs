@@ -44,9 +44,11 @@
 use serde_json::{Map, Value, json};
 
 use super::arm::{self, Type, find, guid, listed, reference, referrers, target};
+use super::writes::{self, asked_to, lacking, removable};
 use crate::cloud::{Cloud, Item, texts};
+use crate::http::{Reply, WireError};
 use crate::org::hash;
-use crate::rest::Route;
+use crate::rest::{Req, Route};
 use crate::services::Kind;
 
 #[rustfmt::skip]
@@ -144,11 +146,136 @@ pub(super) const ROUTES: &[&[Route]] = &[
     listed!(EXPRESS, "Microsoft.Network", "expressRouteGateways", "ExpressRouteGateways", "ListBySubscription", "ListByResourceGroup"),
     listed!(FIREWALL, "Microsoft.Network", "azureFirewalls", "AzureFirewalls", "ListAll", "List"),
     listed!(DDOS, "Microsoft.Network", "ddosProtectionPlans", "DdosProtectionPlans", "List", "ListByResourceGroup"),
+    removable!(ADDRESS, "Microsoft.Network", "publicIPAddresses", "Microsoft.Network/publicIPAddresses/delete", "PublicIPAddresses", address_free),
+    removable!(INTERFACE, "Microsoft.Network", "networkInterfaces", "Microsoft.Network/networkInterfaces/delete", "NetworkInterfaces", interface_free),
+    removable!(BALANCER, "Microsoft.Network", "loadBalancers", "Microsoft.Network/loadBalancers/delete", "LoadBalancers", writes::always),
+    removable!(NAT, "Microsoft.Network", "natGateways", "Microsoft.Network/natGateways/delete", "NatGateways", nat_free),
+    &[
+        asked_to!("PUT", "Microsoft.Network", "networkInterfaces/{name}", "Microsoft.Network/networkInterfaces/write", "NetworkInterfaces_CreateOrUpdate", |cloud, req| put(cloud, req, &INTERFACE)),
+        asked_to!("PUT", "Microsoft.Network", "loadBalancers/{name}", "Microsoft.Network/loadBalancers/write", "LoadBalancers_CreateOrUpdate", |cloud, req| put(cloud, req, &BALANCER)),
+        asked_to!("PUT", "Microsoft.Network", "natGateways/{name}", "Microsoft.Network/natGateways/write", "NatGateways_CreateOrUpdate", |cloud, req| put(cloud, req, &NAT)),
+    ],
 ];
+
+/// Whether an address may be deleted: nothing has it.
+fn address_free(cloud: &Cloud, item: &Item) -> Result<(), WireError> {
+    let own = &arm::show(cloud, &ADDRESS, item)["properties"];
+    match own["ipConfiguration"]["id"].as_str().or(own["natGateway"]["id"].as_str()) {
+        None => Ok(()),
+        Some(holder) => Err(WireError::new(
+            400,
+            "PublicIPAddressCannotBeDeleted",
+            format!(
+                "Public IP address {} can not be deleted since it is still allocated to resource {holder}. In order to delete the public IP, disassociate/detach the Public IP address from the resource.",
+                arm::id(item)
+            ),
+        )),
+    }
+}
+
+/// Whether an interface may be deleted: no machine and no service has it.
+fn interface_free(cloud: &Cloud, item: &Item) -> Result<(), WireError> {
+    let own = &arm::show(cloud, &INTERFACE, item)["properties"];
+    if let Some(endpoint) = own["privateEndpoint"]["id"].as_str() {
+        return Err(WireError::new(
+            400,
+            "CannotDeletePrivateEndpointNetworkInterface",
+            format!("Network interface {} is of the private endpoint {endpoint} and goes with it.", arm::id(item)),
+        ));
+    }
+    match own["virtualMachine"]["id"].as_str().or(own["privateLinkService"]["id"].as_str()) {
+        None => Ok(()),
+        Some(holder) => Err(WireError::new(
+            400,
+            "NicInUse",
+            format!(
+                "Network Interface {} is used by existing resource {holder}. In order to delete the network interface, it must be dissociated from the resource.",
+                arm::id(item)
+            ),
+        )),
+    }
+}
+
+/// Whether a NAT gateway may be deleted: no subnet sends through it.
+fn nat_free(cloud: &Cloud, item: &Item) -> Result<(), WireError> {
+    match subnets_with(cloud, item, "nat").len() {
+        0 => Ok(()),
+        subnets => Err(WireError::new(
+            400,
+            "CannotDeleteNatGatewayAssociatedToSubnet",
+            format!(
+                "NAT Gateway {} is still configured on {subnets} subnets. Remove NAT Gateway from all referenced subnets and then delete NAT Gateway.",
+                arm::id(item)
+            ),
+        )),
+    }
+}
+
+/// The ids at the end of a path through objects and lists, wherever it leads.
+fn ids_at(value: &Value, path: &[&str]) -> Vec<String> {
+    match (value, path) {
+        (Value::Array(all), _) => all.iter().flat_map(|one| ids_at(one, path)).collect(),
+        (value, [next, rest @ ..]) => value.get(next).map(|value| ids_at(value, rest)).unwrap_or_default(),
+        (value, []) => value.as_str().map(str::to_owned).into_iter().collect(),
+    }
+}
+
+/// Makes a resource of what it is to be, or says what there is under its name.
+fn put(cloud: &Cloud, req: &Req, known: &'static Type) -> Result<Reply, WireError> {
+    match arm::one(cloud, req, known) {
+        Ok(item) => {
+            writes::unlocked(cloud, &item.account, &arm::id(item), false)?;
+            return Ok(Reply::Value(arm::show(cloud, known, item)));
+        }
+        Err(error) if error.code == "ResourceNotFound" => {}
+        Err(error) => return Err(error),
+    }
+    let body = req.json().unwrap_or_default();
+    let region = body["location"].as_str().ok_or_else(|| lacking("location"))?.to_ascii_lowercase().replace(' ', "");
+    let own = &body["properties"];
+    let mut addresses = Vec::new();
+    for part in ["ipConfigurations", "frontendIPConfigurations"] {
+        addresses.extend(ids_at(own, &[part, "properties", "publicIPAddress", "id"]));
+    }
+    addresses.extend(ids_at(own, &["publicIpAddresses", "id"]));
+    for id in &addresses {
+        let found = cloud.list_account(&req.account, "azure.network-public-ip");
+        if !found.iter().any(|item| arm::id(item).eq_ignore_ascii_case(id)) {
+            let message = format!("Resource {id} referenced by the resource was not found.");
+            return Err(WireError::new(400, "InvalidResourceReference", message));
+        }
+    }
+    let mut keys = Map::new();
+    // They are named by name, by which others' indexes find them.
+    let names: Vec<&str> = addresses.iter().map(|id| id.rsplit('/').next().unwrap_or(id)).collect();
+    keys.insert("public_ips".to_owned(), json!(names));
+    for (key, path) in [
+        ("nsg", &["networkSecurityGroup", "id"][..]),
+        ("subnet", &["ipConfigurations", "properties", "subnet", "id"][..]),
+    ] {
+        if let Some(id) = ids_at(own, path).first() {
+            keys.insert(key.to_owned(), json!(id));
+        }
+    }
+    for (key, path) in [
+        ("pools", &["ipConfigurations", "properties", "loadBalancerBackendAddressPools", "id"][..]),
+        ("prefixes", &["publicIpPrefixes", "id"][..]),
+    ] {
+        keys.insert(key.to_owned(), json!(ids_at(own, path)));
+    }
+    if known.kind == BALANCER.kind {
+        let pools = ids_at(own, &["backendAddressPools", "name"]);
+        keys.insert("pools".to_owned(), pools.iter().map(|name| json!({ "name": name })).collect());
+    }
+    if let Some(sku) = body["sku"]["name"].as_str() {
+        keys.insert("sku".to_owned(), json!(sku));
+    }
+    writes::create(cloud, req, known, &region, keys)
+}
 
 fn properties(item: &Item, mut own: Value) -> Value {
     own["provisioningState"] = json!("Succeeded");
-    own["resourceGuid"] = json!(guid(&arm::id(item)));
+    own["resourceGuid"] = json!(item.text("unique_id").map_or_else(|| guid(&arm::id(item)), str::to_owned));
     own
 }
 

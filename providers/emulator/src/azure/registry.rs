@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `azure.acr-registry` | `sku` | `Standard` | |
 //! | | `anonymous` | false | anybody may pull |
+//! | | `soft_delete` | off | days that a deleted manifest is kept |
 //! | `azure.acr-manifest` | id | | any name; a digest when it starts with `sha256:` |
 //! | | `registry` | | the registry's name |
 //! | | `repository` | | the repository's name |
@@ -15,6 +16,7 @@
 //! | | `subject` | none | the manifest this one refers to (a signature, an SBOM): digest or id |
 //! | | `updated` | `created` | `lastUpdateTime` |
 //! | | `locked` | false | `deleteEnabled` is false |
+//! | | `deleted` | none | when it was deleted; it is kept, and only among the deleted ones |
 //!
 //! A manifest's native id is `<login server>/<repository>@<digest>`. A registry is at `<name>.azurecr.io` or below
 //! `/_acr/<name>`. Of tokens it is looked at whether they are for the scope of the call. Digests are planted: they are
@@ -34,10 +36,11 @@ use crate::services::{Kind, digest};
 
 #[rustfmt::skip]
 pub(super) const KINDS: &[Kind] = &[
-    Kind { kind: "azure.acr-registry", keys: &["sku:text", "anonymous:bool"] },
+    Kind { kind: "azure.acr-registry", keys: &["sku:text", "anonymous:bool", "soft_delete:int"] },
     Kind { kind: "azure.acr-manifest", keys: &[
         "registry:text", "repository:text", "digest:text", "tags_list:list", "size:int", "media:text",
         "children:list", "subject:text", "updated:time", "locked:bool",
+        "deleted:time",
     ] },
 ];
 
@@ -67,6 +70,9 @@ pub(super) const ROUTES: &[&[Route]] = &[
         acr("POST", "/_acr/{registry}/oauth2/exchange", "Authentication_ExchangeAadAccessTokenForAcrRefreshToken", "", exchange),
         acr("POST", "/_acr/{registry}/oauth2/token", "Authentication_ExchangeAcrRefreshTokenForAcrAccessToken", PULL, token),
         acr("GET", "/_acr/{registry}/acr/v1/_catalog", "ContainerRegistry_GetRepositories", PULL, catalog),
+        acr("GET", "/_acr/{registry}/acr/v1/_deleted/{repository*}/_manifests", "ContainerRegistry_GetDeletedManifests", "Microsoft.ContainerRegistry/registries/deleted/read", deleted),
+        acr("POST", "/_acr/{registry}/acr/v1/_deleted/{repository*}/_manifests/{digest}", "ContainerRegistry_RestoreManifest", "Microsoft.ContainerRegistry/registries/deleted/restore/action", restore),
+        acr("DELETE", "/_acr/{registry}/v2/{repository*}/manifests/{digest}", "ContainerRegistry_DeleteManifest", "Microsoft.ContainerRegistry/registries/artifacts/delete", delete),
         acr("GET", "/_acr/{registry}/acr/v1/{repository*}/_tags", "ContainerRegistry_GetTags", PULL, tags),
         acr("GET", "/_acr/{registry}/acr/v1/{repository*}/_manifests", "ContainerRegistry_GetManifests", PULL, manifests),
         acr("GET", "/_acr/{registry}/acr/v1/{repository*}/_manifests/{digest}", "ContainerRegistry_GetManifestProperties", PULL, attributes),
@@ -91,7 +97,13 @@ fn registry(_: &Cloud, item: &Item) -> Value {
             "anonymousPullEnabled": item.flag("anonymous").unwrap_or(false),
             "publicNetworkAccess": "Enabled",
             "zoneRedundancy": "Disabled",
-            "policies": { "retentionPolicy": { "days": 7, "status": "disabled" } },
+            "policies": {
+                "retentionPolicy": { "days": 7, "status": "disabled" },
+                "softDeletePolicy": {
+                    "retentionDays": item.int("soft_delete").unwrap_or(7),
+                    "status": if item.int("soft_delete").is_some() { "enabled" } else { "disabled" },
+                },
+            },
         },
     })
 }
@@ -114,9 +126,15 @@ pub(super) fn find<'a>(cloud: &'a Cloud, req: &Req) -> Result<&'a Item, WireErro
 
 /// The manifests of a registry, by repository and digest.
 fn contents<'a>(cloud: &'a Cloud, item: &Item) -> BTreeMap<&'a str, BTreeMap<String, &'a Item>> {
+    kept(cloud, item, false)
+}
+
+/// Those that were deleted and are kept, or the others.
+fn kept<'a>(cloud: &'a Cloud, item: &Item, deleted: bool) -> BTreeMap<&'a str, BTreeMap<String, &'a Item>> {
     let mut all: BTreeMap<&str, BTreeMap<String, &Item>> = BTreeMap::new();
     for one in cloud.referring("azure.acr-manifest", "registry", &item.id) {
         if one.account == item.account
+            && one.keys.contains_key("deleted") == deleted
             && let Some(repository) = one.text("repository")
         {
             all.entry(repository).or_default().insert(digest_of(one), one);
@@ -175,6 +193,9 @@ pub(super) fn unauthorised(req: &Req) -> WireError {
     let scope = match req.label("repository") {
         "" => "registry:catalog:*".to_owned(),
         name if req.action == "ContainerRegistry_GetManifest" => format!("repository:{name}:pull"),
+        name if req.action == "ContainerRegistry_DeleteManifest" => format!("repository:{name}:delete"),
+        name if req.action == "ContainerRegistry_GetDeletedManifests" => format!("repository:{name}:deleted_read"),
+        name if req.action == "ContainerRegistry_RestoreManifest" => format!("repository:{name}:deleted_restore"),
         name => format!("repository:{name}:metadata_read"),
     };
     let host = login_server(req.label("registry"));
@@ -464,6 +485,102 @@ fn manifest(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
         headers: vec![("Docker-Content-Digest".to_owned(), digest)],
         body: shown.to_string().into_bytes(),
     })
+}
+
+/// Changes a manifest.
+fn change(cloud: &Cloud, one: &Item, change: impl FnOnce(&mut Item) + Send + 'static) {
+    let of = |item: &Item| {
+        (item.text_or("registry", ""), item.text_or("repository", ""), item.id.clone(), item.account.clone())
+    };
+    let own = of(one);
+    cloud.edit(move |items| {
+        if let Some(item) = items.iter_mut().find(|item| item.kind == "azure.acr-manifest" && of(item) == own) {
+            change(item);
+        }
+    });
+}
+
+/// Deletes a manifest, its tags with it, and whatever refers to it.
+fn delete(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = entered(cloud, req, &["delete"])?;
+    let siblings = repository_of(cloud, req, item)?;
+    if !req.label("digest").starts_with("sha256:") {
+        return Err(WireError::new(405, "UNSUPPORTED", "The operation is unsupported: a tag is no digest."));
+    }
+    let (digest, one) = asked(req, &siblings)?;
+    if one.flag("locked") == Some(true) {
+        return Err(WireError::new(
+            405,
+            "UNSUPPORTED",
+            "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation",
+        ));
+    }
+    let mut gone = vec![digest];
+    let mut at = 0;
+    while at < gone.len() {
+        let of = gone[at].clone();
+        for (digest, other) in &siblings {
+            if other.text("subject").is_some_and(|subject| named(&siblings, subject) == of) && !gone.contains(digest) {
+                gone.push(digest.clone());
+            }
+        }
+        at += 1;
+    }
+    let kept = item.int("soft_delete").is_some();
+    let now = cloud.now.to_string();
+    for one in gone.iter().filter_map(|digest| siblings.get(digest)) {
+        if kept {
+            let now = now.clone();
+            change(cloud, one, move |item| drop(item.keys.insert("deleted".to_owned(), json!(now))));
+        } else {
+            let (own, repository) = (one.id.clone(), one.text_or("repository", ""));
+            let (registry, account) = (one.text_or("registry", ""), one.account.clone());
+            cloud.edit(move |items| {
+                items.retain(|item| {
+                    item.kind != "azure.acr-manifest"
+                        || item.id != own
+                        || item.account != account
+                        || item.text("repository") != Some(&repository)
+                        || item.text("registry") != Some(&registry)
+                });
+            });
+        }
+    }
+    Ok(super::writes::empty(202))
+}
+
+fn deleted(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = entered(cloud, req, &["deleted_read"])?;
+    let all = kept(cloud, item, true).remove(req.label("repository")).unwrap_or_default();
+    let shown: Vec<Value> = all
+        .into_iter()
+        .map(|(digest, one)| {
+            json!({ "digest": digest, "deletedAt": one.time("deleted", cloud.now).map(arm::zulu), "tags": one.list("tags_list") })
+        })
+        .collect();
+    Ok(Reply::Value(json!({ "registry": login_server(&item.id), "imageName": req.label("repository"), "manifests": shown })))
+}
+
+/// Takes a deleted manifest back, under one tag: of its others nothing is known.
+fn restore(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = entered(cloud, req, &["deleted_restore"])?;
+    let all = kept(cloud, item, true).remove(req.label("repository")).unwrap_or_default();
+    let Some(one) = all.get(req.label("digest")) else { return Err(unknown_manifest(req.label("digest"))) };
+    let body = req.json().unwrap_or_default();
+    let Some(tag) = body["tag"].as_str().filter(|tag| !tag.is_empty()).map(str::to_owned) else {
+        return Err(WireError::new(400, "TAG_INVALID", "a deleted manifest is restored under a tag"));
+    };
+    let taken = contents(cloud, item)
+        .remove(req.label("repository"))
+        .is_some_and(|live| live.values().any(|other| other.list("tags_list").contains(&tag)));
+    if taken && req.param("force") != Some("true") {
+        return Err(WireError::new(409, "TAG_EXISTS", format!("the tag {tag} is that of another manifest")));
+    }
+    change(cloud, one, move |item| {
+        item.keys.remove("deleted");
+        item.keys.insert("tags_list".to_owned(), json!([tag]));
+    });
+    Ok(Reply::Value(json!({ "digest": req.label("digest") })))
 }
 
 /// An error of a registry.

@@ -217,7 +217,7 @@ fn get_group(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     found.map(|one| Reply::Value(show_group(&account, one))).ok_or_else(|| arm::not_found(req))
 }
 
-/// The caller's rights at a scope: all of it may be read but for what standing faults deny.
+/// The caller's rights at a scope: everything but what standing faults deny.
 fn permissions(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let account = own(cloud, req)?;
     let asked = req.label("group");
@@ -228,7 +228,7 @@ fn permissions(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     let denied: Vec<&str> =
         req.denials.iter().filter(|denial| denial.of(&account.id)).map(|denial| denial.permission.as_str()).collect();
     let role = json!({
-        "actions": ["*/read"],
+        "actions": ["*"],
         "notActions": denied,
         "dataActions": ["Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"],
         "notDataActions": denied,
@@ -246,42 +246,57 @@ fn show_lock(scope: &str, name: &str, level: &str, notes: Option<&str>, at: Opti
     })
 }
 
-/// The locks of a subscription: its own, those of its groups and those of its resources.
+/// A lock, whoever sees it.
+pub(super) struct Lock<'a> {
+    /// What it is on: an ARM id.
+    pub(super) scope: String,
+    pub(super) level: String,
+    name: &'a str,
+    notes: Option<&'a str>,
+    item: &'a Item,
+}
+
+/// Every lock of a subscription: its own, those of its groups and those of its resources.
+pub(super) fn planted<'a>(cloud: &'a Cloud, account: &str) -> Vec<Lock<'a>> {
+    let mut all = Vec::new();
+    for item in cloud.list_account(account, "azure.lock") {
+        let scope = match item.text_or("scope", "subscription").as_str() {
+            "subscription" => format!("/subscriptions/{account}"),
+            "group" => group_id(account, group(item)),
+            scope => scope.to_owned(),
+        };
+        let level = item.text_or("level", "CanNotDelete");
+        all.push(Lock { scope, level, name: &item.id, notes: item.text("notes"), item });
+    }
+    let mut own = |scope: String, item: &'a Item| {
+        if let Some(level) = item.text("lock") {
+            all.push(Lock { scope, level: level.to_owned(), name: "lock", notes: None, item });
+        }
+    };
+    for item in cloud.list_account(account, "azure.resource-group") {
+        own(group_id(account, &item.id), item);
+    }
+    for known in types() {
+        for item in cloud.list_account(account, known.kind) {
+            own(arm::id_in(known, item), item);
+        }
+    }
+    all
+}
+
+/// The locks of a subscription that the caller sees.
 fn locks(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     arm::admit(cloud, req)?;
     let account = own(cloud, req)?;
     let within = req.label("group");
-    let fits =
-        |group: &str| arm::sees_group(&account, group) && (within.is_empty() || within.eq_ignore_ascii_case(group));
-    let mut all = Vec::new();
-    for item in cloud.list_account(&account.id, "azure.lock") {
-        let scope = match item.text_or("scope", "subscription").as_str() {
-            "subscription" if within.is_empty() && account.rights == "reader" => {
-                format!("/subscriptions/{}", account.id)
-            }
-            "subscription" => continue,
-            "group" if fits(group(item)) => group_id(&account.id, group(item)),
-            "group" => continue,
-            scope => {
-                let named = scope.split('/').nth(4).unwrap_or_default();
-                if !fits(named) {
-                    continue;
-                }
-                scope.to_owned()
-            }
-        };
-        all.push(show_lock(&scope, &item.id, &item.text_or("level", "CanNotDelete"), item.text("notes"), Some(item)));
-    }
-    for item in cloud.list_account(&account.id, "azure.resource-group") {
-        if let Some(level) = item.text("lock").filter(|_| fits(&item.id)) {
-            all.push(show_lock(&group_id(&account.id, &item.id), "lock", level, None, Some(item)));
-        }
-    }
-    for (_, item) in arm::every(cloud, &account.id) {
-        if let Some(level) = item.text("lock").filter(|_| fits(group(item))) {
-            all.push(show_lock(&arm::id(item), "lock", level, None, Some(item)));
-        }
-    }
+    let seen = |lock: &Lock<'_>| match lock.scope.split('/').nth(4) {
+        None => within.is_empty() && account.rights == "reader",
+        Some(group) => arm::sees_group(&account, group) && (within.is_empty() || within.eq_ignore_ascii_case(group)),
+    };
+    let mut all = planted(cloud, &account.id);
+    all.retain(seen);
+    let all: Vec<Value> =
+        all.iter().map(|lock| show_lock(&lock.scope, lock.name, &lock.level, lock.notes, Some(lock.item))).collect();
     paged(cloud, req, &all, Clone::clone)
 }
 

@@ -15,10 +15,11 @@
 //! | | `hidden_stack` | false | lists do not tell the stack, only its configuration does |
 //! | `azure.web-slot` | `site`, and as of apps | | a deployment slot |
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::arm::{self, Type, children, listed, not_found, paged, referrers, target};
 use super::resources::display_name;
+use super::writes::{self, asked_to, lacking};
 use crate::cloud::{Cloud, Item};
 use crate::http::{Reply, WireError};
 use crate::rest::{Req, Route};
@@ -81,8 +82,56 @@ pub(super) const ROUTES: &[&[Route]] = &[
         web("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}/sitecontainers", "WebApps_ListSiteContainers", "Microsoft.Web/sites/sitecontainers/read", sidecars),
         web("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}/slots/{slot}/config/web", "WebApps_GetConfigurationSlot", "Microsoft.Web/sites/slots/config/read", config),
         web("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}/slots/{slot}/sitecontainers", "WebApps_ListSiteContainersSlot", "Microsoft.Web/sites/slots/sitecontainers/read", sidecars),
+        asked_to!("DELETE", "Microsoft.Web", "serverfarms/{name}", "Microsoft.Web/serverfarms/delete", "AppServicePlans_Delete", delete_plan),
+        asked_to!("PUT", "Microsoft.Web", "serverfarms/{name}", "Microsoft.Web/serverfarms/write", "AppServicePlans_CreateOrUpdate", put_plan),
     ],
 ];
+
+/// Whether a plan may be deleted: it holds no apps.
+fn plan_free(cloud: &Cloud, item: &Item) -> Result<(), WireError> {
+    match arm::show(cloud, &PLAN, item)["properties"]["numberOfSites"].as_i64() {
+        Some(0) => Ok(()),
+        sites => Err(WireError::new(
+            409,
+            "Conflict",
+            format!(
+                "Server farm '{}' cannot be deleted because it has {} web app(s) assigned to it.",
+                item.id,
+                sites.unwrap_or(0)
+            ),
+        )),
+    }
+}
+
+/// Plans go at once.
+fn delete_plan(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    writes::delete_at_once(cloud, req, &PLAN, plan_free)
+}
+
+fn put_plan(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    match arm::one(cloud, req, &PLAN) {
+        Ok(item) => {
+            writes::unlocked(cloud, &item.account, &arm::id(item), false)?;
+            return Ok(Reply::Value(arm::show(cloud, &PLAN, item)));
+        }
+        Err(error) if error.code == "ResourceNotFound" => {}
+        Err(error) => return Err(error),
+    }
+    let body = req.json().unwrap_or_default();
+    let region = body["location"].as_str().ok_or_else(|| lacking("location"))?.to_ascii_lowercase().replace(' ', "");
+    let mut keys = Map::new();
+    keys.insert("polls".to_owned(), json!(0));
+    for (key, value) in [
+        ("sku", &body["sku"]["name"]),
+        ("workers", &body["sku"]["capacity"]),
+        ("linux", &body["properties"]["reserved"]),
+    ] {
+        if !value.is_null() {
+            keys.insert(key.to_owned(), value.clone());
+        }
+    }
+    writes::create(cloud, req, &PLAN, &region, keys)
+}
 
 /// The tier of a plan's SKU.
 fn tier(sku: &str) -> &'static str {

@@ -12,7 +12,10 @@ use crate::{
     transport::{Reply, Request, Service},
 };
 use reqwest::Method;
-use serde::{Deserialize, de::{DeserializeOwned, IgnoredAny}};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use sweeper_core::{
@@ -155,7 +158,12 @@ pub(crate) async fn by_id<P: DeserializeOwned>(
 
 impl<P: DeserializeOwned + Send + Sync> Act<P> {
     /// Reads the resource; `None` where it is not there.
-    pub(crate) async fn read(&self, azure: &Azure, site: &Site, target: &Target) -> Result<Option<Entity<P>>, CloudError> {
+    pub(crate) async fn read(
+        &self,
+        azure: &Azure,
+        site: &Site,
+        target: &Target,
+    ) -> Result<Option<Entity<P>>, CloudError> {
         by_id(azure, site, self.sort, &target.native_id, self.query).await
     }
 
@@ -360,7 +368,12 @@ struct Said {
 }
 
 /// Looks at the operation of a change.
-pub(crate) async fn operation(azure: &Azure, site: &Site, permit: &Permit, sent: &Sent) -> Result<Operation, CloudError> {
+pub(crate) async fn operation(
+    azure: &Azure,
+    site: &Site,
+    permit: &Permit,
+    sent: &Sent,
+) -> Result<Operation, CloudError> {
     let op = permit.spec().reads.first().copied().unwrap_or_else(|| op_of(permit));
     if sent.handle.is_empty() {
         return Ok(Operation::Ended);
@@ -462,7 +475,10 @@ fn written(definition: &Value) -> Option<Value> {
 fn without(value: &Value) -> Value {
     match value {
         Value::Object(own) => Value::Object(
-            own.iter().filter(|(key, _)| !TOLD.contains(&key.as_str())).map(|(key, value)| (key.clone(), without(value))).collect(),
+            own.iter()
+                .filter(|(key, _)| !TOLD.contains(&key.as_str()))
+                .map(|(key, value)| (key.clone(), without(value)))
+                .collect(),
         ),
         Value::Array(all) => all.iter().map(without).collect(),
         other => other.clone(),

@@ -222,7 +222,12 @@ mod tests {
             (Trouble::Answered { status: 502, body: "<html>".into(), html: true, wait_ms: None }, Fault::Transient),
             (Trouble::Answered { status: 403, body: "<html>".into(), html: true, wait_ms: None }, Fault::Transient),
             (
-                Trouble::Answered { status: 409, body: r#"{"error":{"code":"ScopeLocked"}}"#.into(), html: false, wait_ms: None },
+                Trouble::Answered {
+                    status: 409,
+                    body: r#"{"error":{"code":"ScopeLocked"}}"#.into(),
+                    html: false,
+                    wait_ms: None,
+                },
                 Fault::Refused,
             ),
         ] {

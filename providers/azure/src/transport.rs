@@ -191,8 +191,10 @@ fn is_read(request: &Request) -> bool {
         reqwest::Method::GET => true,
         reqwest::Method::POST => {
             let metrics = || {
-                let subscription = path.strip_prefix("/subscriptions/").and_then(|rest| rest.strip_suffix("/metrics:getBatch"));
-                request.service == Service::Monitor && subscription.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+                let subscription =
+                    path.strip_prefix("/subscriptions/").and_then(|rest| rest.strip_suffix("/metrics:getBatch"));
+                request.service == Service::Monitor
+                    && subscription.is_some_and(|id| !id.is_empty() && !id.contains('/'))
             };
             QUESTIONS.contains(&(request.service, path)) || metrics()
         }

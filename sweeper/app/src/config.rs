@@ -13,11 +13,16 @@ use std::{
     time::Duration,
 };
 use sweeper_core::{
+    apply::Pace,
+    approve::{Key, KeyKind, Person, Role, Trust, ssh},
     calls::Limits,
+    caps::Caps,
     house::{AccountClass, House, ScopeRule},
     iac::DEFAULT_MAX_AGE,
-    model::CloudId,
+    model::{CloudId, Timestamp},
     money::Amount,
+    note::Verifier,
+    plan::Rules,
     policy::{Level, Place, Problem},
     ttl,
     waiver::Waiver,
@@ -51,6 +56,41 @@ pub struct Config {
     pub azure: Azure,
     pub gcp: Gcp,
     pub schedules: Vec<Entry>,
+    pub apply: Apply,
+    /// Who may approve what: `[apply]` and every `[[approver]]`.
+    pub trust: Trust,
+}
+
+/// `[apply]`: whether and how this deployment changes anything.
+#[derive(Clone, Debug)]
+pub struct Apply {
+    pub rules: Rules,
+    /// Deeds a minute and account.
+    pub rate: u32,
+    /// How long a wave is left alone.
+    pub soak: Duration,
+    pub caps: Caps,
+    /// The directory of the audit log.
+    pub log: Option<PathBuf>,
+    /// The key that signs its heads.
+    pub key: Option<PathBuf>,
+    /// While this file is there, nothing is done.
+    pub switch: Option<PathBuf>,
+}
+
+impl Default for Apply {
+    fn default() -> Self {
+        let pace = Pace::default();
+        Self {
+            rules: Rules::default(),
+            rate: pace.rate,
+            soak: pace.soak,
+            caps: Caps::default(),
+            log: None,
+            key: None,
+            switch: None,
+        }
+    }
 }
 
 /// `[iac]`: where it stands what code manages. Read anew by every run.
@@ -126,11 +166,19 @@ impl Default for Config {
             azure: Azure::default(),
             gcp: Gcp::default(),
             schedules: Vec::new(),
+            apply: Apply::default(),
+            trust: Trust::default(),
         }
     }
 }
 
 impl Config {
+    /// Whose key a public key is.
+    pub fn person_of(&self, verifier: &Verifier) -> Option<String> {
+        let own = self.trust.keys.iter().find(|key| matches!(&key.kind, KeyKind::Note(known) if known == verifier));
+        own.map(|key| key.person.clone())
+    }
+
     /// Reads the file named, or the one in the working directory, or the defaults.
     pub fn find(named: Option<&Path>) -> Result<Self, Failure> {
         let path = match named {
@@ -190,6 +238,8 @@ const TOP: &[&str] = &[
     "azure",
     "gcp",
     "schedule",
+    "apply",
+    "approver",
 ];
 const HOUSE: &[&str] = &[
     "owner_keys",
@@ -213,6 +263,23 @@ const AWS: &[&str] = &["org", "role", "external_id", "accounts", "regions"];
 const AZURE: &[&str] = &["org", "management_group", "subscriptions", "regions"];
 const GCP: &[&str] = &["organization", "folder", "projects", "regions"];
 const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "format", "output"];
+const APPLY: &[&str] = &[
+    "enabled",
+    "rate",
+    "soak",
+    "limit",
+    "log",
+    "key",
+    "kill_switch",
+    "keep_for",
+    "max_plan_age",
+    "retention_days",
+    "tag_key",
+    "protected",
+    "solo",
+];
+const CAPS: &[&str] = &["count", "share", "monthly_usd"];
+const APPROVER: &[&str] = &["name", "roles", "key", "ssh", "aliases", "from", "until", "revoked"];
 const FORMATS: &[&str] = &["table", "json", "csv", "markdown", "html"];
 
 impl Reader<'_> {
@@ -278,6 +345,12 @@ impl Reader<'_> {
                 projects: self.ids(gcp, "projects", CloudId::Gcp),
                 regions: self.list(gcp, "regions").into_iter().collect(),
             };
+        }
+        if let Some(apply) = self.table(table, "apply") {
+            self.apply(apply, config);
+        }
+        for (span, approver) in self.tables(table, "approver") {
+            self.approver(span, approver, &mut config.trust);
         }
         for (span, schedule) in self.tables(table, "schedule") {
             if let Some(entry) = self.schedule(span, schedule) {
@@ -421,6 +494,111 @@ impl Reader<'_> {
                 _ => self.wrong(value, "`max_api_usd` is an amount of US dollars"),
             }
         }
+    }
+
+    fn apply(&mut self, table: &Table<'_>, config: &mut Config) {
+        self.known(table, APPLY);
+        let beside = self.beside.to_owned();
+        let path = |text: String| beside.join(text);
+        config.trust.may_apply = self.truth(table, "enabled").unwrap_or(false);
+        config.trust.solo = self.truth(table, "solo").unwrap_or(false);
+        config.trust.protected = self.list(table, "protected");
+        let apply = &mut config.apply;
+        apply.log = self.string(table, "log").map(&path);
+        apply.key = self.string(table, "key").map(&path);
+        apply.switch = self.string(table, "kill_switch").map(&path);
+        if let Some(rate) = self.number(table, "rate") {
+            apply.rate = rate;
+        }
+        if let Some(soak) = self.length(table, "soak") {
+            apply.soak = soak;
+        }
+        if let Some(keep) = self.length(table, "keep_for") {
+            apply.rules.keep_for = keep.as_secs() as i64;
+        }
+        if let Some(age) = self.length(table, "max_plan_age") {
+            apply.rules.max_age = apply.rules.max_age.min(age.as_secs() as i64);
+            apply.rules.fresh = apply.rules.fresh.min(age.as_secs() as i64);
+        }
+        apply.rules.retention_days = self.number(table, "retention_days");
+        if let Some(key) = self.string(table, "tag_key") {
+            apply.rules.tag_key = key;
+        }
+        if let Some(limit) = self.table(table, "limit") {
+            self.known(limit, CAPS);
+            if let Some(count) = self.number(limit, "count") {
+                config.apply.caps.count = count;
+            }
+            if let Some(value) = limit.get("share") {
+                let text = value.get_ref().as_str().and_then(|text| text.strip_suffix('%'));
+                match text.and_then(|text| text.trim().parse::<u32>().ok()).filter(|percent| *percent <= 100) {
+                    Some(percent) => config.apply.caps.share = percent * 100,
+                    None => self.wrong(value, "`share` is a whole percentage, as `5%`"),
+                }
+            }
+            if let Some(value) = limit.get("monthly_usd") {
+                match Self::decimal(value).as_deref().and_then(Amount::parse).filter(|amount| *amount >= Amount::ZERO) {
+                    Some(amount) => config.apply.caps.monthly = amount,
+                    None => self.wrong(value, "`monthly_usd` is an amount of US dollars"),
+                }
+            }
+        }
+        config.trust.ceiling = Some(config.apply.caps);
+    }
+
+    fn approver(&mut self, span: Span, table: &Table<'_>, trust: &mut Trust) {
+        self.known(table, APPROVER);
+        for key in ["name", "roles"].into_iter().filter(|key| !table.contains_key(*key)) {
+            self.problem(span.clone(), format!("an approver needs `{key}`"), None);
+        }
+        let Some(name) = self.string(table, "name") else { return };
+        let mut roles = BTreeSet::new();
+        for word in self.list(table, "roles") {
+            match (Role::parse(&word), table.get("roles")) {
+                (Some(role), _) => drop(roles.insert(role)),
+                (None, Some(value)) => {
+                    let known = Role::NAMES.join(", ");
+                    self.wrong(value, format!("`{word}` is no role: {known}"));
+                }
+                (None, None) => {}
+            }
+        }
+        let mut keys = Vec::new();
+        if let (Some(text), Some(value)) = (self.string(table, "key"), table.get("key")) {
+            match Verifier::parse(&text) {
+                Ok(verifier) => keys.push(KeyKind::Note(verifier)),
+                Err(error) => self.wrong(value, format!("`key` is no public key: {error}")),
+            }
+        }
+        if let (Some(line), Some(value)) = (self.string(table, "ssh"), table.get("ssh")) {
+            if ssh::blob(&line).is_some() {
+                keys.push(KeyKind::Ssh(line));
+            } else {
+                self.wrong(value, "`ssh` is a public key of OpenSSH, `ssh-ed25519 AAAA…` or a security key's");
+            }
+        }
+        let mut at = |key: &str, default: Timestamp, end: bool| {
+            let Some(value) = table.get(key) else { return default };
+            let text = match value.get_ref() {
+                DeValue::Datetime(date) => date.to_string(),
+                other => other.as_str().unwrap_or_default().to_owned(),
+            };
+            let date = if end { ttl::end_of_date(&text) } else { Timestamp::parse(&format!("{text}T00:00:00Z")) };
+            date.or_else(|| Timestamp::parse(&text)).unwrap_or_else(|| {
+                self.problem(value.span(), format!("`{key}` is a date"), None);
+                default
+            })
+        };
+        let from = at("from", Timestamp(0), false);
+        let until = at("until", Timestamp(i64::MAX), true);
+        let revoked = self.truth(table, "revoked").unwrap_or(false);
+        let aliases = self.list(table, "aliases").into_iter().collect();
+        let person = trust.people.entry(name.clone()).or_insert_with(Person::default);
+        // Two entries of one name are one person with two keys.
+        person.roles.extend(roles);
+        let known: BTreeSet<String> = aliases;
+        person.aliases.extend(known);
+        trust.keys.extend(keys.into_iter().map(|kind| Key { person: name.clone(), kind, from, until, revoked }));
     }
 
     fn schedule(&mut self, span: Span, table: &Table<'_>) -> Option<Entry> {

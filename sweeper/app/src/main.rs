@@ -5,6 +5,7 @@
 mod clouds;
 mod commands;
 mod config;
+mod deployment;
 #[cfg(all(test, feature = "aws", feature = "azure", feature = "gcp"))]
 mod detectors;
 mod diagnosis;
@@ -57,6 +58,20 @@ enum Command {
     Survey(commands::survey::Args),
     /// Explain a resource or a detector, clause by clause
     Explain(commands::explain::Args),
+    /// Plan what would be done, exactly, for somebody to approve; changes nothing in any cloud
+    Plan(commands::plan::Args),
+    /// Sign that a plan may be applied, or that a policy may act within bounds
+    Approve(commands::approve::Args),
+    /// Do what a plan lists and somebody approved, and never more
+    Apply(commands::apply::Args),
+    /// Take back what was done
+    Undo(commands::undo::Args),
+    /// Show the log of everything that was done, and hold it against its signatures
+    #[command(subcommand)]
+    Audit(commands::audit::Command),
+    /// Show or break the lock under which changes are made
+    #[command(subcommand)]
+    Lock(commands::lock::Command),
     /// Check and list policies
     #[command(subcommand)]
     Policy(commands::policy::Command),
@@ -117,6 +132,12 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             Some(survey) => stoppable(async move { commands::report::run_offline(&args, &survey) }),
             None => stoppable(commands::report::run(args)),
         },
+        Command::Plan(args) => stoppable(commands::plan::run(args)),
+        Command::Approve(args) => stoppable(async move { commands::approve::run(&args) }),
+        Command::Apply(args) => gently(|stopped| commands::apply::run(args, stopped)),
+        Command::Undo(args) => stoppable(commands::undo::run(args)),
+        Command::Audit(command) => stoppable(async move { commands::audit::run(&command) }),
+        Command::Lock(command) => stoppable(async move { commands::lock::run(&command) }),
         Command::Survey(args) => stoppable(commands::survey::run(args)),
         Command::Doctor(args) => stoppable(commands::doctor::run(args)),
         Command::Daemon(args) => stoppable(commands::daemon::run(args)),
@@ -125,9 +146,29 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     }
 }
 
-/// Runs a command until it ends or somebody stops it. The command has a thread of its own, so that one
-/// that computes for a while can be stopped as well.
+/// How long a command that changes something may take to end after it was stopped: its last call is waited for.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(8);
+
+/// Runs a command that changes something: it is told that somebody stopped it, starts no further call, and has a little
+/// time to hear and record how its last one ended.
+fn gently<F>(command: impl FnOnce(tokio::sync::watch::Receiver<bool>) -> F) -> Result<Exit, Failure>
+where
+    F: Future<Output = Result<Exit, Failure>> + Send + 'static,
+{
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    run_until(command(stopped), Some(stop))
+}
+
+/// Runs a command until it ends or somebody stops it.
 fn stoppable(command: impl Future<Output = Result<Exit, Failure>> + Send + 'static) -> Result<Exit, Failure> {
+    run_until(command, None)
+}
+
+/// The command has a thread of its own, so that one that computes for a while can be stopped as well.
+fn run_until(
+    command: impl Future<Output = Result<Exit, Failure>> + Send + 'static,
+    stop: Option<tokio::sync::watch::Sender<bool>>,
+) -> Result<Exit, Failure> {
     log::start();
     let failed = |error: std::io::Error| Failure::new(Exit::Bug, format!("failed to start: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
@@ -140,10 +181,15 @@ fn stoppable(command: impl Future<Output = Result<Exit, Failure>> + Send + 'stat
             let _ = ended.send(handle.block_on(command));
         })
         .map_err(failed)?;
+    let mut wait = wait;
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = wait => outcome.unwrap_or_else(|_| Err(Failure::new(Exit::Bug, "the command ended without an outcome"))),
+            outcome = &mut wait => outcome.unwrap_or_else(|_| Err(Failure::new(Exit::Bug, "the command ended without an outcome"))),
             signal = stopped() => {
+                if let Some(stop) = &stop {
+                    stop.send_replace(true);
+                    let _ = tokio::time::timeout(GRACE, &mut wait).await;
+                }
                 output::abandon();
                 let _ = writeln!(std::io::stderr(), "\nstopped");
                 process::exit(signal);

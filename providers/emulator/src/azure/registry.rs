@@ -558,7 +558,9 @@ fn deleted(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
             json!({ "digest": digest, "deletedAt": one.time("deleted", cloud.now).map(arm::zulu), "tags": one.list("tags_list") })
         })
         .collect();
-    Ok(Reply::Value(json!({ "registry": login_server(&item.id), "imageName": req.label("repository"), "manifests": shown })))
+    Ok(Reply::Value(
+        json!({ "registry": login_server(&item.id), "imageName": req.label("repository"), "manifests": shown }),
+    ))
 }
 
 /// Takes a deleted manifest back, under one tag: of its others nothing is known.

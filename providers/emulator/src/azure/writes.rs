@@ -58,12 +58,7 @@ macro_rules! asked_to {
 }
 pub(super) use asked_to;
 
-const fn operation(
-    service: &'static str,
-    path: &'static str,
-    action: &'static str,
-    permission: &'static str,
-) -> Route {
+const fn operation(service: &'static str, path: &'static str, action: &'static str, permission: &'static str) -> Route {
     Route { service, method: "GET", path, action, permission, handle: poll }
 }
 
@@ -266,8 +261,7 @@ fn look(cloud: &Cloud, operation: &Item) {
     }
     let (name, account) = (operation.id.clone(), operation.account.clone());
     cloud.edit(move |items| {
-        let found =
-            items.iter_mut().find(|item| item.kind == OPERATION && item.id == name && item.account == account);
+        let found = items.iter_mut().find(|item| item.kind == OPERATION && item.id == name && item.account == account);
         if let Some(item) = found {
             item.keys.insert("left".to_owned(), json!(left - 1));
         }
@@ -277,7 +271,12 @@ fn look(cloud: &Cloud, operation: &Item) {
     }
     let (kind, target) = (operation.text_or("kind", ""), operation.text_or("target", ""));
     if operation.text("fails").is_some() {
-        change(cloud, &kind, &target, operation.keys.get("before").and_then(Value::as_object).cloned().unwrap_or_default());
+        change(
+            cloud,
+            &kind,
+            &target,
+            operation.keys.get("before").and_then(Value::as_object).cloned().unwrap_or_default(),
+        );
     } else {
         apply(cloud, &kind, &target, operation.keys.get("effect").unwrap_or(&Value::Null));
     }
@@ -433,9 +432,9 @@ pub(super) fn lacking(what: &str) -> WireError {
 fn named<'a>(cloud: &'a Cloud, req: &Req) -> Result<&'a Item, WireError> {
     arm::admit(cloud, req)?;
     let id = format!("{}/providers/{}", arm::group_id(&req.account, req.label("group")), req.label("rest"));
-    let found = arm::every(cloud, &req.account).into_iter().find(|(known, item)| {
-        arm::id_in(known, item).eq_ignore_ascii_case(&id)
-    });
+    let found = arm::every(cloud, &req.account)
+        .into_iter()
+        .find(|(known, item)| arm::id_in(known, item).eq_ignore_ascii_case(&id));
     found.map(|(_, item)| item).ok_or_else(|| not_found(req))
 }
 
@@ -476,7 +475,9 @@ fn retag(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
         let known = spelt(&tags, key);
         let value = value.as_str().unwrap_or_default();
         if operation.eq_ignore_ascii_case("delete") {
-            if let Some(known) = known.filter(|known| value.is_empty() || tags.get(known).is_some_and(|own| own == value)) {
+            if let Some(known) =
+                known.filter(|known| value.is_empty() || tags.get(known).is_some_and(|own| own == value))
+            {
                 tags.remove(&known);
             }
         } else {

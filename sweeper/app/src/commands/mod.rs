@@ -1,5 +1,8 @@
 //! One file a command.
 
+pub mod apply;
+pub mod approve;
+pub mod audit;
 pub mod bill;
 pub mod daemon;
 #[cfg(feature = "demo")]
@@ -8,10 +11,13 @@ pub mod doctor;
 pub mod explain;
 pub mod iac_index;
 pub mod init;
+pub mod lock;
 pub mod permissions;
+pub mod plan;
 pub mod policy;
 pub mod report;
 pub mod survey;
+pub mod undo;
 
 use crate::{
     clouds::{self, Choice, Org},
@@ -173,12 +179,18 @@ impl Settings {
 
     /// Looks and judges.
     pub async fn run(&self) -> Result<Outcome, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let calls = Calls::new(clock, self.limits.clone());
+        Ok(self.look(&calls).await?.0)
+    }
+
+    /// As [`Self::run`], through a door that is there: also gives the clouds that were looked at.
+    pub async fn look(&self, calls: &Calls) -> Result<(Outcome, Vec<Arc<dyn Cloud>>), Failure> {
         for warning in &self.warnings {
             log::warn(warning);
         }
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let calls = Calls::new(Arc::clone(&clock), self.limits.clone());
-        let universes = self.universes(&calls).await?;
+        let clock = Arc::clone(calls.clock());
+        let universes = self.universes(calls).await?;
         let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
         let prices = PriceBook::embedded()
             .map_err(|error| Failure::new(Exit::Bug, format!("the price book cannot be read: {error}")))?;
@@ -206,7 +218,7 @@ impl Settings {
         let board = Board::new(&listed);
         let outcome = engine::run(Inputs {
             universes: &universes,
-            calls: &calls,
+            calls,
             set: &self.set,
             house: House { iac: iac::read(&self.iac, clock.wall()), ..self.house.clone() },
             waivers: self.waivers.clone(),
@@ -261,7 +273,7 @@ impl Settings {
         notes.extend(missing.iter().map(|region| format!("no account has the region {region} enabled")));
         outcome.warnings.splice(0..0, notes);
         outcome.causes.splice(0..0, causes);
-        Ok(outcome)
+        Ok((outcome, clouds))
     }
 
     /// Regions asked for that no account of any cloud has, as far as all clouds tell theirs.

@@ -8,6 +8,7 @@ pub mod html;
 pub mod inert;
 pub mod json;
 pub mod markdown;
+pub mod plan;
 pub mod progress;
 pub mod summary;
 pub mod table;

@@ -1,0 +1,139 @@
+//! `sweeper apply`: does what a plan lists and somebody approved, and never more.
+
+use super::{LookArgs, Settings, random_id};
+use crate::{
+    TOOL,
+    config::Config,
+    deployment::{self, Deployment},
+    exit::{Exit, Failure},
+    log, output,
+    render::plan as show,
+};
+use async_trait::async_trait;
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use sweeper_core::{
+    apply::{self, Look, Pace, Parts, World},
+    approve::{Against, Signed},
+    calls::Calls,
+    clock::{Clock, SystemClock},
+    deed::Target,
+    lease,
+    model::Timestamp,
+};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The plan
+    plan: PathBuf,
+    /// Approvals of it, and standing ones
+    #[arg(long, value_name = "FILE", required = true, num_args = 1.., value_delimiter = ',')]
+    approval: Vec<PathBuf>,
+    #[command(flatten)]
+    look: LookArgs,
+    /// Begin no further action after so many seconds: the same command goes on where it stopped
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<u64>,
+}
+
+/// The world as the command's own arguments select it.
+struct Selected {
+    settings: Settings,
+    calls: Calls,
+    look: LookArgs,
+    config: Config,
+}
+
+#[async_trait]
+impl World for Selected {
+    async fn look(&self) -> Result<Look, String> {
+        // Policies, exceptions and protections of this moment.
+        let said = |failure: Failure| failure.message;
+        let config = Config::find(self.look.config.as_deref()).map_err(said)?;
+        let settings = Settings::new(&self.look, &config).map_err(said)?;
+        let (outcome, _) = settings.look(&self.calls).await.map_err(said)?;
+        Ok(Look { outcome, set: Arc::new(settings.set) })
+    }
+
+    fn switch(&self) -> Option<String> {
+        let path = self.config.apply.switch.as_ref()?;
+        match fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => Some(format!("{} cannot be looked at: {error}", path.display())),
+            Ok(_) => Some(format!("{} is there", path.display())),
+        }
+    }
+
+    fn closed(&self, _: &Target, _: Timestamp) -> Option<String> {
+        None
+    }
+}
+
+pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Result<Exit, Failure> {
+    if args.look.now.is_some() {
+        return Err(Failure::usage("changes are made now: --now is for reports"));
+    }
+    let config = Config::find(args.look.config.as_deref())?;
+    let settings = Settings::new(&args.look, &config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let deployment = Deployment::open(args.look.state.as_deref(), &config, clock.wall())?;
+    let plan = deployment::read_plan(&args.plan)?;
+    let notes = approvals(&args, &deployment, clock.wall())?;
+    let approved = plan.approve(notes, Against { trust: &deployment.trust, now: clock.wall() });
+    let calls = Calls::new(Arc::clone(&clock), settings.limits.clone());
+    let stop = calls.stop();
+    let mut heard = stopped;
+    tokio::spawn(async move {
+        if heard.wait_for(|stopped| *stopped).await.is_ok() {
+            stop.stop();
+        }
+    });
+    let universes = settings.universes(&calls).await?;
+    let kinds = universes
+        .clouds
+        .iter()
+        .flat_map(|(cloud, _)| cloud.kinds().iter().map(|kind| (kind.spec().id, Arc::clone(kind))))
+        .collect();
+    let run = random_id()?;
+    let trail = deployment.trail(run.clone(), Arc::clone(&clock))?;
+    let world = Selected { settings, calls: calls.clone(), look: args.look.clone(), config: config.clone() };
+    let deadline = args.deadline.map(|seconds| clock.mono() + Duration::from_secs(seconds));
+    let applied = apply::apply(
+        &approved,
+        Parts {
+            store: deployment.store.as_ref(),
+            trail: &trail,
+            world: &world,
+            calls: &calls,
+            kinds,
+            trust: &deployment.trust,
+            pace: Pace { rate: config.apply.rate, soak: config.apply.soak, deadline, ..Pace::default() },
+            caps: config.apply.caps,
+            holder: deployment::holder(run),
+            deployment: deployment.name.clone(),
+            tool: TOOL.to_owned(),
+            lease: lease::TTL,
+        },
+    )
+    .await;
+    output::to(None, |mut out| show::write_applied(approved.plan(), &applied, &mut out))?;
+    let causes = applied.causes();
+    for cause in &causes {
+        log::warn(&cause.cause);
+    }
+    let _ = &world.settings;
+    Ok(Exit::of(&causes))
+}
+
+/// Every approval that was handed in; one that is refused stops the command.
+fn approvals(args: &Args, deployment: &Deployment, now: Timestamp) -> Result<Vec<Signed>, Failure> {
+    let mut notes = Vec::new();
+    for path in &args.approval {
+        let bytes = fs::read(path)
+            .map_err(|error| Failure::usage(format!("failed to read the approval {}: {error}", path.display())))?;
+        let note = deployment.trust.read(&bytes, &deployment.name, now).map_err(|refusal| {
+            Failure::new(Exit::Refused, format!("the approval {} is refused: {refusal}", path.display()))
+        })?;
+        notes.push(note);
+    }
+    Ok(notes)
+}

@@ -1,0 +1,137 @@
+//! `sweeper plan`: what would be done, exactly, for somebody to approve. Changes nothing in any cloud.
+
+use super::{LookArgs, Settings};
+use crate::{
+    TOOL,
+    config::Config,
+    deployment::{self, Deployment},
+    exit::{Exit, Failure},
+    log,
+    output::{self, Whole},
+    render::plan as show,
+};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write as _},
+    path::PathBuf,
+};
+use sweeper_core::{
+    clock::{Clock as _, SystemClock},
+    plan::{self, Order, Plan},
+    policy::Verb,
+    survey_file,
+};
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    look: LookArgs,
+    /// Where the plan goes: a file that is there whole or not at all
+    #[arg(long, short, value_name = "FILE", default_value = "plan.json")]
+    output: PathBuf,
+    /// Only these policies
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    policy: Vec<String>,
+    /// Who asks for it, and so may not approve it alone [default: user@host]
+    #[arg(long, value_name = "NAME")]
+    requester: Option<String>,
+    #[arg(long, value_enum, default_value_t = Form::Table)]
+    format: Form,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Command {
+    /// Show a plan, after it was held against its name
+    Show {
+        plan: PathBuf,
+        #[arg(long, value_enum, default_value_t = Form::Table)]
+        format: Form,
+    },
+    /// Show how a plan differs from an older one
+    Diff { old: PathBuf, new: PathBuf },
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Table,
+    Markdown,
+    Json,
+}
+
+pub async fn run(args: Args) -> Result<Exit, Failure> {
+    match &args.command {
+        Some(Command::Show { plan, format }) => {
+            shown(&deployment::read_plan(plan)?, *format)?;
+            return Ok(Exit::Done);
+        }
+        Some(Command::Diff { old, new }) => {
+            let difference = plan::difference(&deployment::read_plan(old)?, &deployment::read_plan(new)?);
+            output::to(None, |mut out| show::write_difference(&difference, &mut out))?;
+            return Ok(Exit::Done);
+        }
+        None => {}
+    }
+    if args.look.now.is_some() {
+        return Err(Failure::usage("a plan is made of what is so now: --now is for reports"));
+    }
+    let config = Config::find(args.look.config.as_deref())?;
+    let settings = Settings::new(&args.look, &config)?;
+    let clock = SystemClock::default();
+    let deployment = Deployment::open(args.look.state.as_deref(), &config, clock.wall())?;
+    let only: BTreeSet<String> = args.policy.iter().cloned().collect();
+    if let Some(unknown) = only.iter().find(|name| !settings.set.policies.iter().any(|own| own.name == **name)) {
+        return Err(Failure::usage(format!("there is no policy `{unknown}`")).help("`sweeper policy list` shows them"));
+    }
+    if settings.set.policies.iter().all(|policy| policy.then == Verb::Report) {
+        return Err(Failure::usage("every policy only reports: there is nothing to plan")
+            .help("`then = \"delete\"` (or tag, stop) in a policy, with `when`, `for`, `grace` and `limit`"));
+    }
+    let outcome = settings.run().await?;
+    for warning in &outcome.warnings {
+        log::warn(warning);
+    }
+    let survey = survey_file::write(&outcome.sealed, TOOL, io::sink())?;
+    let order = Order {
+        deployment: deployment.name.clone(),
+        requester: args.requester.clone().unwrap_or_else(deployment::person),
+        tool: TOOL.to_owned(),
+        survey,
+        made: clock.wall(),
+        only,
+    };
+    let plan = plan::draw(outcome.parts(&settings.set), &order, &config.apply.rules)?;
+    let notes = plan::check(&plan, clock.wall(), config.apply.rate);
+    if !notes.is_empty() {
+        for note in &notes {
+            let about = if note.no == 0 { "the plan".to_owned() } else { format!("action {}", note.no) };
+            log::warn(&format!("{about}: {}; {}", note.what, note.help));
+        }
+        return Err(Failure::new(Exit::Refused, "the plan is not fit to be approved: nothing was written"));
+    }
+    let bytes = plan::write(&plan)?;
+    let unwritten = |error: io::Error| Failure::usage(format!("failed to write {}: {error}", args.output.display()));
+    let mut file = Whole::create(&args.output).map_err(unwritten)?;
+    file.write_all(&bytes).map_err(unwritten)?;
+    file.keep().map_err(unwritten)?;
+    shown(&plan, args.format)?;
+    log::say(&format!(
+        "plan {} in {}: `sweeper approve {}` is next",
+        plan.id,
+        args.output.display(),
+        args.output.display()
+    ));
+    let causes = crate::engine::report(&outcome, &settings.set, plan.id.clone(), None).run.exit;
+    Ok(Exit::of(&causes))
+}
+
+fn shown(plan: &Plan, form: Form) -> io::Result<()> {
+    output::to(None, |mut out| match form {
+        Form::Table => show::write_table(plan, &mut out),
+        Form::Markdown => show::write_markdown(plan, &mut out),
+        Form::Json => out.write_all(&plan::write(plan)?),
+    })
+}

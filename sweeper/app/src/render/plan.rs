@@ -1,0 +1,149 @@
+//! Plans, for people.
+
+use super::inert;
+use std::io::{self, Write};
+use sweeper_core::{
+    apply::{Applied, Ended},
+    money::Amount,
+    plan::{Action, Difference, Plan},
+};
+
+fn cost(amount: Option<Amount>) -> String {
+    amount.map_or_else(|| "?".to_owned(), |amount| format!("${}", amount.cents()))
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+/// A plan as a screen shows it.
+pub fn write_table(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "plan {}", plan.id)?;
+    writeln!(out, "  {} actions, {} held; good until {}", plan.actions.len(), plan.held.len(), plan.expires)?;
+    writeln!(out, "  firm {} a month, up to {} more", cost(Some(plan.totals.firm)), cost(Some(plan.totals.up_to)))?;
+    let seen = &plan.completeness;
+    writeln!(
+        out,
+        "  seen: {} complete, {} none, {} waived, {} blind",
+        seen.complete, seen.none, seen.waived, seen.blind
+    )?;
+    for action in &plan.actions {
+        writeln!(out)?;
+        write_action(action, out)?;
+    }
+    if !plan.held.is_empty() {
+        writeln!(out, "\nheld:")?;
+        for held in &plan.held {
+            writeln!(out, "  {}  {}", inert::line(&held.resource), inert::line(&held.reason))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_action(action: &Action, out: &mut impl Write) -> io::Result<()> {
+    let name = if action.target.name.is_empty() { String::new() } else { format!(" ({})", action.target.name) };
+    writeln!(
+        out,
+        "{:>4}  {} {}{}  {} a month",
+        action.no,
+        action.deed_kind().name(),
+        inert::line(&action.target.id()),
+        inert::line(&name),
+        cost(action.usd())
+    )?;
+    let owner = action.owner.as_deref().unwrap_or("nobody");
+    writeln!(
+        out,
+        "      policy {}, owner {}, {}",
+        inert::line(&action.policy),
+        inert::line(owner),
+        action.risk.name()
+    )?;
+    match &action.keep {
+        Some(copy) => {
+            writeln!(out, "      keeps a {} until {}; {}", copy.keep.name(), copy.until.date(), action.reversal)?
+        }
+        None => writeln!(out, "      {}: {}", if action.risk.is_r() { "undo" } else { "lost" }, action.reversal)?,
+    }
+    writeln!(out, "      needs {} approval, {} consent", action.needs.approve.name(), action.needs.consent.name())?;
+    for gone in &action.cascade {
+        writeln!(out, "      with it: {} ({})", inert::line(&gone.resource), gone.why)?;
+    }
+    for what in &action.assuming {
+        writeln!(out, "      assuming: {}", inert::line(what))?;
+    }
+    Ok(())
+}
+
+/// A plan for a pull request.
+pub fn write_markdown(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "### Plan `{}`\n", short(&plan.id))?;
+    writeln!(
+        out,
+        "{} actions, {} held. Firm {} a month, up to {} more. Good until {}.\n\nWhole id: `{}`\n",
+        plan.actions.len(),
+        plan.held.len(),
+        cost(Some(plan.totals.firm)),
+        cost(Some(plan.totals.up_to)),
+        plan.expires,
+        plan.id
+    )?;
+    writeln!(out, "| no | do | resource | owner | a month | risk | needs |\n|---|---|---|---|---|---|---|")?;
+    for action in &plan.actions {
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            action.no,
+            action.deed_kind().name(),
+            inert::markdown(&action.target.id()),
+            inert::markdown(action.owner.as_deref().unwrap_or("nobody")),
+            cost(action.usd()),
+            action.risk.name(),
+            action.needs.approve.name()
+        )?;
+    }
+    Ok(())
+}
+
+/// How two plans differ.
+pub fn write_difference(difference: &Difference, out: &mut impl Write) -> io::Result<()> {
+    for (policy, resource) in &difference.added {
+        writeln!(out, "+ {}  {}", inert::line(resource), inert::line(policy))?;
+    }
+    for (policy, resource) in &difference.removed {
+        writeln!(out, "- {}  {}", inert::line(resource), inert::line(policy))?;
+    }
+    for (policy, resource, what) in &difference.changed {
+        writeln!(out, "~ {}  {}: {}", inert::line(resource), inert::line(policy), inert::line(what))?;
+    }
+    Ok(())
+}
+
+/// What a run came to.
+pub fn write_applied(plan: &Plan, applied: &Applied, out: &mut impl Write) -> io::Result<()> {
+    let mut saved = Amount::ZERO;
+    for action in &plan.actions {
+        let Some(ended) = applied.ended.get(&action.no) else { continue };
+        let why = match ended {
+            Ended::Done { kept, .. } => {
+                saved += action.usd().unwrap_or_default();
+                kept.as_ref().map_or_else(String::new, |kept| format!("kept {}", kept.native_id))
+            }
+            Ended::AlreadyGone => String::new(),
+            Ended::Skipped(why) | Ended::Failed(why) | Ended::Unknown(why) | Ended::Left(why) => why.clone(),
+        };
+        writeln!(
+            out,
+            "{:>4}  {:<12}  {}  {}",
+            action.no,
+            ended.name(),
+            inert::line(&action.target.id()),
+            inert::line(&why)
+        )?;
+    }
+    writeln!(out, "\n{} of {} done, {} a month", applied.done(), plan.actions.len(), cost(Some(saved)))?;
+    if let Some(stop) = &applied.stopped {
+        writeln!(out, "stopped: {}", inert::line(stop.why()))?;
+    }
+    Ok(())
+}

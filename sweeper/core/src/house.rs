@@ -84,14 +84,7 @@ impl AccountClass {
 impl House {
     /// The rule for an account, if there is one.
     pub fn scope(&self, cloud: CloudId, account: &str) -> Option<&ScopeRule> {
-        self.scopes.iter().find(|rule| {
-            rule.accounts.iter().any(|pattern| match pattern.split_once(':') {
-                Some((own, pattern)) if CloudId::parse(own).is_some() => {
-                    own == cloud.name() && glob_anycase(pattern, account)
-                }
-                _ => glob_anycase(pattern, account),
-            })
-        })
+        self.scopes.iter().find(|rule| rule.accounts.iter().any(|pattern| is_account(pattern, cloud, account)))
     }
 
     /// What an account is for.
@@ -119,6 +112,14 @@ impl Default for House {
             min_age_hours: 24,
             iac: Iac::default(),
         }
+    }
+}
+
+/// Whether a pattern such as `aws:1111*` or `*` names an account.
+pub fn is_account(pattern: &str, cloud: CloudId, account: &str) -> bool {
+    match pattern.split_once(':') {
+        Some((own, pattern)) if CloudId::parse(own).is_some() => own == cloud.name() && glob_anycase(pattern, account),
+        _ => glob_anycase(pattern, account),
     }
 }
 

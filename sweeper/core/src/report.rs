@@ -358,7 +358,7 @@ impl<'a> Report<'a> {
             let resource = self.view.inventory.at(row.resource);
             let cost = self.costs().monthly(resource);
             let detail = policy::detail(self.parts.set, &self.view, self.costs(), row);
-            let (decision, _) = self.decision(row, resource, &detail, &cost);
+            let (decision, _) = self.decided(row, resource, &detail, &cost);
             let sort = sort_of(&decision);
             let reason = match known.get(sort) {
                 Some(reason) => *reason,
@@ -420,7 +420,7 @@ impl<'a> Report<'a> {
         self.order = order;
     }
 
-    fn decision(
+    fn decided(
         &self,
         row: &Row,
         resource: Resource<'a>,
@@ -489,13 +489,22 @@ impl<'a> Report<'a> {
         self.finding_at(glance.row)
     }
 
+    /// What becomes of a row, and whose word it takes.
+    pub fn decision(&self, glance: &Glance<'_>) -> Option<policy::Decision> {
+        let row = self.rows().get(glance.row as usize)?;
+        let resource = self.view.inventory.at(row.resource);
+        let cost = self.costs().monthly(resource);
+        let detail = policy::detail(self.parts.set, &self.view, self.costs(), row);
+        Some(self.decided(row, resource, &detail, &cost).0)
+    }
+
     fn finding_at(&self, at: u32) -> Option<Finding> {
         let row = self.rows().get(at as usize)?;
         let policy = self.parts.set.policies.get(usize::from(row.policy))?;
         let resource = self.view.inventory.at(row.resource);
         let cost = self.costs().monthly(resource);
         let detail = policy::detail(self.parts.set, &self.view, self.costs(), row);
-        let (decision, owner) = self.decision(row, resource, &detail, &cost);
+        let (decision, owner) = self.decided(row, resource, &detail, &cost);
         let (since, since_basis) = self.since(row, policy, resource, &detail);
         Some(Finding {
             policy: policy.name.clone(),
@@ -509,7 +518,7 @@ impl<'a> Report<'a> {
             resource: self.resource(resource),
             monthly_cost: MonthlyCost { amount: cost.amount, currency: cost.currency, basis: cost.basis },
             evidence: evidence(&detail),
-            decision: DecisionOf { act: decision.act.name().to_owned(), reason: decision.reason },
+            decision: DecisionOf { act: decision.act.name().to_owned(), reason: said(&decision) },
         })
     }
 
@@ -661,6 +670,14 @@ const fn verdict(row: &Row) -> Verdict {
     match row.verdict {
         RowVerdict::Found => Verdict::Found,
         RowVerdict::Unknown => Verdict::Unknown,
+    }
+}
+
+/// A decision in words: no report does what it decides.
+fn said(decision: &policy::Decision) -> String {
+    match decision.needs {
+        Some(_) => format!("{}; waits for an approved plan", decision.reason),
+        None => decision.reason.clone(),
     }
 }
 

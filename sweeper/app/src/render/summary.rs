@@ -306,7 +306,11 @@ pub fn held(report: &Report<'_>) -> Vec<String> {
     held.map(|(reason, sum)| {
         let most =
             if sum.most() == Amount::ZERO { String::new() } else { format!(", {} a month", dollars(sum.most())) };
-        format!("of this {reason}: {}{most}", counted(sum.resources, "resource"))
+        let said = match reason.as_str() {
+            "tag" | "stop" | "delete" | "set-retention" => format!("to {reason}, once a plan is approved"),
+            held => held.to_owned(),
+        };
+        format!("of this {said}: {}{most}", counted(sum.resources, "resource"))
     })
     .collect()
 }

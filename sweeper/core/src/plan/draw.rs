@@ -5,14 +5,13 @@ use super::{Action, Cascade, Completeness, Copy, FORMAT, Held, Needs, Plan, Risk
 use crate::{
     deed::{Deed, DeedKind, Target},
     detect::View,
-    house::AccountClass,
     intern::Sym,
     inventory::Resource,
     model::{Class, CloudId, DAY, Relation, Timestamp},
     money::Basis,
     observe,
-    policy::{Approve, Costs as _, Keep, Policy, PolicySet, Verb, kept},
-    report::{Finding, Glance, MonthlyCost, Parts, Report, Seen, Verdict},
+    policy::{Costs as _, Keep, PolicySet, Verb, kept},
+    report::{Finding, Glance, MonthlyCost, Parts, Report, Seen},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -81,16 +80,16 @@ pub fn draw(parts: Parts<'_>, order: &Order, rules: &Rules) -> io::Result<Plan> 
             continue;
         }
         let hold = |reason: String| Held { policy: policy.name.clone(), resource: glance.resource.id(), reason };
-        let Some(finding) = report.finding(&glance) else { continue };
-        if finding.decision.act != policy.then.name() || finding.verdict != Verdict::Found {
-            held.push(hold(finding.decision.reason));
+        let (Some(finding), Some(decision)) = (report.finding(&glance), report.decision(&glance)) else { continue };
+        let Some(needs) = decision.needs else {
+            held.push(hold(decision.reason));
             continue;
-        }
+        };
         if let Some(other) = by_resource.get(&glance.resource.ix()) {
             held.push(hold(format!("planned: by policy {other}")));
             continue;
         }
-        match action(parts, &view, &glance, finding, rules) {
+        match action(parts, &view, &glance, finding, (decision.reason, needs), rules) {
             Ok(action) => {
                 by_resource.insert(glance.resource.ix(), policy.name.clone());
                 wanted.push(Wanted { resource: glance.resource, action });
@@ -166,15 +165,15 @@ fn action(
     view: &View<'_>,
     glance: &Glance<'_>,
     finding: Finding,
+    (reason, needs): (String, Needs),
     rules: &Rules,
 ) -> Result<Action, String> {
     let policy = glance.policy;
     let resource = glance.resource;
     let kind = resource.kind();
     let deed_kind = DeedKind::of(policy.then).ok_or("the policy only reports")?;
-    let spec = kind.act(deed_kind).ok_or_else(|| {
-        format!("report only: {} is not something that can be done to a {}", deed_kind.name(), kind.title)
-    })?;
+    let spec =
+        kind.act(deed_kind).ok_or_else(|| format!("report only: {} is not for {}", deed_kind.name(), kind.id))?;
     let deed = match deed_kind {
         DeedKind::Delete => Deed::Delete,
         DeedKind::Stop => Deed::Stop,
@@ -201,10 +200,7 @@ fn action(
         // Of what goes along nothing is kept.
         risk = Risk::OneWay;
     }
-    let class = parts.house.class(resource.cloud(), resource.account());
-    let by_tag = finding.owner.from.starts_with("tag ");
-    let needs =
-        Needs { approve: approve(policy, risk, class, by_tag, !finding.assuming.is_empty()), consent: policy.consent };
+    let needs = if risk.is_r() { needs } else { needs.for_good() };
     Ok(Action {
         no: 0,
         digest: String::new(),
@@ -222,20 +218,10 @@ fn action(
         owner_from: finding.owner.from,
         needs,
         monthly_cost: finding.monthly_cost,
-        reason: finding.decision.reason,
+        reason,
         because: finding.evidence,
         assuming: finding.assuming,
     })
-}
-
-/// Whose word an action takes, at least: what its policy says, and more where that would be too little.
-fn approve(policy: &Policy, risk: Risk, class: AccountClass, by_tag: bool, assuming: bool) -> Approve {
-    let mut least = policy.approve;
-    let standing = risk.is_r() && class != AccountClass::Prod;
-    if (least == Approve::Standing && !standing) || (least == Approve::Owner && !by_tag) || assuming {
-        least = least.max(Approve::Admin);
-    }
-    least
 }
 
 /// A resource as a plan names it.

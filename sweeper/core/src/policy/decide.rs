@@ -1,7 +1,8 @@
 //! What is to be done about a row, or why nothing is. Total: every row gets a decision.
 
-use super::{Detail, Except, Policy, PolicySet, Row, RowVerdict, Verb};
+use super::{Approve, Consent, Detail, Except, Keep, Policy, PolicySet, Row, RowVerdict, Verb};
 use crate::{
+    deed::DeedKind,
     detect::{Detector, View, gone_manager},
     house::{AccountClass, same_key},
     inventory::{Resource, Unseen},
@@ -9,13 +10,12 @@ use crate::{
     model::{DAY, Timestamp},
     money::Cost,
     owner::{self, Owner},
+    plan::{Needs, Risk},
     ttl::{self, Until},
 };
-use serde::Serialize;
 
 /// What a decision comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     /// The policy only reports.
     Report,
@@ -40,19 +40,20 @@ impl Act {
     }
 }
 
-/// `decision{do, reason}` of a report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// What becomes of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    #[serde(rename = "do")]
     pub act: Act,
     /// Why; for a hold, the most important reason. Its words before the first `:` name the sort, by which
     /// reports total.
     pub reason: String,
+    /// Whose word it takes before it is done: there exactly when the act changes something.
+    pub needs: Option<Needs>,
 }
 
 impl Decision {
     fn hold(reason: impl Into<String>) -> Self {
-        Self { act: Act::Hold, reason: reason.into() }
+        Self { act: Act::Hold, reason: reason.into(), needs: None }
     }
 
     /// The sort of reason: `protected`, `excepted`.
@@ -83,24 +84,50 @@ pub fn decide(
     if let Some(reason) = left_alone(set, view, resource, policy.sweep) {
         return Decision::hold(reason);
     }
-    if policy.then == Verb::Report {
-        return Decision { act: Act::Report, reason: "the policy only reports".to_owned() };
-    }
-    if let Some(reason) = held_for_good(policy, view, resource, detail, cost) {
-        return Decision::hold(reason);
-    }
-    let sighting = ledger.of(&policy.rule, &resource);
-    if let Some(reason) = too_early(policy, view, resource, detail, sighting, owner) {
-        return Decision::hold(reason);
-    }
     let act = match policy.then {
-        Verb::Report => Act::Report,
+        Verb::Report => {
+            return Decision { act: Act::Report, reason: "the policy only reports".to_owned(), needs: None };
+        }
         Verb::Tag => Act::Tag,
         Verb::Stop => Act::Stop,
         Verb::Delete => Act::Delete,
         Verb::SetRetention => Act::SetRetention,
     };
-    Decision { act, reason: "waits for an approved plan".to_owned() }
+    let risk = match possible(policy, view, resource, detail, cost) {
+        Ok(risk) => risk,
+        Err(reason) => return Decision::hold(reason),
+    };
+    match due(policy, view, resource, detail, ledger.of(&policy.rule, &resource), owner) {
+        Ok(reason) => {
+            let class = view.house.class(resource.cloud(), resource.account());
+            let needs = needs(policy, risk, class, owner, !detail.assuming.is_empty());
+            Decision { act, reason, needs: Some(needs) }
+        }
+        Err(reason) => Decision::hold(reason),
+    }
+}
+
+/// Whose word it takes, at least: what the policy says, and more where that would be too little. A standing approval
+/// speaks of nothing that is lost for good, of no production and of nothing that rests on a waiver; the owner's word
+/// is worth that much only where the resource itself names the owner.
+fn needs(policy: &Policy, risk: Risk, class: AccountClass, owner: &Owner, assuming: bool) -> Needs {
+    let stands = risk.is_r() && class != AccountClass::Prod;
+    let too_little = match policy.approve {
+        Approve::Standing => !stands,
+        Approve::Owner => !owner.is_by_tag(),
+        Approve::Admin | Approve::TwoPeople => false,
+    };
+    let least = if too_little || assuming { Approve::Admin } else { Approve::Standing };
+    let needs = Needs { approve: policy.approve.max(least), consent: policy.consent };
+    if risk.is_r() { needs } else { needs.for_good() }
+}
+
+impl Needs {
+    /// The same for something that cannot be had back: nobody stands for it beforehand, and silence is no consent.
+    pub(crate) fn for_good(self) -> Self {
+        let approve = if self.approve == Approve::Standing { Approve::Admin } else { self.approve };
+        Self { approve, consent: Consent::Explicit }
+    }
 }
 
 /// Somebody wants it left alone, or it is managed elsewhere.
@@ -177,26 +204,24 @@ fn kept_until(view: &View<'_>, resource: Resource<'_>, key: &str, value: &str) -
     }
 }
 
-/// Why time alone does not help.
-fn held_for_good(
+/// What it risks, or why time alone does not help.
+fn possible(
     policy: &Policy,
     view: &View<'_>,
     resource: Resource<'_>,
     detail: &Detail,
     cost: &Cost,
-) -> Option<String> {
+) -> Result<Risk, String> {
     let kind = resource.kind();
     if !kind.report_only.is_empty() {
-        return Some(format!("report only: {}", kind.report_only));
+        return Err(format!("report only: {}", kind.report_only));
     }
-    if !policy.then.fits(kind.class) {
-        return Some(format!("report only: {} cannot be used on a {}", policy.then.name(), kind.class.name()));
-    }
+    let Some(spec) = DeedKind::of(policy.then).filter(|_| policy.then.fits(kind.class)).and_then(|deed| kind.act(deed))
+    else {
+        return Err(format!("report only: {} is not for {}", policy.then.name(), kind.id));
+    };
     if view.house.class(resource.cloud(), resource.account()) == AccountClass::Shared {
-        return Some("shared account: others depend on it in ways that cannot be seen".to_owned());
-    }
-    if let Some(first) = detail.assuming.iter().next() {
-        return Some(format!("rests on a waiver: {first}; needs an admin's approval"));
+        return Err("shared account: others depend on it in ways that cannot be seen".to_owned());
     }
     let hidden: Vec<&str> = detail
         .out_of_sight
@@ -205,25 +230,28 @@ fn held_for_good(
         .filter(|what| policy.then.is_strict() && !policy.accept_unseen.iter().any(|accepted| accepted == what))
         .collect();
     if !hidden.is_empty() {
-        return Some(format!("out of sight: {}; `accept_unseen` in the policy would accept that", hidden.join(", ")));
+        return Err(format!("out of sight: {}; `accept_unseen` in the policy would accept that", hidden.join(", ")));
     }
-    (policy.then.is_strict() && (cost.amount.is_none() || cost.currency != "USD"))
-        .then(|| "no price in USD: the policy limits money".to_owned())
+    if policy.then.is_strict() && (cost.amount.is_none() || cost.currency != "USD") {
+        return Err("no price in USD: the policy limits money".to_owned());
+    }
+    let keeps = policy.then == Verb::Delete && policy.keep != Keep::None;
+    Ok(Risk::of(spec.reversal, keeps))
 }
 
-/// Why it is not time yet.
-fn too_early(
+/// How long it has waited, or why it is not time yet.
+fn due(
     policy: &Policy,
     view: &View<'_>,
     resource: Resource<'_>,
     detail: &Detail,
     sighting: Option<&Sighting>,
     owner: &Owner,
-) -> Option<String> {
+) -> Result<String, String> {
     let now = view.now;
     let min_age = i64::from(view.house.min_age_hours) * 3600;
     if let Some(created) = resource.created().filter(|created| now.since(*created) < min_age) {
-        return Some(format!("too young: created {created}, eligible {}", created.plus(min_age).date()));
+        return Err(format!("too young: created {created}, eligible {}", created.plus(min_age).date()));
     }
     // A hint of the cloud sets the start of the clock, but is no second sighting.
     let hinted = detail.since.map_or(0, |(since, _)| now.since(since).max(0));
@@ -235,7 +263,7 @@ fn too_early(
     };
     let eligible = now.plus((policy.for_ - held).max(0)).max(second);
     if held < policy.for_ {
-        return Some(format!(
+        return Err(format!(
             "{} of {}, eligible {}",
             if policy.for_ % DAY == 0 { (held / DAY).to_string() } else { ttl::spoken(held / 60 * 60) },
             ttl::spoken(policy.for_),
@@ -243,7 +271,7 @@ fn too_early(
         ));
     }
     if second > now || sighting.is_none() {
-        return Some(format!(
+        return Err(format!(
             "seen once: needs a second complete survey {} apart, eligible {}",
             ttl::spoken(DAY),
             eligible.date()
@@ -251,11 +279,13 @@ fn too_early(
     }
     // Where the resource does not say whose it is, whoever is told instead gets twice the time.
     let grace = if owner.is_by_tag() { policy.grace } else { policy.grace.saturating_mul(2) };
+    let held = format!("held for {}", ttl::spoken(held / DAY * DAY));
     match sighting.and_then(|sighting| sighting.told_at) {
-        None if grace > 0 => Some(format!("not told: {} of grace start with a notice", ttl::spoken(grace))),
+        None if grace > 0 => Err(format!("not told: {} of grace start with a notice", ttl::spoken(grace))),
+        None => Ok(held),
         Some(told) if now.since(told) < grace => {
-            Some(format!("in grace: told {}, eligible {}", told.date(), told.plus(grace).date()))
+            Err(format!("in grace: told {}, eligible {}", told.date(), told.plus(grace).date()))
         }
-        _ => None,
+        Some(told) => Ok(format!("{held}, told {}", told.date())),
     }
 }

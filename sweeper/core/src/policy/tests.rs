@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     answers::{Answer, Answers, Ask, Question},
+    deed::{ActSpec, DeedKind, Reversal, Write},
     detect::View,
     facts::{Disk, DiskState, Image, ImageState, Referrer, Snapshot, Tier, Vm, VmState},
     house::{AccountClass, House, ScopeRule},
@@ -12,6 +13,7 @@ use crate::{
     model::{Reach, Scope},
     money::Basis,
     owner::{self, Owner},
+    plan::Needs,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -34,7 +36,14 @@ const fn kind(id: &'static str, cloud: CloudId, class: Class, refers: &'static [
     }
 }
 
-static DISK: KindSpec = kind("aws.ec2-volume", CloudId::Aws, Class::Disk, &[]);
+const DELETE_DISK: ActSpec = ActSpec {
+    deed: DeedKind::Delete,
+    writes: &[Write { permission: "test:Delete", method: "POST", action: "Delete" }],
+    reads: &[],
+    reversal: Reversal::FromCopy("made again from the snapshot"),
+    keeps: &[Keep::Snapshot],
+};
+static DISK: KindSpec = KindSpec { acts: &[DELETE_DISK], ..kind("aws.ec2-volume", CloudId::Aws, Class::Disk, &[]) };
 static GCP_DISK: KindSpec = kind("gcp.disk", CloudId::Gcp, Class::Disk, &[]);
 static SNAPSHOT: KindSpec = kind("aws.ec2-snapshot", CloudId::Aws, Class::Snapshot, &[]);
 static IMAGE: KindSpec = kind("aws.ec2-image", CloudId::Aws, Class::Image, &[(Relation::UsedByImage, Reach::Region)]);
@@ -724,6 +733,7 @@ struct Case {
     cost: Cost,
     excepts: &'static str,
     last_attached: Option<Timestamp>,
+    assuming: bool,
 }
 
 impl Case {
@@ -748,10 +758,16 @@ impl Case {
             cost: Cost::list(Amount::whole(5)),
             excepts: "",
             last_attached: None,
+            assuming: false,
         }
     }
 
     fn decided(self) -> String {
+        let decision = self.decision();
+        format!("{} {}", decision.act.name(), decision.reason)
+    }
+
+    fn decision(self) -> Decision {
         let set = set(&[&self.policy, self.excepts].concat());
         let inventory = inventory(&DISK, |listing| {
             let facts = Disk { last_attached: self.last_attached, ..disk(10, DiskState::Available) };
@@ -767,13 +783,15 @@ impl Case {
         let evaluation = evaluate(&set, &view, &NoCosts);
         let row = &evaluation.rows[0];
         let resource = inventory.at(row.resource);
-        let detail = detail(&set, &view, &NoCosts, row);
+        let mut detail = detail(&set, &view, &NoCosts, row);
+        if self.assuming {
+            detail.assuming.insert("aws.ec2-instance in aws:2/eu-west-1: closed".to_owned());
+        }
         let key = LedgerKey::new(&set.policies[0].rule, &resource);
         let ledger: LedgerSlice = self.sighting.map(|sighting| (key, sighting)).into_iter().collect();
         let owner =
             owner::of(&view, resource).unwrap_or(Owner { name: None, from: "none".to_owned(), invalid: vec![] });
-        let decision = decide(&set, &view, row, &detail, &ledger, &owner, &self.cost);
-        format!("{} {}", decision.act.name(), decision.reason)
+        decide(&set, &view, row, &detail, &ledger, &owner, &self.cost)
     }
 }
 
@@ -786,7 +804,7 @@ fn decisions_give_the_most_important_reason() {
     };
     let sighting = |change: &dyn Fn(&mut Sighting)| case(&|case| change(case.sighting.as_mut().unwrap()));
     let report = |case: &mut Case| case.policy = "[[policy]]\nname = \"x\"\nsweep = \"unattached-disk\"\n".to_owned();
-    assert_eq!(case(&|_| ()), "hold ready: delete waits for an approved plan");
+    assert_eq!(case(&|_| ()), "delete held for 30 days, told 2026-11-11");
     assert_eq!(case(&report), "report the policy only reports");
     assert_eq!(case(&|case| case.tags = None), "hold unknown: not asked");
     let excepted = "[[except]]\nresource = \"aws.ec2-volume:*/vol-*\"\nreason = \"forensics\"\nuntil = 2027-01-31\n";
@@ -796,7 +814,7 @@ fn decisions_give_the_most_important_reason() {
     assert_eq!(tagged("Sweeper_Protect", ""), "hold protected: tag Sweeper_Protect");
     assert_eq!(tagged("sweeper-keep", "2027-01-31"), "hold kept: tag sweeper-keep until 2027-01-31");
     assert!(tagged("sweeper-keep", "2029-01-31").contains("longer than the 180 days the house allows"));
-    assert!(tagged("sweeper-keep", "2026-01-31").starts_with("hold ready"));
+    assert!(tagged("sweeper-keep", "2026-01-31").starts_with("delete held for 30 days"));
     assert!(tagged("sweeper:keep", "soon").starts_with("hold kept: tag sweeper:keep, whose value is not a date"));
     assert_eq!(
         case(&|case| case.managed_by = "CloudFormation stack web"),
@@ -833,7 +851,7 @@ fn decisions_give_the_most_important_reason() {
     };
     assert_eq!(hinted(10, 2), "hold 10 of 14 days, eligible 2026-11-24");
     assert!(hinted(40, 1).starts_with("hold seen once: "));
-    assert!(hinted(40, 2).starts_with("hold ready: "));
+    assert!(hinted(40, 2).starts_with("delete held for 40 days"));
     assert!(sighting(&|s| s.complete_sightings = 1).starts_with("hold seen once: "));
     assert_eq!(sighting(&|s| s.told_at = None), "hold not told: 7 days of grace start with a notice");
     assert_eq!(sighting(&|s| s.told_at = Some(NOW.plus(-DAY))), "hold in grace: told 2026-11-19, eligible 2026-11-26");
@@ -905,6 +923,51 @@ fn what_code_manages_is_held() {
     );
     assert!(decided(index(&["vol-2"], NOW.plus(-9 * DAY)), "").ends_with("and may be 2 days old): held"));
     assert!(decided(index(&[], NOW.plus(-9 * DAY)), "Terraform").starts_with("hold managed: remove it from Terraform"));
+}
+
+#[test]
+fn a_decision_says_whose_word_it_takes() {
+    let needs = |change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new();
+        let sandbox =
+            ScopeRule { accounts: vec!["*".to_owned()], class: AccountClass::Sandbox, ..ScopeRule::default() };
+        case.house.scopes = vec![sandbox];
+        change(&mut case);
+        // Somebody told long ago: whoever owns it.
+        case.sighting.as_mut().unwrap().told_at = Some(NOW.plus(-90 * DAY));
+        let decision = case.decision();
+        let Needs { approve, consent } = decision.needs.unwrap_or_else(|| panic!("{decision:?}"));
+        format!("{} {}", approve.name(), consent.name())
+    };
+    let written = |case: &mut Case, key: &str, value: &str| {
+        let lines = case
+            .policy
+            .lines()
+            .map(|line| if line.starts_with(key) { format!("{key} = \"{value}\"\n") } else { format!("{line}\n") });
+        case.policy = lines.collect();
+    };
+    assert_eq!(needs(&|_| ()), "standing objection");
+    // Nobody stands for production, nor for what nobody classified, nor for what rests on a waiver.
+    assert_eq!(needs(&|case| case.house.scopes.clear()), "admin objection");
+    assert_eq!(needs(&|case| case.assuming = true), "admin objection");
+    // Without a copy it is one-way.
+    assert_eq!(needs(&|case| written(case, "keep", "none")), "admin explicit");
+    // An owner's word counts where the resource says whose it is.
+    assert_eq!(needs(&|case| written(case, "approve", "owner")), "owner objection");
+    let unnamed = |case: &mut Case| {
+        written(case, "approve", "owner");
+        case.tags = Some(vec![("env", "dev")]);
+    };
+    assert_eq!(needs(&unnamed), "admin objection");
+    let most = |case: &mut Case| {
+        written(case, "approve", "two-people");
+        case.assuming = true;
+    };
+    assert_eq!(needs(&most), "two-people objection");
+    // What is held needs nobody.
+    let mut case = Case::new();
+    case.protected = "deletion protection";
+    assert_eq!(case.decision().needs, None);
 }
 
 /// What happened at one run.

@@ -3,7 +3,7 @@
 use crate::bridge::Bridge;
 use object_store::{
     BackoffConfig, ClientOptions, ObjectStore, RetryConfig,
-    aws::{AmazonS3Builder, S3ConditionalPut},
+    aws::{AmazonS3Builder, Checksum, S3ConditionalPut},
     azure::MicrosoftAzureBuilder,
     gcp::GoogleCloudStorageBuilder,
     path::Path,
@@ -17,6 +17,17 @@ const REQUEST: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(3);
 /// After this no request is tried again.
 const RETRIES: Duration = Duration::from_secs(15);
+
+/// What one call of ours may take, with what it tries again and reads to be sure.
+pub(crate) const CALL: Duration = Duration::from_secs(40);
+
+/// How often a write is sent that did not get through and has not been overtaken.
+pub(crate) const TRIES: u32 = 6;
+
+/// Waits before a write is sent again: 100 ms the first time, twice as long each time after.
+pub(crate) async fn pause(tried: u32) {
+    tokio::time::sleep(Duration::from_millis(100 << tried.min(TRIES))).await;
+}
 
 /// The account and the key that Azurite, the emulator of Blob Storage, is delivered with:
 /// learn.microsoft.com/azure/storage/common/storage-connect-azurite. No secret.
@@ -101,6 +112,8 @@ impl Bucket {
                     .with_bucket_name(&self.name)
                     .with_allow_http(local)
                     .with_conditional_put(S3ConditionalPut::ETagMatch)
+                    // A bucket that locks its objects takes none without.
+                    .with_checksum_algorithm(Checksum::SHA256)
                     .with_client_options(client_options(local))
                     .with_retry(retries.clone());
                 if local && std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
@@ -236,6 +249,17 @@ pub(crate) fn is_no_bucket(error: &object_store::Error) -> bool {
     ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted"].iter().any(|code| text.contains(code))
 }
 
+/// Refused, and so without effect: the object is not as the condition says, or is just being written by another.
+pub(crate) fn is_refused(error: &object_store::Error) -> bool {
+    matches!(
+        error,
+        object_store::Error::AlreadyExists { .. }
+            | object_store::Error::Precondition { .. }
+            | object_store::Error::NotModified { .. }
+            | object_store::Error::NotFound { .. }
+    )
+}
+
 fn innermost(error: &object_store::Error) -> String {
     let mut source: &dyn std::error::Error = error;
     while let Some(deeper) = source.source() {
@@ -250,7 +274,7 @@ fn words(error: &object_store::Error) -> String {
     if let Some((_, rest)) = text.split_once("<Code>")
         && let Some((code, _)) = rest.split_once("</Code>")
     {
-        return code.chars().filter(|letter| letter.is_ascii_alphanumeric()).take(80).collect();
+        return code.chars().filter(char::is_ascii_alphanumeric).take(80).collect();
     }
     let mut out = String::new();
     let mut hides = false;

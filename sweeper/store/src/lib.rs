@@ -5,7 +5,10 @@ mod bucket;
 mod ledger;
 mod lock;
 mod log;
+#[cfg(test)]
+mod lossy;
 mod object;
+mod object_log;
 mod sqlite;
 
 pub use bucket::Bucket;
@@ -13,4 +16,5 @@ pub use ledger::StoreLedger;
 pub use lock::FileLock;
 pub use log::FileLog;
 pub use object::BucketStore;
+pub use object_log::ObjectLog;
 pub use sqlite::SqliteStore;

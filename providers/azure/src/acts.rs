@@ -131,11 +131,6 @@ pub(crate) fn sent(reply: &Reply) -> Sent {
     }
 }
 
-/// The last part of an ARM id.
-fn last(id: &str) -> &str {
-    id.rsplit('/').next().unwrap_or_default()
-}
-
 /// Reads something by its ARM id; `None` where Resource Manager says that it is not there.
 pub(crate) async fn by_id<P: DeserializeOwned>(
     azure: &Azure,
@@ -490,11 +485,6 @@ pub(crate) fn beside(id: &str, of: &str, name: &str) -> Option<String> {
     let parts: Vec<&str> = id.split('/').collect();
     let group = parts.get(..5)?.join("/");
     Some(format!("{group}/providers/{of}/{name}"))
-}
-
-/// The name at the end of an id.
-pub(crate) fn name_of(id: &str) -> &str {
-    last(id)
 }
 
 #[cfg(test)]

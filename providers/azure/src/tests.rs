@@ -1,4 +1,6 @@
-//! What the framework promises, against canned answers.
+//! What the framework promises, against canned answers; and what is done, against the emulator.
+
+mod acts;
 
 use crate::{
     Config,

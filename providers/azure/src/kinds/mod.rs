@@ -81,7 +81,12 @@ pub(crate) fn monthly(prices: &dyn Prices, region: &str, key: &str) -> Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sweeper_core::money::Amount;
+    use sweeper_core::{
+        deed::{DeedKind, Reversal},
+        model::Class,
+        money::Amount,
+        policy::Keep,
+    };
 
     /// A price list of one region, for tests of prices.
     pub(super) struct Book(pub(super) &'static [(&'static str, &'static str)]);
@@ -90,6 +95,57 @@ mod tests {
         fn unit(&self, _: CloudId, _: &str, key: &str) -> Option<Amount> {
             self.0.iter().find(|(known, _)| *known == key).and_then(|(_, usd)| Amount::parse(usd))
         }
+    }
+
+    /// Of the classes that contain other things.
+    const CONTAINERS: [Class; 4] = [Class::Registry, Class::Bucket, Class::Cluster, Class::Referrer];
+
+    #[test]
+    fn deeds_declare_what_they_send_and_how_they_are_taken_back() {
+        let mut acting = 0;
+        for spec in SPECS {
+            let id = spec.id;
+            assert!(spec.acts.is_empty() || !CONTAINERS.contains(&spec.class), "{id} contains other things");
+            assert!(spec.acts.is_empty() || spec.report_only.is_empty(), "{id} is only reported");
+            acting += usize::from(!spec.acts.is_empty());
+            let mut deeds = std::collections::BTreeSet::new();
+            for act in spec.acts {
+                let name = format!("{id} {}", act.deed.name());
+                assert!(deeds.insert(act.deed), "{name} is declared twice");
+                let reads_only = act.deed == DeedKind::Copy && act.keeps == [Keep::Definition];
+                assert_eq!(act.writes.is_empty(), reads_only, "{name}");
+                for write in act.writes {
+                    assert!(["DELETE", "PATCH", "POST", "PUT"].contains(&write.method), "{name}: {}", write.method);
+                    let verb = write.permission.rsplit('/').next().unwrap();
+                    assert!(["action", "delete", "write"].contains(&verb), "{name}: {}", write.permission);
+                    assert!(write.permission.split('/').next().unwrap().contains('.'), "{name}: {}", write.permission);
+                    assert!(write.action.starts_with('/') && write.action.contains("{}"), "{name}: {}", write.action);
+                    assert!(!write.action.contains("Microsoft.Authorization"), "{name} touches locks or rights");
+                    // A group, and what is not in one, is never named whole.
+                    assert!(!write.action.ends_with("/resourceGroups/{}"), "{name}");
+                    assert_eq!(write.method == "DELETE", act.deed == DeedKind::Delete, "{name}");
+                }
+                for op in act.reads {
+                    assert!(op.ends_with("/read"), "{name}: {op}");
+                }
+                let can = |deed| spec.act(deed).is_some();
+                match (act.deed, act.reversal) {
+                    (DeedKind::Stop, _) => assert!(can(DeedKind::Start), "{name}"),
+                    (DeedKind::Tag, _) => assert!(can(DeedKind::Untag), "{name}"),
+                    (DeedKind::Delete, Reversal::FromCopy(_) | Reversal::FromBin(_)) => {
+                        assert!(can(DeedKind::Restore), "{name} is not taken back");
+                    }
+                    (DeedKind::Delete, Reversal::OneWay(_)) => assert!(!can(DeedKind::Restore), "{name}"),
+                    _ => {}
+                }
+                assert!(!act.reversal.how().is_empty(), "{name}");
+                for keep in act.keeps {
+                    let copies = spec.act(DeedKind::Copy).is_some_and(|copy| copy.keeps.contains(keep));
+                    assert!(copies, "{name}: no {} is ever made", keep.name());
+                }
+            }
+        }
+        assert_eq!(acting, 13, "kinds that something may be done to");
     }
 
     #[test]

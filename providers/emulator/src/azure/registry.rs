@@ -77,6 +77,7 @@ pub(super) const ROUTES: &[&[Route]] = &[
         acr("GET", "/_acr/{registry}/acr/v1/{repository*}/_manifests", "ContainerRegistry_GetManifests", PULL, manifests),
         acr("GET", "/_acr/{registry}/acr/v1/{repository*}/_manifests/{digest}", "ContainerRegistry_GetManifestProperties", PULL, attributes),
         acr("GET", "/_acr/{registry}/acr/v1/{repository*}", "ContainerRegistry_GetProperties", PULL, repository),
+        acr("GET", "/_acr/{registry}/v2/{repository*}/referrers/{digest}", "ContainerRegistry_GetReferrers", PULL, referrers),
         acr("GET", "/_acr/{registry}/v2/{repository*}/manifests/{digest}", "ContainerRegistry_GetManifest", PULL, manifest),
     ],
 ];
@@ -192,7 +193,7 @@ fn purpose(token: &str) -> Option<String> {
 pub(super) fn unauthorised(req: &Req) -> WireError {
     let scope = match req.label("repository") {
         "" => "registry:catalog:*".to_owned(),
-        name if req.action == "ContainerRegistry_GetManifest" => format!("repository:{name}:pull"),
+        name if ["ContainerRegistry_GetManifest", "ContainerRegistry_GetReferrers"].contains(&req.action) => format!("repository:{name}:pull"),
         name if req.action == "ContainerRegistry_DeleteManifest" => format!("repository:{name}:delete"),
         name if req.action == "ContainerRegistry_GetDeletedManifests" => format!("repository:{name}:deleted_read"),
         name if req.action == "ContainerRegistry_RestoreManifest" => format!("repository:{name}:deleted_restore"),
@@ -483,6 +484,28 @@ fn manifest(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
         status: 200,
         content_type: kind.to_owned(),
         headers: vec![("Docker-Content-Digest".to_owned(), digest)],
+        body: shown.to_string().into_bytes(),
+    })
+}
+
+/// What refers to a manifest, as an index.
+fn referrers(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
+    let item = entered(cloud, req, &["pull"])?;
+    let siblings = repository_of(cloud, req, item)?;
+    let (digest, _) = asked(req, &siblings)?;
+    let refers = |one: &Item| one.text("subject").is_some_and(|subject| named(&siblings, subject) == digest);
+    let found = siblings.iter().filter(|(_, one)| refers(one)).map(|(digest, one)| {
+        json!({ "mediaType": media(one).0, "digest": digest, "size": 528, "artifactType": "application/vnd.example" })
+    });
+    let shown = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": found.collect::<Vec<_>>(),
+    });
+    Ok(Reply::Raw {
+        status: 200,
+        content_type: "application/vnd.oci.image.index.v1+json".to_owned(),
+        headers: Vec::new(),
         body: shown.to_string().into_bytes(),
     })
 }

@@ -9,6 +9,7 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 use sweeper_core::{
     apply::testing::permit,
@@ -48,7 +49,8 @@ impl Stage {
         let org = format!("[[account]]\ncloud = \"gcp\"\nid = \"p\"\nregions = [\"us-central1\"]\n{org}");
         let now = "2026-06-15T00:00:00Z".parse().unwrap();
         let emulator = Emulator::start(Org::parse(&org).unwrap(), Options::new(now)).await.unwrap();
-        let calls = Calls::new(Arc::new(SystemClock::default()), Limits::default());
+        let limits = Limits { tries: 2, backoff: Duration::from_millis(1), ..Limits::default() };
+        let calls = Calls::new(Arc::new(SystemClock::default()), limits);
         let config = Config {
             projects: BTreeSet::from([PROJECT.to_owned()]),
             endpoint: Some(emulator.url()),

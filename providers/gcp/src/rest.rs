@@ -104,7 +104,9 @@ pub(crate) fn segment(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~:@".contains(&byte) {
             path.push(char::from(byte));
         } else {
-            path.push_str(&format!("%{byte:02X}"));
+            let digits = b"0123456789ABCDEF";
+            path.push('%');
+            path.extend([byte >> 4, byte & 15].map(|digit| char::from(digits[usize::from(digit)])));
         }
     }
     path
@@ -274,8 +276,8 @@ fn leave(permit: &Permit, op: &str, request: &Request) -> Result<(), &'static st
     if !permit.allows(method, &request.path) {
         return Err("the deed declares no such request");
     }
-    let declared = permit.spec().writes.iter().filter(|write| write.permission == op && write.method == method);
-    let names = declared.filter_map(|write| named(write, &request.path)).next();
+    let mut declared = permit.spec().writes.iter().filter(|write| write.permission == op && write.method == method);
+    let names = declared.find_map(|write| named(write, &request.path));
     let names = names.ok_or("it is another of the calls that the deed declares")?;
     fits(permit.target(), &names, request.body.as_ref())
 }
@@ -335,4 +337,16 @@ fn fits(target: &Target, names: &[(&str, &str)], body: Option<&Value>) -> Result
         _ => false,
     };
     if right { Ok(()) } else { Err("it would go to another resource than the permit's") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_segment_whatever_is_in_it() {
+        assert_eq!(segment("team/web@sha256:ab"), "team%2Fweb@sha256:ab");
+        assert_eq!(segment("a b?c#d%e/../\u{e9}\n"), "a%20b%3Fc%23d%25e%2F..%2F%C3%A9%0A");
+        assert_eq!(segment("com.example:lib_1~2-3"), "com.example:lib_1~2-3");
+    }
 }

@@ -253,7 +253,7 @@ fn one<'a>(cloud: &'a Cloud, req: &Req, kind: &str, collection: &str) -> Result<
 /// What changes with whatever can be changed of a resource.
 fn etag(item: &Item) -> String {
     let keys = serde_json::Value::Object(item.keys.clone()).to_string();
-    let tags: String = item.tags.iter().map(|(key, value)| format!("{key}={value},")).collect();
+    let tags = labels(item).to_string();
     format!("\"{:016x}\"", hash(&[&item.account, &item.region, &item.id, &item.created.to_string(), &keys, &tags]))
 }
 

@@ -13,7 +13,6 @@
 
 mod checkpoint;
 mod event;
-pub mod export;
 mod log;
 pub mod merkle;
 #[cfg(test)]

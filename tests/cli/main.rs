@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[cfg(all(feature = "gcp", feature = "demo"))]
+mod apply;
 mod clouds;
 mod files;
 mod iac;

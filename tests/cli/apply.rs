@@ -1,0 +1,208 @@
+//! Plan, approve, apply, prove, undo: the binary over a cloud that is served on this machine.
+
+use super::{Place, Ran};
+use std::{fs, sync::Arc};
+use sweeper_core::{
+    ledger::{Advanced, Ledger as _},
+    model::{DAY, Timestamp},
+    plan,
+};
+use sweeper_emulator::{Emulator, Options, Org};
+use sweeper_store::{SqliteStore, StoreLedger};
+use tokio::runtime::Runtime;
+
+const ORG: &str = r#"
+[[account]]
+cloud = "gcp"
+id = "shop-lab"
+number = "222222222222"
+name = "shop"
+
+[[resource]]
+kind = "gcp.compute-disk"
+id = "scratch-{n}"
+count = 2
+region = "us-central1-a"
+size = 100
+type = "pd-ssd"
+created = "-100d"
+detached = "-90d"
+tags = { owner = "team" }
+
+[[resource]]
+kind = "gcp.compute-disk"
+id = "kept"
+region = "us-central1-a"
+size = 100
+type = "pd-ssd"
+created = "-100d"
+detached = "-90d"
+tags = { owner = "team", sweeper-protect = "yes" }
+"#;
+
+const POLICIES: &str = r#"
+[[policy]]
+name = "disks"
+sweep = "unattached-disk"
+when = "true"
+for = "14d"
+then = "delete"
+keep = "snapshot"
+grace = "0h"
+consent = "objection"
+approve = "admin"
+limit = { count = 10, share = "100%", monthly_usd = 500 }
+clouds = ["gcp"]
+accounts = ["gcp:shop-lab"]
+"#;
+
+struct Lab {
+    emulator: Emulator,
+    place: Place,
+    _runtime: Runtime,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let emulator =
+            runtime.block_on(Emulator::start(Org::parse(ORG).unwrap(), Options::default())).unwrap();
+        let place = Place::new();
+        place.write("policies.toml", POLICIES);
+        Self { emulator, place, _runtime: runtime }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.place.command(arguments);
+        command
+            .env("SWEEPER_GCP_ENDPOINT", self.emulator.url())
+            .env("GOOGLE_CLOUD_PROJECT", "shop-lab")
+            .env("SWEEPER_USER", "bob@example.com")
+            .env("SWEEPER_STATE", self.place.path("state.db"));
+        Ran::of(&command.output().unwrap())
+    }
+
+    /// A config in which Alice may approve, and whose waves are not waited for.
+    fn config(&self, more: &str) {
+        let key = self.run(&["approve", "--new-key", "alice@example.com", "--key", "alice.key"]);
+        let approver = key.ended(0).replace("\"owner\"", "\"admin\"");
+        let rules = "soak = \"0m\"\nlimit = { count = 10, share = \"100%\", monthly_usd = 500 }";
+        let class = "[[scope]]\naccounts = [\"gcp:shop-lab\"]\nclass = \"sandbox\"";
+        self.place.write("sweeper.toml", &format!("[apply]\n{more}\n{rules}\n\n{class}\n\n{approver}"));
+    }
+
+    /// As if the last month had been looked at: the clocks run since then, with two sightings.
+    fn a_month_later(&self) {
+        self.run(&["report", "--cloud", "gcp", "--policies", "policies.toml", "--format", "json"]).ended(0);
+        let ledger = StoreLedger::new(Arc::new(SqliteStore::open(&self.place.path("state.db")).unwrap()));
+        let clocks = ledger.load().unwrap();
+        assert!(!clocks.is_empty());
+        let now = clocks.iter().map(|(_, sighting)| sighting.last_seen).max().unwrap();
+        let slice = clocks
+            .into_iter()
+            .map(|(key, mut sighting)| {
+                sighting.first_found = Timestamp(now.0 - 30 * DAY);
+                sighting.observed = 30 * DAY;
+                sighting.complete_sightings = 30;
+                (key, sighting)
+            })
+            .collect();
+        ledger.merge(&Advanced { at: Some(now), slice, cleared: Vec::new() }).unwrap();
+    }
+
+    fn plan(&self) -> plan::Plan {
+        self.run(&["plan", "--cloud", "gcp", "--policies", "policies.toml", "-o", "plan.json"]).ended(0);
+        plan::read(&fs::read(self.place.path("plan.json")).unwrap()).unwrap()
+    }
+
+    fn apply(&self) -> Ran {
+        self.run(&[
+            "apply", "plan.json", "--approval", "plan.approval", "--cloud", "gcp", "--policies", "policies.toml",
+        ])
+    }
+}
+
+#[test]
+fn what_was_approved_is_done_and_proved_and_taken_back() {
+    let lab = Lab::new();
+    lab.config("enabled = true\nkill_switch = \"stop\"");
+    lab.a_month_later();
+    let plan = lab.plan();
+    let names: Vec<&str> = plan.actions.iter().map(|action| action.target.native_id.as_str()).collect();
+    assert_eq!(names, ["scratch-1", "scratch-2"], "{plan:#?}");
+    assert!(plan.held.iter().any(|held| held.resource.ends_with("kept") && held.reason.starts_with("protected")));
+    // It is one JSON document, named by its content.
+    let text = fs::read_to_string(lab.place.path("plan.json")).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["id"], plan.id.as_str());
+    // Without an approval nothing is done, and Bob's own word is none.
+    lab.run(&["approve", "plan.json", "--key", "alice.key", "-o", "plan.approval"]).ended(0);
+    // While somebody holds the switch, nothing is done.
+    lab.place.write("stop", "");
+    let stopped = lab.apply();
+    assert_eq!(stopped.code, Some(6), "{stopped:?}");
+    assert!(stopped.err.contains("kill switch"), "{stopped:?}");
+    assert_eq!(lab.emulator.count("scratch-1"), 1);
+    fs::remove_file(lab.place.path("stop")).unwrap();
+    let done = lab.apply();
+    assert!(done.ended(0).contains("2 of 2 done"), "{done:?}");
+    assert_eq!((lab.emulator.count("scratch-1"), lab.emulator.count("scratch-2"), lab.emulator.count("kept")), (0, 0, 1));
+    // Every change has an intent, and the log verifies.
+    let verified = lab.run(&["audit", "verify"]);
+    assert!(verified.ended(0).ends_with("sound\n"), "{verified:?}");
+    let shown = lab.run(&["audit", "show", "--plan", &plan.id[..12]]);
+    assert_eq!(shown.ended(0).matches("\"type\":\"intent\"").count(), 4, "two copies, two deletions: {shown:?}");
+    // The same again changes nothing.
+    let again = lab.apply();
+    assert!(again.ended(0).contains("earlier: done"), "{again:?}");
+    // Taken back, under its name, from the copy.
+    let listed = lab.run(&["undo", "--list"]);
+    let id = listed.ended(0).split_whitespace().next().unwrap().to_owned();
+    lab.run(&["undo", &id, "--cloud", "gcp", "--policies", "policies.toml"]).ended(0);
+    assert_eq!(lab.emulator.count("scratch-1") + lab.emulator.count("scratch-2"), 1);
+    assert!(lab.run(&["audit", "verify"]).ended(0).ends_with("sound\n"));
+    // A log that somebody changed is refused, and it says where.
+    let segment = lab.place.path("state.audit/seg/000000000000.jsonl");
+    let text = fs::read_to_string(&segment).unwrap();
+    fs::write(&segment, text.replacen("scratch-1", "scratch-9", 1)).unwrap();
+    let spoiled = lab.run(&["audit", "verify"]);
+    assert_eq!(spoiled.code, Some(8), "{spoiled:?}");
+    assert!(spoiled.out.contains("segment 0 line"), "{spoiled:?}");
+}
+
+#[test]
+fn an_installation_as_it_comes_changes_nothing() {
+    let lab = Lab::new();
+    lab.config("");
+    lab.a_month_later();
+    lab.plan();
+    lab.run(&["approve", "plan.json", "--key", "alice.key", "-o", "plan.approval"]).ended(0);
+    let refused = lab.apply();
+    assert_eq!(refused.code, Some(6), "{refused:?}");
+    assert!(refused.err.contains("enabled = true"), "{refused:?}");
+    let writes = lab.emulator.journal().into_iter().filter(|call| {
+        ["delete", "create", "insert", "setLabels", "stop"].iter().any(|verb| call.permission.ends_with(verb))
+    });
+    assert_eq!(writes.count(), 0);
+}
+
+#[test]
+fn a_plan_or_an_approval_that_was_changed_is_refused() {
+    let lab = Lab::new();
+    lab.config("enabled = true");
+    lab.a_month_later();
+    lab.plan();
+    lab.run(&["approve", "plan.json", "--key", "alice.key", "-o", "plan.approval"]).ended(0);
+    let plan = fs::read_to_string(lab.place.path("plan.json")).unwrap();
+    // Another disk in the place of an approved one.
+    lab.place.write("plan.json", &plan.replace("scratch-2", "kept"));
+    lab.apply().failed(6, &["changed since it was made", "action 2"]);
+    lab.place.write("plan.json", &plan);
+    let approval = fs::read_to_string(lab.place.path("plan.approval")).unwrap();
+    lab.place.write("plan.approval", &approval.replace("count: 2", "count: 9"));
+    lab.apply().failed(6, &["plan.approval", "does not hold"]);
+    // A stranger's key.
+    lab.run(&["approve", "--new-key", "mallory@example.com", "--key", "mallory.key"]).ended(0);
+    lab.run(&["approve", "plan.json", "--key", "mallory.key", "-o", "plan.approval"]).failed(6, &["[[approver]]"]);
+    assert_eq!(lab.emulator.count("scratch-2"), 1);
+}

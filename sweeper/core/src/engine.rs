@@ -7,6 +7,7 @@ use crate::{
     costs::CostSheet,
     detect::View,
     exit::Exit,
+    floor,
     house::House,
     kind::{Cloud, KindSpec, Prices},
     ledger::{self, Ledger, LedgerSlice},
@@ -14,6 +15,7 @@ use crate::{
     money::Cost,
     policy::{self, Evaluation, PolicySet},
     report::{Cause, Parts},
+    store::{Store, StoreError},
     survey::{self, Progress, Survey, Universes, Wanted},
     survey_file::{RunCost, Sealed},
     waiver::Waiver,
@@ -43,6 +45,8 @@ pub struct Inputs<'a> {
     pub whole: BTreeSet<CloudId>,
     pub prices: &'a dyn Prices,
     pub ledger: Option<&'a dyn Ledger>,
+    /// Where the evidence floor is kept: see [`floor`].
+    pub floor: Option<&'a dyn Store>,
     pub progress: &'a dyn Progress,
     /// Judged as if it were then; the ledger is left alone.
     pub now: Option<Timestamp>,
@@ -77,6 +81,7 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         let waiver = inputs.waivers.iter().find(|waiver| waiver.covers(kind, scope, taken_at))?;
         Some((waiver.reason.clone(), waiver.until.clone()))
     });
+    let fell = inputs.floor.map(|store| floor::load(store).map(|floor| floor.suspend(&mut survey.inventory)));
     let costs = price(&survey, clouds, inputs.prices);
     let mut asked: BTreeSet<Ask> = BTreeSet::new();
     let mut evaluation = evaluate(&survey, set, house, now, &costs);
@@ -91,8 +96,16 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     }
     let mut warnings = expired(&inputs.waivers, taken_at);
     let mut causes = Vec::new();
-    let ledger = if inputs.now.is_some() { None } else { inputs.ledger };
-    let slice = clocks(ledger, &survey, set, house, now, &evaluation, &mut warnings, &mut causes);
+    let lasting = inputs.now.is_none();
+    let floor = match fell.transpose() {
+        Ok(_) if !lasting => Ok(()),
+        Ok(_) => inputs.floor.map_or(Ok(()), |store| floor::remember(store, &survey.inventory)),
+        Err(error) => Err(error),
+    };
+    let ledger = inputs.ledger.filter(|_| lasting);
+    let wall = calls.clock().wall();
+    let slice =
+        clocks((ledger, floor, wall), &survey, &costs, set, house, now, &evaluation, &mut warnings, &mut causes);
     let cost = RunCost::of(&survey.journal);
     let mut house = inputs.house;
     warnings.extend(house.iac.troubles(now));
@@ -112,8 +125,9 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
 }
 
 /// Judges a survey that was taken before, with the kinds that this build knows. Reads and writes nothing.
-pub fn judge(sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known: &[&'static KindSpec]) -> Outcome {
+pub fn judge(mut sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known: &[&'static KindSpec]) -> Outcome {
     let now = now.unwrap_or(sealed.survey.taken_at);
+    sealed.ledger.check(sealed.finished);
     let evaluation = evaluate(&sealed.survey, set, &sealed.house, now, &sealed.costs);
     let mut warnings = Vec::new();
     let specs = sealed.survey.inventory.kinds();
@@ -155,8 +169,9 @@ fn evaluate(survey: &Survey, set: &PolicySet, house: &House, now: Timestamp, cos
 /// Moves the ledger's clocks on. State that cannot be used costs only the knowledge since when.
 #[expect(clippy::too_many_arguments, reason = "one step of `run`, which has all of it at hand")]
 fn clocks(
-    ledger: Option<&dyn Ledger>,
+    (ledger, floor, wall): (Option<&dyn Ledger>, Result<(), StoreError>, Timestamp),
     survey: &Survey,
+    costs: &CostSheet,
     set: &PolicySet,
     house: &House,
     now: Timestamp,
@@ -170,9 +185,13 @@ fn clocks(
         }
         warnings.push(format!("the state cannot be used, so everything counts as first seen in this run: {error}"));
     };
-    let before = ledger.map(Ledger::load);
+    // Without the floor nobody knows what the clocks were moved on by.
+    let before = ledger.map(|ledger| floor.map_err(|error| error.to_string()).and_then(|()| ledger.load()));
     let (before, usable) = match before {
-        Some(Ok(before)) => (before, true),
+        Some(Ok(mut before)) => {
+            before.check(wall);
+            (before, true)
+        }
         Some(Err(error)) => {
             failed(error);
             (LedgerSlice::default(), false)
@@ -180,8 +199,13 @@ fn clocks(
         None => (LedgerSlice::default(), false),
     };
     let view = View::new(&survey.inventory, &survey.answers, house, now);
-    let advanced = ledger::advance(before, set, &view, evaluation, ledger::MAX_GAP);
-    if usable
+    let advanced = ledger::advance(before, set, &view, costs, evaluation, ledger::MAX_GAP);
+    if let Some(why) = advanced.slice.doubt() {
+        warnings.push(format!(
+            "the clock cannot be trusted, so nothing is done and no clock moves: {why}; \
+             set it, or start again with `sweeper ledger restart`"
+        ));
+    } else if usable
         && let Some(ledger) = ledger
         && let Err(error) = ledger.merge(&advanced)
     {

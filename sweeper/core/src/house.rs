@@ -1,7 +1,7 @@
 //! The house's own rules: what counts as an owner, which tags say how long something may live, what its accounts are
 //! for, and what its own code manages.
 
-use crate::{iac::Iac, model::CloudId, policy::glob_anycase};
+use crate::{calendar::Calendar, iac::Iac, model::CloudId, policy::glob_anycase};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,6 +36,9 @@ pub struct House {
     pub max_keep_days: u32,
     /// Nothing younger is acted on, hours.
     pub min_age_hours: u32,
+    /// When things are done, and how grace is counted. Not sealed with a survey: freezes are those of the moment.
+    #[serde(skip)]
+    pub calendar: Calendar,
     /// What is managed elsewhere. Part of the house, so that whoever judges has it, and a survey seals it.
     #[serde(skip_serializing_if = "Iac::is_empty")]
     pub iac: Iac,
@@ -110,6 +113,7 @@ impl Default for House {
             keep_keys: list(&["sweeper-keep"]),
             max_keep_days: 180,
             min_age_hours: 24,
+            calendar: Calendar::default(),
             iac: Iac::default(),
         }
     }

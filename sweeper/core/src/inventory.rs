@@ -560,6 +560,18 @@ impl Inventory {
         }
     }
 
+    /// Makes listings blind that were complete and are not to be believed, with the cause. Call it before any search.
+    pub(crate) fn suspend(&mut self, mut cause: impl FnMut(&KindSpec, &Scope) -> Option<String>) {
+        for ((kind, scope), covered) in &mut self.coverage {
+            if matches!(covered.status, Status::Complete | Status::None { .. })
+                && let Some(why) = cause(self.kinds[*kind as usize], &self.scopes[*scope as usize])
+            {
+                covered.status = Status::Blind { why };
+            }
+        }
+        self.sights.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Clouds whose universe is only what the identity sees.
     pub fn partial_universe(&self) -> &BTreeSet<CloudId> {
         &self.partial_universe

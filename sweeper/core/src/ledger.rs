@@ -3,12 +3,21 @@
 //! The clock counts *observed* time. Found starts or continues it, Clean clears it, Unknown (or no run)
 //! neither resets nor advances it, and a gap longer than `max_gap` is not counted. It is an input of
 //! [`crate::policy::decide`], so that rules about time stay pure.
+//!
+//! A clock carries marks ([`Told`]): notices that were delivered. The ledger is their only authority; no tag of a
+//! resource is. A mark lapses when the policy, the owner, the cost or what is seen of the resource changes.
+
+mod told;
+
+pub use told::{Fingerprint, Told};
 
 use crate::{
     detect::View,
     inventory::{Resource, ResourceIx},
     model::{DAY, Scope, Timestamp},
-    policy::{Evaluation, PolicySet, RowVerdict},
+    owner,
+    policy::{Costs, Evaluation, PolicySet, RowVerdict},
+    ttl,
 };
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
@@ -26,6 +35,11 @@ use std::{
 pub const MAX_GAP: i64 = 3 * DAY;
 /// How far apart two sightings must be to count as two, seconds.
 pub const APART: i64 = DAY;
+/// How far the clock may be behind what the ledger has seen, seconds.
+pub const MAX_SKEW: i64 = 60;
+/// How far the clock may be ahead of what the ledger has seen, seconds: nobody knows whether time passed or the clock
+/// jumped.
+pub const MAX_AHEAD: i64 = 90 * DAY;
 
 /// What a clock belongs to. A re-created name is another: its identity or its creation differs.
 ///
@@ -142,8 +156,15 @@ pub struct Sighting {
     pub counted_at: Timestamp,
     /// The region it was listed in: its absence means something only when that was listed completely.
     pub region: Arc<str>,
-    /// When the owner was told, if so.
-    pub told_at: Option<Timestamp>,
+    /// Notices that were delivered and have not lapsed: one a policy, by its name.
+    pub told: Box<[Told]>,
+}
+
+impl Sighting {
+    /// The notice under a policy.
+    pub fn told(&self, policy: &str) -> Option<&Told> {
+        self.told.iter().find(|told| &*told.policy == policy)
+    }
 }
 
 /// A clock, and what it belongs to.
@@ -154,9 +175,44 @@ pub type Entry = (LedgerKey, Sighting);
 pub struct LedgerSlice {
     /// Sorted by key, each once: half of what a tree takes, and moved on in place.
     entries: Vec<Entry>,
+    /// See [`Self::check`]. Not written: it is of the moment of reading.
+    doubt: Option<Box<str>>,
 }
 
 impl LedgerSlice {
+    /// Holds the wall clock against what the ledger has seen. Where they do not go together nothing may be decided
+    /// by time.
+    pub fn check(&mut self, wall: Timestamp) {
+        let latest = self.entries.iter().map(|(_, sighting)| sighting.last_seen).max();
+        self.doubt = latest.and_then(|latest| {
+            let ahead = wall.since(latest);
+            let said = |seconds: i64| ttl::spoken(seconds / 60 * 60);
+            if ahead < -MAX_SKEW {
+                Some(format!("it is {} behind what the state has seen, {latest}", said(-ahead)).into())
+            } else if ahead > MAX_AHEAD {
+                Some(format!("it is {} ahead of what the state has seen, {latest}", said(ahead / DAY * DAY)).into())
+            } else {
+                None
+            }
+        });
+    }
+
+    /// Why the clock cannot be trusted, if it was found so.
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
+    }
+
+    /// Only the clocks of some rows, and the last that moved: what a survey keeps of clocks that are in doubt.
+    fn of_rows(&mut self, set: &PolicySet, view: &View<'_>, evaluation: &Evaluation) {
+        let judged = Judged::of(set, view, evaluation);
+        let mut rows = judged.clocks().peekable();
+        let last = self.entries.iter().map(|(_, sighting)| sighting.last_seen).max();
+        self.entries.retain(|(key, sighting)| {
+            while rows.next_if(|(identity, ..)| *identity < key.identity()).is_some() {}
+            Some(sighting.last_seen) == last || rows.peek().is_some_and(|(identity, ..)| *identity == key.identity())
+        });
+    }
+
     pub fn get(&self, key: &LedgerKey) -> Option<&Sighting> {
         self.find(key.identity()).ok().map(|at| &self.entries[at].1)
     }
@@ -187,7 +243,7 @@ impl LedgerSlice {
         for part in parts {
             entries.extend(part?.entries.into_iter().map(|(key, sighting)| {
                 let series = names.series(key.series.parts());
-                let region = names.region(&sighting.region);
+                let region = names.text(&sighting.region);
                 (LedgerKey { series, ..key }, Sighting { region, ..sighting })
             }));
         }
@@ -195,7 +251,7 @@ impl LedgerSlice {
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         entries.dedup_by(|later, earlier| later.0 == earlier.0);
         entries.shrink_to_fit();
-        Ok(Self { entries })
+        Ok(Self { entries, doubt: None })
     }
 
     fn find(&self, identity: Identity<'_>) -> Result<usize, usize> {
@@ -231,7 +287,7 @@ impl LedgerSlice {
 
 impl FromIterator<Entry> for LedgerSlice {
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
-        let mut slice = Self { entries: entries.into_iter().collect() };
+        let mut slice = Self { entries: entries.into_iter().collect(), doubt: None };
         slice.sort();
         slice
     }
@@ -259,7 +315,7 @@ impl IntoIterator for LedgerSlice {
 #[derive(Default)]
 struct Names {
     series: HashTable<Arc<Series>>,
-    regions: BTreeSet<Arc<str>>,
+    texts: BTreeSet<Arc<str>>,
 }
 
 fn hash(series: SeriesOf<'_>) -> u64 {
@@ -277,12 +333,13 @@ impl Names {
         new
     }
 
-    fn region(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.regions.get(text) {
+    /// Regions, policies, channels, owners: few, and of many clocks.
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
         }
         let new: Arc<str> = text.into();
-        self.regions.insert(Arc::clone(&new));
+        self.texts.insert(Arc::clone(&new));
         new
     }
 }
@@ -312,8 +369,11 @@ struct WrittenSighting<'a> {
     counted_at: Timestamp,
     #[serde(borrow)]
     region: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Of earlier releases, which told nobody: without what was told it is no mark, and it is not kept.
+    #[serde(default, skip_serializing)]
     told_at: Option<Timestamp>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    told: Vec<told::Written<'a>>,
 }
 
 fn written((key, sighting): &Entry) -> (WrittenKey<'_>, WrittenSighting<'_>) {
@@ -332,7 +392,8 @@ fn written((key, sighting): &Entry) -> (WrittenKey<'_>, WrittenSighting<'_>) {
         complete_sightings: sighting.complete_sightings,
         counted_at: sighting.counted_at,
         region: Cow::Borrowed(&sighting.region),
-        told_at: sighting.told_at,
+        told_at: None,
+        told: sighting.told.iter().map(told::Written::of).collect(),
     };
     (key, sighting)
 }
@@ -348,8 +409,8 @@ impl Names {
             last_state: sighting.last_state,
             complete_sightings: sighting.complete_sightings,
             counted_at: sighting.counted_at,
-            region: self.region(&sighting.region),
-            told_at: sighting.told_at,
+            region: self.text(&sighting.region),
+            told: sighting.told.into_iter().map(|told| told.read(self)).collect(),
         };
         (key, sighting)
     }
@@ -399,31 +460,42 @@ pub struct Advanced {
     pub cleared: Vec<LedgerKey>,
 }
 
-/// Moves the clocks on by what was just seen. Pure: the same ledger and evaluation give the same clocks.
-/// Takes the ledger, since there may be no room for another.
+/// Moves the clocks on by what was just seen, and drops marks that lapsed. Pure: the same ledger and evaluation give
+/// the same clocks. Takes the ledger, since there may be no room for another. Where its clock is in doubt nothing moves
+/// and nothing is cleared.
 pub fn advance(
     ledger: LedgerSlice,
     set: &PolicySet,
     view: &View<'_>,
+    costs: &dyn Costs,
     evaluation: &Evaluation,
     max_gap: i64,
 ) -> Advanced {
     let now = view.now;
+    if ledger.doubt.is_some() {
+        let mut slice = ledger;
+        slice.of_rows(set, view, evaluation);
+        return Advanced { at: None, slice, cleared: Vec::new() };
+    }
     let judged = Judged::of(set, view, evaluation);
     let mut names = Names::default();
     let mut slice = ledger;
     let mut fresh = Vec::new();
     let mut still = vec![false; slice.entries.len()];
     let mut at = 0;
-    for (identity, state, region) in judged.clocks() {
+    for (identity, rows, region) in judged.clocks() {
+        let state = judged.state(rows);
         while slice.entries.get(at).is_some_and(|(key, _)| key.identity() < identity) {
             at += 1;
         }
         let known = slice.entries.get_mut(at).filter(|(key, _)| key.identity() == identity);
-        let after = moved(known.as_ref().map(|(_, sighting)| sighting), state, now, max_gap, names.region(region));
+        let after = moved(known.as_ref().map(|(_, sighting)| sighting), state, now, max_gap, names.text(region));
         match (known, after) {
             (Some((_, sighting)), Some(after)) => {
                 *sighting = after;
+                if !sighting.told.is_empty() {
+                    judged.lapse(rows, set, costs, sighting);
+                }
                 still[at] = true;
             }
             (None, Some(after)) => {
@@ -502,15 +574,42 @@ impl<'a> Judged<'a> {
         (self.series[series as usize], resource.uid(), resource.created())
     }
 
-    /// Each clock once, with its state and region.
-    fn clocks(&self) -> impl Iterator<Item = (Identity<'a>, State, &'a str)> {
+    /// Each clock once, with its rows and its region.
+    fn clocks(&self) -> impl Iterator<Item = (Identity<'a>, &[(u32, u32)], &'a str)> {
         self.rows.chunk_by(|a, b| self.identity(*a) == self.identity(*b)).map(|rows| {
-            // Two policies with the same rule may both have a row; unknown is then the careful one.
-            let unknown = |row: &(u32, u32)| self.evaluation.rows[row.1 as usize].verdict == RowVerdict::Unknown;
-            let state = if rows.iter().any(unknown) { State::Unknown } else { State::Found };
             let first = rows[0];
-            (self.identity(first), state, self.resource(first.1).scope().region.as_str())
+            (self.identity(first), rows, self.resource(first.1).scope().region.as_str())
         })
+    }
+
+    /// Two policies with the same rule may both have a row; unknown is then the careful one.
+    fn state(&self, rows: &[(u32, u32)]) -> State {
+        let unknown = |row: &(u32, u32)| self.evaluation.rows[row.1 as usize].verdict == RowVerdict::Unknown;
+        if rows.iter().any(unknown) { State::Unknown } else { State::Found }
+    }
+
+    /// Drops the marks of a clock that no longer say what is so. A mark of a policy that is not among these stays, and
+    /// so does one of which something was not seen.
+    fn lapse(&self, rows: &[(u32, u32)], set: &PolicySet, costs: &dyn Costs, sighting: &mut Sighting) {
+        let mut told = std::mem::take(&mut sighting.told).into_vec();
+        told.retain(|told| {
+            let Some(policy) = set.policies.iter().position(|policy| policy.name == *told.policy) else { return true };
+            let row = rows
+                .iter()
+                .map(|row| &self.evaluation.rows[row.1 as usize])
+                .find(|row| usize::from(row.policy) == policy);
+            let Some(row) = row else { return false };
+            let resource = self.view.inventory.at(row.resource);
+            match owner::of(self.view, resource) {
+                Ok(owner) if row.verdict == RowVerdict::Found => {
+                    let cost = costs.monthly(resource);
+                    let now = Fingerprint::of(&set.policies[policy], resource, owner.name.as_deref(), &cost);
+                    told.fingerprint.differs(&now).is_none()
+                }
+                _ => true,
+            }
+        });
+        sighting.told = told.into_boxed_slice();
     }
 }
 
@@ -531,7 +630,7 @@ pub(crate) fn moved(
             complete_sightings: 1,
             counted_at: now,
             region,
-            told_at: None,
+            told: Box::default(),
         });
     };
     let mut after = Sighting { region, ..before.clone() };
@@ -618,8 +717,12 @@ pub trait Ledger: Send + Sync {
     /// Every clock.
     fn load(&self) -> Result<LedgerSlice, String>;
     /// Writes clocks moved on and takes out those cleared. Where somebody else wrote in between, the later
-    /// sighting wins, and the earlier start.
+    /// sighting wins, and the earlier start. Of a clock that is there already it takes marks away and adds none:
+    /// see [`Self::mark`].
     fn merge(&self, advanced: &Advanced) -> Result<(), String>;
+    /// Marks clocks as told, once a notice was delivered; an earlier mark of the same policy is replaced. Gives how
+    /// many were there to be marked.
+    fn mark(&self, marks: &[(LedgerKey, Told)]) -> Result<usize, String>;
 }
 
 /// The merge every ledger does, of all that was [`Advanced`] or of what concerns one part of the ledger.
@@ -655,8 +758,10 @@ pub fn merge<'a>(
                 if known.last_seen > sighting.last_seen {
                     known.first_found = first_found;
                 } else {
-                    let told_at = known.told_at.or(sighting.told_at);
-                    *known = Sighting { first_found, told_at, ..sighting.clone() };
+                    // Marks that lapsed go, and those stay that were made since the evaluation.
+                    let mut told = std::mem::take(&mut known.told).into_vec();
+                    told.retain(|mark| Some(mark.at) > at || sighting.told.contains(mark));
+                    *known = Sighting { first_found, told: told.into_boxed_slice(), ..sighting.clone() };
                 }
             }
             Err(_) => fresh.push((key.clone(), sighting.clone())),
@@ -665,6 +770,22 @@ pub fn merge<'a>(
     if !fresh.is_empty() {
         into.add(fresh);
     }
+}
+
+/// The marking every ledger does, of all marks or of those that concern one part of the ledger.
+pub fn mark<'a>(into: &mut LedgerSlice, marks: impl IntoIterator<Item = &'a (LedgerKey, Told)>) -> usize {
+    let mut marked = 0;
+    for (key, new) in marks {
+        let Ok(place) = into.find(key.identity()) else { continue };
+        let sighting = &mut into.entries[place].1;
+        let mut told = std::mem::take(&mut sighting.told).into_vec();
+        told.retain(|known| known.policy != new.policy);
+        told.push(new.clone());
+        told.sort_by(|a, b| a.policy.cmp(&b.policy));
+        sighting.told = told.into_boxed_slice();
+        marked += 1;
+    }
+    marked
 }
 
 /// Forgets everything with the process.
@@ -683,22 +804,40 @@ impl Ledger for InMemory {
         merge(&mut kept, advanced.at, &advanced.slice, &advanced.cleared);
         Ok(())
     }
+
+    fn mark(&self, marks: &[(LedgerKey, Told)]) -> Result<usize, String> {
+        let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(mark(&mut kept, marks))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const WRITTEN: &str = r#"[[{"rule":"r","kind":"aws.ec2-volume","account":"1","uid":"vol-1","created":null},{"first_found":1,"observed":2,"last_seen":3,"last_state":"found","complete_sightings":1,"counted_at":1,"region":"us-east-1"}],[{"rule":"r","kind":"aws.ec2-volume","account":"1","uid":"vol-2","created":5},{"first_found":1,"observed":0,"last_seen":1,"last_state":"unknown","complete_sightings":1,"counted_at":1,"region":"us-east-1","told_at":2}]]"#;
+    const OLD: &str = r#"[[{"rule":"r","kind":"aws.ec2-volume","account":"1","uid":"vol-1","created":null},{"first_found":1,"observed":2,"last_seen":3,"last_state":"found","complete_sightings":1,"counted_at":1,"region":"us-east-1"}],[{"rule":"r","kind":"aws.ec2-volume","account":"1","uid":"vol-2","created":5},{"first_found":1,"observed":0,"last_seen":1,"last_state":"unknown","complete_sightings":1,"counted_at":1,"region":"us-east-1","told_at":2}]]"#;
+    const TOLD: &str = r#","told":[{"policy":"p","at":2,"channel":"mail","to":"alice","fingerprint":{"policy":"00000000000000ff","owner":"0000000000000001","seen":"8000000000000000","monthly":"12.5"}}]"#;
 
     #[test]
     fn what_earlier_releases_wrote_is_read_and_written_again() {
-        let slice: LedgerSlice = serde_json::from_str(WRITTEN).unwrap();
-        assert_eq!(serde_json::to_string(&slice).unwrap(), WRITTEN);
+        let slice: LedgerSlice = serde_json::from_str(OLD).unwrap();
+        // Nobody knows what was told then: it is no mark.
+        assert!(slice.iter().all(|(_, sighting)| sighting.told.is_empty()));
+        assert_eq!(serde_json::to_string(&slice).unwrap(), OLD.replace(",\"told_at\":2", ""));
+        let written = OLD.replace(",\"told_at\":2", TOLD);
+        let slice: LedgerSlice = serde_json::from_str(&written).unwrap();
+        assert_eq!(serde_json::to_string(&slice).unwrap(), written);
         // A reader lends no text.
-        assert_eq!(serde_json::from_reader::<_, LedgerSlice>(WRITTEN.as_bytes()).unwrap(), slice);
+        assert_eq!(serde_json::from_reader::<_, LedgerSlice>(written.as_bytes()).unwrap(), slice);
         let key = LedgerKey::of("r", "aws.ec2-volume", "1", "vol-2", Some(Timestamp(5)));
-        assert_eq!(slice.get(&key).unwrap().told_at, Some(Timestamp(2)));
+        let told = slice.get(&key).unwrap().told("p").unwrap();
+        assert_eq!((told.at, &*told.channel, &*told.to), (Timestamp(2), "mail", "alice"));
+        for damaged in [TOLD.replace("ff\"", "f\""), TOLD.replace("12.5", "x"), TOLD.replace("\"to\":\"alice\",", "")] {
+            assert!(
+                serde_json::from_str::<LedgerSlice>(&OLD.replace(",\"told_at\":2", &damaged)).is_err(),
+                "{damaged}"
+            );
+        }
         // In any order, and of two with one key the last.
         let mut entries: Vec<Entry> = slice.clone().into_iter().rev().collect();
         let first = Sighting { observed: 9, ..entries[0].1.clone() };
@@ -709,9 +848,68 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_jumps_is_not_trusted() {
+        let slice: LedgerSlice = serde_json::from_str(OLD).unwrap();
+        let doubt = |wall: i64| {
+            let mut slice = slice.clone();
+            slice.check(Timestamp(wall));
+            slice.doubt().map(str::to_owned)
+        };
+        // Last seen at 3.
+        assert_eq!(doubt(3 - MAX_SKEW), None);
+        assert_eq!(doubt(3 + MAX_AHEAD), None);
+        assert_eq!(doubt(2 - MAX_SKEW).unwrap(), "it is 1 minute behind what the state has seen, 1970-01-01T00:00:03Z");
+        assert!(doubt(4 + MAX_AHEAD).unwrap().starts_with("it is 90 days ahead"));
+        // An empty ledger has seen nothing.
+        let mut empty = LedgerSlice::default();
+        empty.check(Timestamp(i64::MAX));
+        assert_eq!(empty.doubt(), None);
+    }
+
+    #[test]
+    fn merging_takes_marks_away_and_adds_none() {
+        let key = |uid: &str| LedgerKey::of("r", "aws.ec2-volume", "1", uid, None);
+        let told = |policy: &str, at: i64| Told {
+            policy: policy.into(),
+            at: Timestamp(at),
+            channel: "mail".into(),
+            to: "alice".into(),
+            fingerprint: Fingerprint::default(),
+        };
+        let clock = |told: &[Told]| Sighting {
+            first_found: Timestamp(0),
+            observed: 0,
+            last_seen: Timestamp(100),
+            last_state: State::Found,
+            complete_sightings: 1,
+            counted_at: Timestamp(0),
+            region: "r".into(),
+            told: told.into(),
+        };
+        let kept = InMemory::default();
+        let merge = |at: i64, marks: &[Told]| {
+            let slice = LedgerSlice::from_iter([(key("a"), clock(marks))]);
+            kept.merge(&Advanced { at: Some(Timestamp(at)), slice, cleared: vec![] }).unwrap();
+            let left = kept.load().unwrap();
+            left.get(&key("a")).unwrap().told.iter().map(|told| told.policy.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(merge(100, &[]), Vec::<String>::new());
+        assert_eq!(kept.mark(&[(key("a"), told("p", 150)), (key("b"), told("p", 150))]), Ok(1));
+        assert_eq!(kept.mark(&[(key("a"), told("o", 90))]), Ok(1));
+        // Somebody who judged before the notice did not see it; what he saw lapse is gone.
+        assert_eq!(merge(100, &[]), ["p"]);
+        // Nobody brings back a mark that lapsed.
+        assert_eq!(merge(200, &[told("p", 150), told("o", 90)]), ["p"]);
+        assert_eq!(merge(200, &[]), Vec::<String>::new());
+        // A new notice takes the place of the old one.
+        assert_eq!(kept.mark(&[(key("a"), told("p", 1)), (key("a"), told("p", 300))]), Ok(2));
+        assert_eq!(kept.load().unwrap().get(&key("a")).unwrap().told[..], [told("p", 300)]);
+    }
+
+    #[test]
     fn a_clock_is_small() {
         assert!(size_of::<Entry>() <= 112, "{}", size_of::<Entry>());
-        let slice: LedgerSlice = serde_json::from_str(WRITTEN).unwrap();
+        let slice: LedgerSlice = serde_json::from_str(OLD).unwrap();
         let [a, b] = &slice.entries[..] else { panic!("{slice:?}") };
         assert!(Arc::ptr_eq(&a.0.series, &b.0.series) && Arc::ptr_eq(&a.1.region, &b.1.region));
     }

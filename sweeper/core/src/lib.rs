@@ -29,6 +29,7 @@ pub mod detect;
 pub mod engine;
 pub mod exit;
 pub mod facts;
+pub mod floor;
 pub mod house;
 pub mod iac;
 pub mod ical;

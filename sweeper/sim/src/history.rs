@@ -185,6 +185,7 @@ async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome {
         whole: BTreeSet::new(),
         prices: &NoPrices,
         ledger: Some(house.ledger.as_ref()),
+        floor: None,
         progress: &Quiet,
         now: None,
     })

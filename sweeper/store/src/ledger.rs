@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 use sweeper_core::{
-    ledger::{Advanced, Entry, Ledger, LedgerKey, LedgerSlice, merge},
+    ledger::{Advanced, Entry, Ledger, LedgerKey, LedgerSlice, Told, mark, merge},
     model::Timestamp,
     store::{DeleteOutcome, Put, PutOutcome, Store, StoreError, Version},
 };
@@ -68,14 +68,14 @@ impl StoreLedger {
         Ok(Some((chunk.entries, bytes, version)))
     }
 
-    /// Merges into one chunk: what is to be written, if anything. False when somebody else wrote in between.
-    fn merge_chunk(&self, chunk: u8, part: &Part<'_>, at: Option<Timestamp>) -> Result<(bool, Option<Put>), String> {
+    /// Changes one chunk: what is to be written, if anything. False when somebody else wrote in between.
+    fn change_chunk(&self, chunk: u8, change: impl FnOnce(&mut LedgerSlice)) -> Result<(bool, Option<Put>), String> {
         let key = place(chunk);
         let (mut slice, before, version) = match self.read(&key)? {
             Some((slice, bytes, version)) => (slice, bytes, Some(version)),
             None => (LedgerSlice::default(), Vec::new(), None),
         };
-        merge(&mut slice, at, part.moved.iter().copied(), part.cleared.iter().copied());
+        change(&mut slice);
         if slice.is_empty() {
             let Some(version) = version else { return Ok((true, None)) };
             let outcome = self.store.delete_if(&key, version).map_err(failed)?;
@@ -84,6 +84,37 @@ impl StoreLedger {
         let value = serde_json::to_vec(&Chunk { format: FORMAT.to_owned(), entries: slice })
             .map_err(|error| format!("the ledger cannot be written: {error}"))?;
         Ok((true, (value != before).then_some(Put { key, value, expected: version })))
+    }
+
+    /// Changes chunks, each by its part, and again where somebody else wrote in between.
+    fn change<P>(
+        &self,
+        mut parts: BTreeMap<u8, P>,
+        mut change: impl FnMut(&mut LedgerSlice, u8, &P),
+    ) -> Result<(), String> {
+        for _ in 0..TRIES {
+            let mut left = BTreeSet::new();
+            let mut batch = Batch::default();
+            for (chunk, part) in &parts {
+                let (changed, put) = self.change_chunk(*chunk, |slice| change(slice, *chunk, part))?;
+                if !changed {
+                    left.insert(*chunk);
+                }
+                let Some(put) = put else { continue };
+                batch.bytes += put.value.len();
+                batch.puts.push(put);
+                batch.chunks.push(*chunk);
+                if batch.bytes >= BATCH {
+                    left.extend(self.write(&mut batch)?);
+                }
+            }
+            left.extend(self.write(&mut batch)?);
+            parts.retain(|chunk, _| left.contains(chunk));
+            if parts.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Busy("others keep writing the ledger".to_owned()).to_string())
     }
 
     /// Writes chunks; gives back those that somebody else wrote in between.
@@ -125,29 +156,22 @@ impl Ledger for StoreLedger {
         for key in &advanced.cleared {
             parts.entry(chunk_of(key)).or_default().cleared.push(key);
         }
-        for _ in 0..TRIES {
-            let mut left = BTreeSet::new();
-            let mut batch = Batch::default();
-            for (chunk, part) in &parts {
-                let (merged, put) = self.merge_chunk(*chunk, part, advanced.at)?;
-                if !merged {
-                    left.insert(*chunk);
-                }
-                let Some(put) = put else { continue };
-                batch.bytes += put.value.len();
-                batch.puts.push(put);
-                batch.chunks.push(*chunk);
-                if batch.bytes >= BATCH {
-                    left.extend(self.write(&mut batch)?);
-                }
-            }
-            left.extend(self.write(&mut batch)?);
-            parts.retain(|chunk, _| left.contains(chunk));
-            if parts.is_empty() {
-                return Ok(());
-            }
+        self.change(parts, |slice, _, part| {
+            merge(slice, advanced.at, part.moved.iter().copied(), part.cleared.iter().copied());
+        })
+    }
+
+    fn mark(&self, marks: &[(LedgerKey, Told)]) -> Result<usize, String> {
+        let mut parts: BTreeMap<u8, Vec<&(LedgerKey, Told)>> = BTreeMap::new();
+        for one in marks {
+            parts.entry(chunk_of(&one.0)).or_default().push(one);
         }
-        Err(StoreError::Busy("others keep writing the ledger".to_owned()).to_string())
+        // A chunk that is tried again is counted anew.
+        let mut marked: BTreeMap<u8, usize> = BTreeMap::new();
+        self.change(parts, |slice, chunk, part| {
+            marked.insert(chunk, mark(slice, part.iter().copied()));
+        })?;
+        Ok(marked.values().sum())
     }
 }
 
@@ -157,7 +181,7 @@ mod tests {
     use crate::SqliteStore;
     use std::thread;
     use sweeper_core::{
-        ledger::{InMemory, Sighting, State},
+        ledger::{Fingerprint, InMemory, Sighting, State},
         model::DAY,
         store::MemoryStore,
     };
@@ -176,7 +200,7 @@ mod tests {
             complete_sightings: 1,
             counted_at: Timestamp(first),
             region: "us-east-1".into(),
-            told_at: None,
+            told: Box::default(),
         }
     }
 
@@ -204,6 +228,26 @@ mod tests {
             plain.merge(&step).unwrap();
             assert_eq!(lasting.load().unwrap(), plain.load().unwrap());
         }
+    }
+
+    #[test]
+    fn marks_last() {
+        let store = MemoryStore::new();
+        let ledger = StoreLedger::new(Arc::new(store.clone()));
+        ledger.merge(&advanced(DAY, 0..50, [])).unwrap();
+        let told = Told {
+            policy: "p".into(),
+            at: Timestamp(DAY + 5),
+            channel: "mail".into(),
+            to: "alice".into(),
+            fingerprint: Fingerprint::default(),
+        };
+        let marks: Vec<_> = (40..60).map(|count| (key(count), told.clone())).collect();
+        assert_eq!(ledger.mark(&marks), Ok(10));
+        // Somebody else's run, which began before.
+        ledger.merge(&advanced(DAY, 0..50, [])).unwrap();
+        let again = StoreLedger::new(Arc::new(store)).load().unwrap();
+        assert_eq!(again.iter().filter(|(_, sighting)| sighting.told("p") == Some(&told)).count(), 10);
     }
 
     #[test]

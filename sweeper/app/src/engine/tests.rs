@@ -210,6 +210,7 @@ fn looked_in(
         whole: BTreeSet::from([CloudId::Aws]),
         prices: &Eight,
         ledger: Some(ledger),
+        floor: None,
         progress: &Quiet,
         now: None,
     };

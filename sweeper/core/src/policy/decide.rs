@@ -6,7 +6,7 @@ use crate::{
     detect::{Detector, View, gone_manager},
     house::{AccountClass, same_key},
     inventory::{Resource, Unseen},
-    ledger::{LedgerSlice, Sighting},
+    ledger::{Fingerprint, LedgerSlice, Sighting},
     model::{DAY, Timestamp},
     money::Cost,
     owner::{self, Owner},
@@ -93,11 +93,14 @@ pub fn decide(
         Verb::Delete => Act::Delete,
         Verb::SetRetention => Act::SetRetention,
     };
+    if let Some(why) = ledger.doubt() {
+        return Decision::hold(format!("clock not trusted: {why}"));
+    }
     let risk = match possible(policy, view, resource, detail, cost) {
         Ok(risk) => risk,
         Err(reason) => return Decision::hold(reason),
     };
-    match due(policy, view, resource, detail, ledger.of(&policy.rule, &resource), owner) {
+    match due(policy, view, resource, detail, ledger.of(&policy.rule, &resource), owner, cost) {
         Ok(reason) => {
             let class = view.house.class(resource.cloud(), resource.account());
             let needs = needs(policy, risk, class, owner, !detail.assuming.is_empty());
@@ -247,6 +250,7 @@ fn due(
     detail: &Detail,
     sighting: Option<&Sighting>,
     owner: &Owner,
+    cost: &Cost,
 ) -> Result<String, String> {
     let now = view.now;
     let min_age = i64::from(view.house.min_age_hours) * 3600;
@@ -280,12 +284,20 @@ fn due(
     // Where the resource does not say whose it is, whoever is told instead gets twice the time.
     let grace = if owner.is_by_tag() { policy.grace } else { policy.grace.saturating_mul(2) };
     let held = format!("held for {}", ttl::spoken(held / DAY * DAY));
-    match sighting.and_then(|sighting| sighting.told_at) {
-        None if grace > 0 => Err(format!("not told: {} of grace start with a notice", ttl::spoken(grace))),
-        None => Ok(held),
-        Some(told) if now.since(told) < grace => {
-            Err(format!("in grace: told {}, eligible {}", told.date(), told.plus(grace).date()))
+    let Some(told) = sighting.and_then(|sighting| sighting.told(&policy.name)) else {
+        if grace > 0 {
+            return Err(format!("not told: {} of grace start with a notice", ttl::spoken(grace)));
         }
-        Some(told) => Ok(format!("{held}, told {}", told.date())),
+        return Ok(held);
+    };
+    let fingerprint = Fingerprint::of(policy, resource, owner.name.as_deref(), cost);
+    if let Some(what) = told.fingerprint.differs(&fingerprint).filter(|_| grace > 0) {
+        return Err(format!("not told: {what} changed since the notice of {}, and grace starts anew", told.at.date()));
+    }
+    match view.house.calendar.grace_ends(told.at, grace, resource.scope()) {
+        Some(ends) if ends <= now => Ok(format!("{held}, told {}", told.at.date())),
+        _ if grace == 0 => Ok(format!("{held}, told {}", told.at.date())),
+        Some(ends) => Err(format!("in grace: told {}, eligible {}", told.at.date(), ends.date())),
+        None => Err(format!("in grace: told {}, and the calendar does not say until when", told.at.date())),
     }
 }

@@ -17,6 +17,8 @@ mod parse;
 pub mod vocabulary;
 
 #[cfg(test)]
+mod grace_tests;
+#[cfg(test)]
 mod tests;
 
 pub use condition::Condition;

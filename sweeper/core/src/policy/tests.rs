@@ -9,7 +9,7 @@ use crate::{
     house::{AccountClass, House, ScopeRule},
     inventory::{Draft, Inventory, InventoryBuilder, Listing, Status, Tags},
     kind::Places,
-    ledger::{self, LedgerKey, LedgerSlice, Sighting},
+    ledger::{self, Fingerprint, LedgerKey, LedgerSlice, Sighting, Told},
     model::{Reach, Scope},
     money::Basis,
     owner::{self, Owner},
@@ -730,6 +730,8 @@ struct Case {
     protected: &'static str,
     created: Timestamp,
     sighting: Option<Sighting>,
+    /// When its owner was told what is so now.
+    told: Option<Timestamp>,
     cost: Cost,
     excepts: &'static str,
     last_attached: Option<Timestamp>,
@@ -753,8 +755,9 @@ impl Case {
                 complete_sightings: 9,
                 counted_at: NOW,
                 region: "eu-west-1".into(),
-                told_at: Some(NOW.plus(-9 * DAY)),
+                told: Box::default(),
             }),
+            told: Some(NOW.plus(-14 * DAY)),
             cost: Cost::list(Amount::whole(5)),
             excepts: "",
             last_attached: None,
@@ -788,9 +791,20 @@ impl Case {
             detail.assuming.insert("aws.ec2-instance in aws:2/eu-west-1: closed".to_owned());
         }
         let key = LedgerKey::new(&set.policies[0].rule, &resource);
-        let ledger: LedgerSlice = self.sighting.map(|sighting| (key, sighting)).into_iter().collect();
         let owner =
             owner::of(&view, resource).unwrap_or(Owner { name: None, from: "none".to_owned(), invalid: vec![] });
+        let told = self.told.map(|at| Told {
+            policy: set.policies[0].name.as_str().into(),
+            at,
+            channel: "mail".into(),
+            to: "a".into(),
+            fingerprint: Fingerprint::of(&set.policies[0], resource, owner.name.as_deref(), &self.cost),
+        });
+        let ledger: LedgerSlice = self
+            .sighting
+            .map(|sighting| (key, Sighting { told: told.into_iter().collect(), ..sighting }))
+            .into_iter()
+            .collect();
         decide(&set, &view, row, &detail, &ledger, &owner, &self.cost)
     }
 }
@@ -804,7 +818,7 @@ fn decisions_give_the_most_important_reason() {
     };
     let sighting = |change: &dyn Fn(&mut Sighting)| case(&|case| change(case.sighting.as_mut().unwrap()));
     let report = |case: &mut Case| case.policy = "[[policy]]\nname = \"x\"\nsweep = \"unattached-disk\"\n".to_owned();
-    assert_eq!(case(&|_| ()), "delete held for 30 days, told 2026-11-11");
+    assert_eq!(case(&|_| ()), "delete held for 30 days, told 2026-11-06");
     assert_eq!(case(&report), "report the policy only reports");
     assert_eq!(case(&|case| case.tags = None), "hold unknown: not asked");
     let excepted = "[[except]]\nresource = \"aws.ec2-volume:*/vol-*\"\nreason = \"forensics\"\nuntil = 2027-01-31\n";
@@ -853,8 +867,12 @@ fn decisions_give_the_most_important_reason() {
     assert!(hinted(40, 1).starts_with("hold seen once: "));
     assert!(hinted(40, 2).starts_with("delete held for 40 days"));
     assert!(sighting(&|s| s.complete_sightings = 1).starts_with("hold seen once: "));
-    assert_eq!(sighting(&|s| s.told_at = None), "hold not told: 7 days of grace start with a notice");
-    assert_eq!(sighting(&|s| s.told_at = Some(NOW.plus(-DAY))), "hold in grace: told 2026-11-19, eligible 2026-11-26");
+    assert_eq!(case(&|case| case.told = None), "hold not told: 7 days of grace start with a notice");
+    let told = |days: i64| case(&|case| case.told = Some(NOW.plus(-days * DAY)));
+    // A Thursday, and seven working days.
+    assert_eq!(told(1), "hold in grace: told 2026-11-19, eligible 2026-11-30");
+    assert_eq!(told(9), "delete held for 30 days, told 2026-11-11");
+    assert_eq!(told(8), "hold in grace: told 2026-11-12, eligible 2026-11-23");
     assert!(case(&|case| case.tags = Some(vec![("env", "dev")])).starts_with("hold in grace"));
 }
 
@@ -934,7 +952,7 @@ fn a_decision_says_whose_word_it_takes() {
         case.house.scopes = vec![sandbox];
         change(&mut case);
         // Somebody told long ago: whoever owns it.
-        case.sighting.as_mut().unwrap().told_at = Some(NOW.plus(-90 * DAY));
+        case.told = Some(NOW.plus(-90 * DAY));
         let decision = case.decision();
         let Needs { approve, consent } = decision.needs.unwrap_or_else(|| panic!("{decision:?}"));
         format!("{} {}", approve.name(), consent.name())
@@ -1017,7 +1035,7 @@ proptest! {
             let inventory = builder.build();
             let view = View::new(&inventory, &answers, &house, now);
             let evaluation = evaluate(&set, &view, &NoCosts);
-            let advanced = ledger::advance(kept.load().unwrap(), &set, &view, &evaluation, ledger::MAX_GAP);
+            let advanced = ledger::advance(kept.load().unwrap(), &set, &view, &NoCosts, &evaluation, ledger::MAX_GAP);
             kept.merge(&advanced).unwrap();
             model = match (run, model) {
                 (Run::Found, Some((observed, last, found))) => {

@@ -1,5 +1,11 @@
 //! The audit log in a bucket: an object for each writing, created only where none of its name is.
 //!
+//! ```text
+//! audit/<log id>/seg/000000000000.jsonl    the lines of one writing, by the number of the first
+//! audit/<log id>/checkpoint/000000000123   the signed head at that size
+//! audit/<log id>/latest                    the newest of these
+//! ```
+//!
 //! A segment is named by the number of its first line, and no writer begins one anywhere but where the log
 //! ends. So of two writers of one number one fails, and there is no fork within a bucket. Nothing is ever
 //! replaced but the newest checkpoint, and nothing deleted: the bucket may lock its objects, and the writer
@@ -265,7 +271,7 @@ impl Log for ObjectLog {
     }
 
     fn latest(&self) -> Result<Option<Vec<u8>>, LogError> {
-        let read = self.run(CALL, |inner| async move { inner.read(&inner.path("checkpoint")).await });
+        let read = self.run(CALL, |inner| async move { inner.read(&inner.path("latest")).await });
         Ok(read.map_err(unreadable)?.map(|(bytes, _)| bytes))
     }
 
@@ -274,7 +280,7 @@ impl Log for ObjectLog {
         let created = self.run(2 * CALL, move |inner| async move {
             let created = inner.create(&inner.path(&format!("checkpoint/{size:012}")), &note).await?;
             if !matches!(created, Created::Other) {
-                inner.replace(&inner.path("checkpoint"), &note).await?;
+                inner.replace(&inner.path("latest"), &note).await?;
             }
             Ok(created)
         });
@@ -350,8 +356,8 @@ mod tests {
         let listed: Vec<_> =
             bucket.list(None).map_ok(|object| object.location.to_string()).try_collect().await.unwrap();
         let names = [
-            "checkpoint",
             "checkpoint/000000005001",
+            "latest",
             "seg/000000000000.jsonl",
             "seg/000000004096.jsonl",
             "seg/000000005000.jsonl",

@@ -3,7 +3,7 @@
 //! ```text
 //! audit/<log id>/seg/<first number>.jsonl     one event a line, each naming the SHA-256 of the line before
 //! audit/<log id>/checkpoint/<size>            signed heads of the Merkle tree over the lines, never changed
-//! audit/<log id>/checkpoint                   the newest of them
+//! audit/<log id>/latest                       the newest of them
 //! ```
 //!
 //! Hashes are of the exact bytes of a line, without its newline. The chain of `prev` can be followed with ten

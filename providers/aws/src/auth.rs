@@ -321,6 +321,13 @@ struct Provider {
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
+    let aws = configured(&config).await;
+    let kinds = kinds::all(&aws);
+    Arc::new(Provider { aws, kinds, config, calls })
+}
+
+/// AWS as the environment and the configuration say.
+pub(crate) async fn configured(config: &Config) -> Arc<Aws> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         // The door retries; a second retry loop under it would multiply.
         .retry_config(RetryConfig::disabled())
@@ -339,7 +346,7 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
     }
     let base = loader.load().await;
     let home_region = base.region().map_or(DEFAULT_REGION, AsRef::as_ref).to_owned();
-    let aws = Arc::new(Aws {
+    Arc::new(Aws {
         s3_path_style: config.s3_path_style || base.endpoint_url().is_some(),
         org: config.org.clone(),
         home: OnceCell::new(),
@@ -348,9 +355,7 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
         accounts: Mutex::default(),
         clients: Mutex::default(),
         lists: Mutex::default(),
-    });
-    let kinds = kinds::all(&aws);
-    Arc::new(Provider { aws, kinds, config, calls })
+    })
 }
 
 #[async_trait]

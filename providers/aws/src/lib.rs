@@ -20,6 +20,8 @@
 mod acts;
 mod asks;
 mod auth;
+#[cfg(test)]
+mod deeds;
 mod fault;
 mod gate;
 mod image_uri;

@@ -1,6 +1,6 @@
 //! Credentials, accounts, regions and clients.
 
-use crate::{fault, kinds, marks, whole::Whole};
+use crate::{fault, gate::Reads, kinds, marks, whole::Whole};
 use async_trait::async_trait;
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
@@ -83,6 +83,9 @@ pub(crate) struct Aws {
     base: SdkConfig,
     home_region: String,
     s3_path_style: bool,
+    org: Option<OrgConfig>,
+    /// The account of the credentials, once it is known.
+    home: OnceCell<String>,
     accounts: Mutex<BTreeMap<String, SdkConfig>>,
     clients: Mutex<BTreeMap<ClientKey, Arc<dyn Any + Send + Sync>>>,
     lists: Mutex<Lists>,
@@ -98,7 +101,7 @@ type Lists = BTreeMap<(Scope, String), Arc<OnceCell<List>>>;
 type ClientKey = (&'static str, String, String);
 
 macro_rules! clients {
-    ($($name:ident: $sdk:ident $id:literal),* $(,)?) => {
+    ($($name:ident: $sdk:ident $id:literal $service:literal),* $(,)?) => {
         /// Services as the SDK's configuration names them.
         const SERVICES: &[&str] = &[$($id,)* "S3"];
 
@@ -107,7 +110,8 @@ macro_rules! clients {
                 /// The client of a scope, made at its first use.
                 pub(crate) fn $name(&self, scope: &Scope) -> $sdk::Client {
                     self.client(stringify!($name), scope, |config| {
-                        $sdk::Client::from_conf($sdk::config::Builder::from(config).interceptor(Whole).build())
+                        let config = $sdk::config::Builder::from(config);
+                        $sdk::Client::from_conf(config.interceptor(Whole).interceptor(Reads($service)).build())
                     })
                 }
             )*
@@ -116,23 +120,23 @@ macro_rules! clients {
 }
 
 clients! {
-    autoscaling: aws_sdk_autoscaling "Auto Scaling",
-    backup: aws_sdk_backup "Backup",
-    batch: aws_sdk_batch "Batch",
-    cloudwatch: aws_sdk_cloudwatch "CloudWatch",
-    logs: aws_sdk_cloudwatchlogs "CloudWatch Logs",
-    ec2: aws_sdk_ec2 "EC2",
-    ecr: aws_sdk_ecr "ECR",
-    ecs: aws_sdk_ecs "ECS",
-    eks: aws_sdk_eks "EKS",
-    elb: aws_sdk_elasticloadbalancing "Elastic Load Balancing",
-    elbv2: aws_sdk_elasticloadbalancingv2 "Elastic Load Balancing v2",
-    imagebuilder: aws_sdk_imagebuilder "imagebuilder",
-    lambda: aws_sdk_lambda "Lambda",
-    organizations: aws_sdk_organizations "Organizations",
-    rds: aws_sdk_rds "RDS",
-    ssm: aws_sdk_ssm "SSM",
-    sts: aws_sdk_sts "STS",
+    autoscaling: aws_sdk_autoscaling "Auto Scaling" "autoscaling",
+    backup: aws_sdk_backup "Backup" "backup",
+    batch: aws_sdk_batch "Batch" "batch",
+    cloudwatch: aws_sdk_cloudwatch "CloudWatch" "cloudwatch",
+    logs: aws_sdk_cloudwatchlogs "CloudWatch Logs" "logs",
+    ec2: aws_sdk_ec2 "EC2" "ec2",
+    ecr: aws_sdk_ecr "ECR" "ecr",
+    ecs: aws_sdk_ecs "ECS" "ecs",
+    eks: aws_sdk_eks "EKS" "eks",
+    elb: aws_sdk_elasticloadbalancing "Elastic Load Balancing" "elasticloadbalancing",
+    elbv2: aws_sdk_elasticloadbalancingv2 "Elastic Load Balancing v2" "elasticloadbalancing",
+    imagebuilder: aws_sdk_imagebuilder "imagebuilder" "imagebuilder",
+    lambda: aws_sdk_lambda "Lambda" "lambda",
+    organizations: aws_sdk_organizations "Organizations" "organizations",
+    rds: aws_sdk_rds "RDS" "rds",
+    ssm: aws_sdk_ssm "SSM" "ssm",
+    sts: aws_sdk_sts "STS" "sts",
 }
 
 impl Aws {
@@ -141,7 +145,11 @@ impl Aws {
         let path_style = self.s3_path_style;
         self.client("s3", scope, |config| {
             aws_sdk_s3::Client::from_conf(
-                aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).interceptor(Whole).build(),
+                aws_sdk_s3::config::Builder::from(config)
+                    .force_path_style(path_style)
+                    .interceptor(Whole)
+                    .interceptor(Reads("s3"))
+                    .build(),
             )
         })
     }
@@ -161,6 +169,91 @@ impl Aws {
             .await
             .clone()?;
         listed.downcast().map_err(|_| CloudError::new(Fault::Malformed, "a shared list", "bug: two lists of one name"))
+    }
+
+    pub(crate) const fn s3_path_style(&self) -> bool {
+        self.s3_path_style
+    }
+
+    /// Configuration that acts in an account: with the credentials themselves at home, elsewhere with a session of
+    /// its own in the account's role, which `policy` narrows.
+    pub(crate) async fn entered_for(
+        &self,
+        site: &Site,
+        account: &str,
+        session: &str,
+        policy: &str,
+        length: Duration,
+    ) -> Result<SdkConfig, CloudError> {
+        let home = self.home.get_or_try_init(|| self.who(site)).await?;
+        if home == account {
+            return Ok(self.base.clone());
+        }
+        match &self.org {
+            Some(org) if org.accounts.is_empty() || org.accounts.contains(account) => {
+                self.assume(site, account, org, session, policy, length).await
+            }
+            _ => Err(CloudError::new(Fault::Refused, ASSUME, format!("the credentials are of account {home}"))),
+        }
+    }
+
+    /// A session in the role of an account.
+    async fn assume(
+        &self,
+        site: &Site,
+        account: &str,
+        org: &OrgConfig,
+        session: &str,
+        policy: &str,
+        length: Duration,
+    ) -> Result<SdkConfig, CloudError> {
+        let mut role = AssumeRoleProvider::builder(format!("arn:aws:iam::{account}:role/{}", org.role))
+            .session_name(session)
+            .session_length(length)
+            .policy(policy)
+            .region(Region::new(self.home_region.clone()));
+        if let Some(external_id) = &org.external_id {
+            role = role.external_id(external_id);
+        }
+        let provider = SharedCredentialsProvider::new(role.configure(&self.base).build().await);
+        // The first use of the role shows whether it can be taken.
+        site.read(ASSUME, || {
+            let provider = provider.clone();
+            async move {
+                use aws_credential_types::provider::ProvideCredentials as _;
+                provider.provide_credentials().await.map(|_| ()).map_err(|error| {
+                    let text = fault::said(&error);
+                    let fault = if text.contains("AccessDenied") {
+                        Fault::Denied
+                    } else if text.contains("Throttl") {
+                        Fault::Throttled
+                    } else {
+                        Fault::Transient
+                    };
+                    CloudError::new(fault, ASSUME, text.chars().take(300).collect::<String>())
+                })
+            }
+        })
+        .await?;
+        Ok(self.base.to_builder().credentials_provider(provider).build())
+    }
+
+    /// The account of the credentials.
+    async fn who(&self, site: &Site) -> Result<String, CloudError> {
+        let sts = self.sts(&Scope::new(CloudId::Aws, "caller", Scope::GLOBAL));
+        let identity = fault::call(site, WHO, || sts.get_caller_identity().send()).await.map_err(|mut error| {
+            if error.fault == Fault::Unauthenticated {
+                // The chain's own account of it lists every source it tried over many lines.
+                let none = error.message.contains("no credentials found in chain");
+                let said = if none { "no source has any" } else { error.message.as_str() };
+                error.message = format!("{said}; looked for: {SOURCES}");
+            }
+            error
+        })?;
+        identity
+            .account()
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| CloudError::new(Fault::Malformed, WHO, "the answer names no account"))
     }
 
     fn client<C: Clone + Send + Sync + 'static>(
@@ -228,6 +321,13 @@ struct Provider {
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
+    let aws = configured(&config).await;
+    let kinds = kinds::all(&aws);
+    Arc::new(Provider { aws, kinds, config, calls })
+}
+
+/// AWS as the environment and the configuration say.
+pub(crate) async fn configured(config: &Config) -> Arc<Aws> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         // The door retries; a second retry loop under it would multiply.
         .retry_config(RetryConfig::disabled())
@@ -246,16 +346,16 @@ pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
     }
     let base = loader.load().await;
     let home_region = base.region().map_or(DEFAULT_REGION, AsRef::as_ref).to_owned();
-    let aws = Arc::new(Aws {
+    Arc::new(Aws {
         s3_path_style: config.s3_path_style || base.endpoint_url().is_some(),
+        org: config.org.clone(),
+        home: OnceCell::new(),
         base,
         home_region,
         accounts: Mutex::default(),
         clients: Mutex::default(),
         lists: Mutex::default(),
-    });
-    let kinds = kinds::all(&aws);
-    Arc::new(Provider { aws, kinds, config, calls })
+    })
 }
 
 #[async_trait]
@@ -274,7 +374,9 @@ impl Cloud for Provider {
 
     async fn universe(&self) -> Result<Universe, CloudError> {
         endpoints(&self.aws.base)?;
-        let home = self.who().await?;
+        // What was listed once is of the look before.
+        lock(&self.aws.lists).clear();
+        let home = self.aws.who(&self.site("caller")).await?;
         let Some(org) = &self.config.org else {
             let account = self.account(&home, String::new(), String::new()).await;
             return Ok(Universe { accounts: vec![account], only_what_this_identity_sees: true });
@@ -296,24 +398,6 @@ impl Cloud for Provider {
 impl Provider {
     fn site(&self, account: &str) -> Site {
         self.calls.site(&Scope::new(CloudId::Aws, account, Scope::GLOBAL))
-    }
-
-    async fn who(&self) -> Result<String, CloudError> {
-        let site = self.site("caller");
-        let sts = self.aws.sts(site.scope());
-        let identity = fault::call(&site, WHO, || sts.get_caller_identity().send()).await.map_err(|mut error| {
-            if error.fault == Fault::Unauthenticated {
-                // The chain's own account of it lists every source it tried over many lines.
-                let none = error.message.contains("no credentials found in chain");
-                let said = if none { "no source has any" } else { error.message.as_str() };
-                error.message = format!("{said}; looked for: {SOURCES}");
-            }
-            error
-        })?;
-        identity
-            .account()
-            .map(ToOwned::to_owned)
-            .ok_or_else(|| CloudError::new(Fault::Malformed, WHO, "the answer names no account"))
     }
 
     /// An account with its enabled regions; blind when those cannot be read and none were named.
@@ -403,37 +487,9 @@ impl Provider {
 
     /// Takes the role in an account, and keeps its configuration for the clients to come.
     async fn enter(&self, id: &str, org: &OrgConfig) -> Result<(), CloudError> {
-        let mut role = AssumeRoleProvider::builder(format!("arn:aws:iam::{id}:role/{}", org.role))
-            .session_name("sweeper-survey")
-            .session_length(Duration::from_hours(1))
-            .policy(READ_ONLY)
-            .region(Region::new(self.aws.home_region.clone()));
-        if let Some(external_id) = &org.external_id {
-            role = role.external_id(external_id);
-        }
-        let provider = role.configure(&self.aws.base).build().await;
-        let provider = SharedCredentialsProvider::new(provider);
         let site = self.site(id);
-        // The first use of the role shows whether it can be taken.
-        site.read(ASSUME, || {
-            let provider = provider.clone();
-            async move {
-                use aws_credential_types::provider::ProvideCredentials as _;
-                provider.provide_credentials().await.map(|_| ()).map_err(|error| {
-                    let text = fault::said(&error);
-                    let fault = if text.contains("AccessDenied") {
-                        Fault::Denied
-                    } else if text.contains("Throttl") {
-                        Fault::Throttled
-                    } else {
-                        Fault::Transient
-                    };
-                    CloudError::new(fault, ASSUME, text.chars().take(300).collect::<String>())
-                })
-            }
-        })
-        .await?;
-        let config = self.aws.base.to_builder().credentials_provider(provider).build();
+        let hour = Duration::from_hours(1);
+        let config = self.aws.assume(&site, id, org, "sweeper-survey", READ_ONLY, hour).await?;
         lock(&self.aws.accounts).insert(id.to_owned(), config);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! SDK errors by meaning: the one table.
 
+use crate::gate::Barred;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -64,6 +65,8 @@ const CODES: &[(Fault, &[&str])] = &[
             "TokenRefreshRequired",
         ],
     ),
+    // What an image's id means once it was deregistered.
+    (Fault::NotFound, &["InvalidAMIID.Unavailable"]),
     (Fault::NotOffered, &["OptInRequired", "SubscriptionRequiredException", "AWSOrganizationsNotInUseException"]),
     (
         Fault::Transient,
@@ -129,6 +132,9 @@ where
     if chain(error).any(|cause| cause.downcast_ref::<CredentialsError>().is_some()) {
         return CloudError::new(Fault::Unauthenticated, op, context());
     }
+    if let Some(barred) = chain(error).find_map(|cause| cause.downcast_ref::<Barred>()) {
+        return CloudError::new(Fault::Refused, op, barred.to_string());
+    }
     match error {
         SdkError::TimeoutError(_) => CloudError::new(Fault::Transient, op, "no answer in time"),
         SdkError::DispatchFailure(failure) => {
@@ -184,6 +190,11 @@ where
         }
         _ => CloudError::new(Fault::Refused, op, context()),
     }
+}
+
+/// The error that an answer tells of one of the things it was asked to change.
+pub(crate) fn coded(op: &'static str, code: &str, message: &str) -> CloudError {
+    CloudError::new(meaning(code, 400), op, format!("{code}: {message}"))
 }
 
 /// A free read through the door. `make` is called again for every try.

@@ -2,11 +2,14 @@
 //!
 //! | room | what it holds |
 //! |---|---|
+//! | `acts` | deeds that are alike for many kinds |
 //! | `auth` | credentials, accounts, regions, clients |
 //! | `asks` | questions that take a call each, put a few at a time |
 //! | `fault` | SDK errors by meaning |
+//! | `gate` | which operations may leave at all |
 //! | `marks` | who manages a resource, by its tags |
 //! | `image_uri` | how workloads name container images |
+//! | `pen` | clients for one permit, which send changes |
 //! | `policy` | whom a resource policy lets in |
 //! | `usage` | metrics, batched |
 //! | `whole` | XML answers that end early |
@@ -14,12 +17,17 @@
 //!
 //! SDK retries are off: the door retries.
 
+mod acts;
 mod asks;
 mod auth;
+#[cfg(test)]
+mod deeds;
 mod fault;
+mod gate;
 mod image_uri;
 mod kinds;
 mod marks;
+mod pen;
 mod policy;
 mod usage;
 mod whole;

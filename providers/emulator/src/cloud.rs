@@ -1,6 +1,7 @@
 //! What the services answer from: the organisation's resources, copies counted out and indexed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -22,6 +23,8 @@ pub(crate) struct Cloud {
     pub(crate) page: Option<usize>,
     /// What the request changes, done after its answer is made.
     edits: Arc<Mutex<Vec<Edit>>>,
+    /// How many things were given a number.
+    serial: Arc<AtomicU64>,
 }
 
 /// One change of the organisation.
@@ -75,7 +78,13 @@ impl Cloud {
                 });
             }
         }
-        Cloud { data: Arc::new(Data::of(Arc::new(org), items)), now, page, edits: Arc::default() }
+        Cloud {
+            data: Arc::new(Data::of(Arc::new(org), items)),
+            now,
+            page,
+            edits: Arc::default(),
+            serial: Arc::default(),
+        }
     }
 
     /// Changes the organisation once this request is answered. A handler that returns an error changes nothing.
@@ -97,6 +106,11 @@ impl Cloud {
                 change(item);
             }
         });
+    }
+
+    /// A number that nothing has had.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Adds a resource.

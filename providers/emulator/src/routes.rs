@@ -1,4 +1,4 @@
-//! The REST paths of the read operations, as in AWS's service models.
+//! The REST paths of the read operations and of the changes that are served, as in AWS's service models.
 
 use std::collections::BTreeMap;
 
@@ -148,6 +148,7 @@ const ROUTES: &[Route] = &[
     ("imagebuilder", "POST", "/ListWorkflowExecutions", "ListWorkflowExecutions"),
     ("imagebuilder", "POST", "/ListWorkflowStepExecutions", "ListWorkflowStepExecutions"),
     ("imagebuilder", "POST", "/ListWorkflows", "ListWorkflows"),
+    ("lambda", "DELETE", "/2015-03-31/functions/{FunctionName}", "DeleteFunction"),
     ("lambda", "GET", "/2016-08-19/account-settings", "GetAccountSettings"),
     ("lambda", "GET", "/2015-03-31/functions/{FunctionName}/aliases/{Name}", "GetAlias"),
     ("lambda", "GET", "/2025-11-30/capacity-providers/{CapacityProviderName}", "GetCapacityProvider"),
@@ -184,6 +185,8 @@ const ROUTES: &[Route] = &[
     ("lambda", "GET", "/2018-10-31/layers", "ListLayers"),
     ("lambda", "GET", "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", "ListProvisionedConcurrencyConfigs"),
     ("lambda", "GET", "/2017-03-31/tags/{Resource}", "ListTags"),
+    ("lambda", "POST", "/2017-03-31/tags/{Resource}", "TagResource"),
+    ("lambda", "DELETE", "/2017-03-31/tags/{Resource}", "UntagResource"),
     ("lambda", "GET", "/2015-03-31/functions/{FunctionName}/versions", "ListVersionsByFunction"),
 ];
 
@@ -244,6 +247,7 @@ pub(crate) fn s3(method: &str, bucket: bool, key: bool, query: &BTreeMap<String,
     let has = |name: &str| query.contains_key(name);
     Some(match (method, bucket, key) {
         ("GET", false, _) => "ListBuckets",
+        ("DELETE", true, true) if has("uploadId") => "AbortMultipartUpload",
         ("HEAD", true, false) => "HeadBucket",
         ("HEAD", true, true) => "HeadObject",
         ("GET", true, true) => {

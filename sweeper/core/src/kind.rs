@@ -186,14 +186,7 @@ pub trait Kind: Send + Sync {
     /// (`sent` is then empty). Reads only. Without operations to watch, a deletion is done when the resource is gone.
     async fn progress(&self, site: &Site, permit: &Permit, _sent: &Sent) -> Result<Progress, CloudError> {
         match permit.deed() {
-            Deed::Delete => {
-                let mut builder = InventoryBuilder::new(&[self.spec()]);
-                let mut listing = builder.listing(self.spec(), site.scope());
-                self.observe(site, permit.target(), &mut listing).await?;
-                builder.complete(listing, site.made());
-                let seen = Observed::of(builder.build(), self.spec(), permit.target())?;
-                Ok(if seen.is_gone() { Progress::Done(None) } else { Progress::Running })
-            }
+            Deed::Delete => deleted(self, site, permit.target()).await,
             Deed::Tag { .. } | Deed::Untag { .. } | Deed::SetRetention { .. } => Ok(Progress::Done(None)),
             Deed::Stop | Deed::Start | Deed::Copy { .. } | Deed::Restore { .. } => {
                 let op = permit.spec().writes.first().map_or("nothing", |write| write.permission);
@@ -206,6 +199,16 @@ pub trait Kind: Send + Sync {
     fn price(&self, _resource: Resource<'_>, _prices: &dyn Prices) -> Cost {
         Cost::unknown()
     }
+}
+
+/// How far a deletion is that no operation tells of: done when the resource is gone.
+pub async fn deleted<K: Kind + ?Sized>(kind: &K, site: &Site, target: &Target) -> Result<Progress, CloudError> {
+    let mut builder = InventoryBuilder::new(&[kind.spec()]);
+    let mut listing = builder.listing(kind.spec(), site.scope());
+    kind.observe(site, target, &mut listing).await?;
+    builder.complete(listing, site.made());
+    let seen = Observed::of(builder.build(), kind.spec(), target)?;
+    Ok(if seen.is_gone() { Progress::Done(None) } else { Progress::Running })
 }
 
 /// Unit prices by region and key, from a dated list.

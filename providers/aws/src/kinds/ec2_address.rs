@@ -1,16 +1,19 @@
 //! Elastic IP addresses.
 
 use crate::{
+    acts::{self, EC2_TAG, EC2_UNTAG, post},
     auth::Aws,
     fault,
     kinds::{ec2_tags, hourly},
     marks,
+    pen::{self, send, sent, unknown},
 };
 use async_trait::async_trait;
 use aws_sdk_ec2::types;
 use std::sync::Arc;
 use sweeper_core::{
     calls::Site,
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::{Address, FactsRef},
     inventory::{Draft, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -31,9 +34,13 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[EC2_TAG, EC2_UNTAG, ACT_DELETE],
 };
 
+const ACT_DELETE: ActSpec =
+    acts::delete(&[post(DELETE, "ReleaseAddress")], Reversal::OneWay("the address: AWS lends it to somebody else"));
+
+const DELETE: &str = "ec2:ReleaseAddress";
 const LIST: &str = "ec2:DescribeAddresses";
 
 /// The pool of addresses that Amazon owns; any other is the customer's.
@@ -59,6 +66,38 @@ impl Kind for Ec2Address {
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         month(resource, prices)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(address) = self.find(site, &target.native_id).await? {
+            push(&address, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let id = &pen.target().native_id;
+        let own = [pen::arn(pen.target(), "ec2", &format!("elastic-ip/{id}"))];
+        let writer = self.0.writer(&SPEC, pen, &own).await?;
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => acts::ec2_tag(&writer, pen).await,
+            Deed::Delete => {
+                let change = writer.ec2().release_address().allocation_id(id).send();
+                Ok(sent(&send(pen, DELETE, change).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+}
+
+impl Ec2Address {
+    async fn find(&self, site: &Site, id: &str) -> Result<Option<types::Address>, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let page = fault::maybe(site, LIST, || ec2.describe_addresses().allocation_ids(id).send()).await?;
+        acts::found(
+            LIST,
+            page.map(|page| page.addresses().iter().find(|address| address.allocation_id() == Some(id)).cloned()),
+        )
     }
 }
 

@@ -1,11 +1,13 @@
 //! AMIs.
 
 use crate::{
+    acts::{self, EC2_TAG, EC2_UNTAG, post},
     asks,
     auth::Aws,
     fault,
     kinds::ec2_tags,
     marks,
+    pen::{self, send, sent, unknown},
 };
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{self, ImageAttributeName, LaunchPermission, PermissionGroup};
@@ -13,9 +15,10 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, DeedKind, Kept, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Image, ImageState},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices, deleted},
     model::{Class, CloudId, Reach, Relation, Timestamp},
     money::Cost,
 };
@@ -33,9 +36,28 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[(Relation::UsedByVm, "launches by people or tools that name the image directly")],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[EC2_TAG, EC2_UNTAG, ACT_DELETE, ACT_RESTORE],
 };
 
+const ACT_DELETE: ActSpec = acts::delete(
+    &[
+        post(DELETE, "DeregisterImage"),
+        // Needed besides, by the same request: its snapshots go along, but for those of other images.
+        post("ec2:DeleteSnapshot", "DeregisterImage"),
+    ],
+    Reversal::FromBin("it and its snapshots are restored from the Recycle Bin, where retention rules cover them"),
+);
+
+const ACT_RESTORE: ActSpec = ActSpec {
+    deed: DeedKind::Restore,
+    writes: &[post(RESTORE, "RestoreImageFromRecycleBin")],
+    reads: &[],
+    reversal: Reversal::Undo("it is deregistered again"),
+    keeps: &[],
+};
+
+const DELETE: &str = "ec2:DeregisterImage";
+const RESTORE: &str = "ec2:RestoreImageFromRecycleBin";
 const LIST: &str = "ec2:DescribeImages";
 const ATTRIBUTE: &str = "ec2:DescribeImageAttribute";
 
@@ -87,9 +109,65 @@ impl Kind for Ec2Image {
             _ => Cost::unknown(),
         }
     }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(image) = self.find(site, &target.native_id).await? {
+            push(&image, site.clock().wall(), out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let id = &pen.target().native_id;
+        let own = pen::ownerless(pen.target(), &format!("image/{id}"));
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => {
+                acts::ec2_tag(&self.0.writer(&SPEC, pen, &[own]).await?, pen).await
+            }
+            Deed::Delete => {
+                let on = [own, pen::ownerless(pen.target(), "snapshot/*")];
+                let ec2 = self.0.writer(&SPEC, pen, &on).await?.ec2();
+                let change = ec2.deregister_image().image_id(id).delete_associated_snapshots(true).send();
+                Ok(sent(&send(pen, DELETE, change).await?, ""))
+            }
+            Deed::Restore { .. } => {
+                let ec2 = self.0.writer(&SPEC, pen, &[own]).await?.ec2();
+                let change = ec2.restore_image_from_recycle_bin().image_id(id).send();
+                Ok(sent(&send(pen, RESTORE, change).await?, id))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, _: &Sent) -> Result<Progress, CloudError> {
+        match permit.deed() {
+            Deed::Delete => deleted(self, site, permit.target()).await,
+            // What comes out of the bin is the same image.
+            Deed::Restore { kept } => {
+                let native_id = permit.target().native_id.clone();
+                let there = self.find(site, &native_id).await?;
+                Ok(there.map_or(Progress::Running, |_| {
+                    Progress::Done(Some(Kept { kind: SPEC.id.to_owned(), native_id, ..kept.clone() }))
+                }))
+            }
+            _ => Ok(Progress::Done(None)),
+        }
+    }
 }
 
 impl Ec2Image {
+    async fn find(&self, site: &Site, id: &str) -> Result<Option<types::Image>, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let page = fault::maybe(site, LIST, || {
+            ec2.describe_images().image_ids(id).include_disabled(true).include_deprecated(true).send()
+        })
+        .await?;
+        let own = |image: &&types::Image| {
+            image.image_id() == Some(id) && image.owner_id() == Some(site.scope().account.as_str())
+        };
+        acts::found(LIST, page.map(|page| page.images().iter().find(own).cloned()))
+    }
+
     async fn attribute(&self, site: &Site, inventory: &Inventory, ask: Ask) -> Result<Answer, CloudError> {
         let ec2 = self.0.ec2(site.scope());
         let id = inventory.at(ask.resource).native_id();

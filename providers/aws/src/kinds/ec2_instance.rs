@@ -1,10 +1,12 @@
 //! EC2 instances.
 
 use crate::{
+    acts::{self, EC2_TAG, EC2_UNTAG, post},
     auth::Aws,
     fault,
     kinds::{at, ec2_address, ec2_tags, ec2_volume},
     marks,
+    pen::{self, send, sent, unknown},
     usage::{self, Combine, Measure},
 };
 use async_trait::async_trait;
@@ -13,9 +15,10 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Vm, VmState},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Kind, KindSpec, Places, Prices, deleted},
     model::{Class, CloudId, Reach, Relation, Timestamp},
     money::{Amount, Cost},
 };
@@ -34,9 +37,33 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[EC2_TAG, EC2_UNTAG, ACT_STOP, ACT_START, ACT_DELETE],
 };
 
+const ACT_STOP: ActSpec = ActSpec {
+    deed: DeedKind::Stop,
+    writes: &[post(STOP, "StopInstances")],
+    reads: &[],
+    reversal: Reversal::Undo("it is started again; a public address that was lent to it is another one then"),
+    keeps: &[],
+};
+
+const ACT_START: ActSpec = ActSpec {
+    deed: DeedKind::Start,
+    writes: &[post(START, "StartInstances")],
+    reads: &[],
+    reversal: Reversal::Undo("it is stopped again"),
+    keeps: &[],
+};
+
+const ACT_DELETE: ActSpec = acts::delete(
+    &[post(DELETE, "TerminateInstances")],
+    Reversal::OneWay("the machine, and the volumes and interfaces that were attached to go with it"),
+);
+
+const STOP: &str = "ec2:StopInstances";
+const START: &str = "ec2:StartInstances";
+const DELETE: &str = "ec2:TerminateInstances";
 const LIST: &str = "ec2:DescribeInstances";
 
 pub(super) struct Ec2Instance(pub(super) Arc<Aws>);
@@ -73,6 +100,62 @@ impl Kind for Ec2Instance {
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         month(resource, prices)
+    }
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(instance) = self.find(site, &target.native_id).await? {
+            push(&instance, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let id = &pen.target().native_id;
+        let own = [pen::arn(pen.target(), "ec2", &format!("instance/{id}"))];
+        let writer = self.0.writer(&SPEC, pen, &own).await?;
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => acts::ec2_tag(&writer, pen).await,
+            // Never forced, and never against its protection: the machine shuts down as it would by itself.
+            Deed::Stop => Ok(sent(&send(pen, STOP, writer.ec2().stop_instances().instance_ids(id).send()).await?, "")),
+            Deed::Start => {
+                Ok(sent(&send(pen, START, writer.ec2().start_instances().instance_ids(id).send()).await?, ""))
+            }
+            Deed::Delete => {
+                Ok(sent(&send(pen, DELETE, writer.ec2().terminate_instances().instance_ids(id).send()).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, _: &Sent) -> Result<Progress, CloudError> {
+        let wanted = match permit.deed() {
+            Deed::Delete => return deleted(self, site, permit.target()).await,
+            Deed::Stop => InstanceStateName::Stopped,
+            Deed::Start => InstanceStateName::Running,
+            _ => return Ok(Progress::Done(None)),
+        };
+        let instance = self.find(site, &permit.target().native_id).await?;
+        Ok(match instance.as_ref().and_then(|instance| instance.state()?.name()) {
+            Some(state) if *state == wanted => Progress::Done(None),
+            None | Some(InstanceStateName::Terminated | InstanceStateName::ShuttingDown) => {
+                Progress::Failed("the machine is gone".to_owned())
+            }
+            Some(_) => Progress::Running,
+        })
+    }
+}
+
+impl Ec2Instance {
+    async fn find(&self, site: &Site, id: &str) -> Result<Option<Instance>, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let page = fault::maybe(site, LIST, || {
+            ec2.describe_instances().include_managed_resources(true).instance_ids(id).send()
+        })
+        .await?;
+        let own = |page: aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput| {
+            let mut instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
+            instances.find(|instance| instance.instance_id() == Some(id)).cloned()
+        };
+        acts::found(LIST, page.map(own))
     }
 }
 
@@ -115,11 +198,9 @@ fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
     let Question::Usage { metric, .. } = question else { return None };
     let series = |name, stat| ("AWS/EC2", name, vec![("InstanceId", resource.native_id().to_owned())], stat);
     match metric {
-        Metric::VmCpuMax => Some(Measure {
-            series: vec![series("CPUUtilization", "Maximum")],
-            combine: Combine::Max,
-            sparse: false,
-        }),
+        Metric::VmCpuMax => {
+            Some(Measure { series: vec![series("CPUUtilization", "Maximum")], combine: Combine::Max, sparse: false })
+        }
         Metric::VmNetwork => Some(Measure {
             series: vec![series("NetworkIn", "Sum"), series("NetworkOut", "Sum")],
             combine: Combine::Sum,
@@ -209,7 +290,10 @@ mod tests {
         let at = Timestamp::parse("2026-10-01T10:00:00Z");
         assert!(at.is_some());
         assert_eq!(transition("User initiated (2026-10-01 10:00:00 GMT)"), at);
-        assert_eq!(transition("Server.ScheduledStop: Stopped due to scheduled retirement (2026-10-01 10:00:00 GMT)"), at);
+        assert_eq!(
+            transition("Server.ScheduledStop: Stopped due to scheduled retirement (2026-10-01 10:00:00 GMT)"),
+            at
+        );
         for reason in ["", "User initiated", "User initiated (2026-13-01 10:00:00 GMT)", "(", "( GMT)"] {
             assert_eq!(transition(reason), None, "{reason}");
         }
@@ -251,7 +335,14 @@ mod tests {
             model::Scope,
         };
         let scope = Scope::new(CloudId::Aws, "111111111111", "us-east-1");
-        let vm = |state| Vm { state, vm_type: Sym::NONE, image: Sym::NONE, in_state_since: None, spot: false, still_billed: false };
+        let vm = |state| Vm {
+            state,
+            vm_type: Sym::NONE,
+            image: Sym::NONE,
+            in_state_since: None,
+            spot: false,
+            still_billed: false,
+        };
         let priced = |state, with_volume: bool| {
             let mut builder = InventoryBuilder::new(&[&SPEC, &ec2_volume::SPEC, &ec2_address::SPEC]);
             let mut volumes = builder.listing(&ec2_volume::SPEC, &scope);

@@ -1,10 +1,12 @@
 //! NAT gateways.
 
 use crate::{
+    acts::{self, EC2_TAG, EC2_UNTAG, post},
     auth::Aws,
     fault,
     kinds::{at, ec2_tags, hourly},
     marks,
+    pen::{self, send, sent, unknown},
     usage::{self, Combine, Measure},
 };
 use async_trait::async_trait;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::{FactsRef, Gateway, GatewayKind},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -34,9 +37,15 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[EC2_TAG, EC2_UNTAG, ACT_DELETE],
 };
 
+const ACT_DELETE: ActSpec = acts::delete(
+    &[post(DELETE, "DeleteNatGateway")],
+    Reversal::OneWay("the gateway: a new one has another id, which routes must name; its addresses stay"),
+);
+
+const DELETE: &str = "ec2:DeleteNatGateway";
 const LIST: &str = "ec2:DescribeNatGateways";
 
 pub(super) struct Ec2NatGateway(pub(super) Arc<Aws>);
@@ -75,6 +84,38 @@ impl Kind for Ec2NatGateway {
             }
             _ => Cost::unknown(),
         }
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(gateway) = self.find(site, &target.native_id).await? {
+            push(&gateway, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let id = &pen.target().native_id;
+        let own = [pen::arn(pen.target(), "ec2", &format!("natgateway/{id}"))];
+        let writer = self.0.writer(&SPEC, pen, &own).await?;
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => acts::ec2_tag(&writer, pen).await,
+            Deed::Delete => {
+                let change = writer.ec2().delete_nat_gateway().nat_gateway_id(id).send();
+                Ok(sent(&send(pen, DELETE, change).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+}
+
+impl Ec2NatGateway {
+    async fn find(&self, site: &Site, id: &str) -> Result<Option<NatGateway>, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let page = fault::maybe(site, LIST, || ec2.describe_nat_gateways().nat_gateway_ids(id).send()).await?;
+        acts::found(
+            LIST,
+            page.map(|page| page.nat_gateways().iter().find(|gateway| gateway.nat_gateway_id() == Some(id)).cloned()),
+        )
     }
 }
 

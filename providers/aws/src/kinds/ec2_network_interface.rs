@@ -1,11 +1,19 @@
 //! Elastic network interfaces.
 
-use crate::{auth::Aws, fault, kinds::{ec2_security_group::guards, ec2_tags}, marks};
+use crate::{
+    acts::{self, EC2_TAG, EC2_UNTAG, post},
+    auth::Aws,
+    fault,
+    kinds::{ec2_security_group::guards, ec2_tags},
+    marks,
+    pen::{self, send, sent, unknown},
+};
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{NetworkInterface, NetworkInterfaceStatus};
 use std::sync::Arc;
 use sweeper_core::{
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::Interface,
     inventory::{Draft, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -27,9 +35,15 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[EC2_TAG, EC2_UNTAG, ACT_DELETE],
 };
 
+const ACT_DELETE: ActSpec = acts::delete(
+    &[post(DELETE, "DeleteNetworkInterface")],
+    Reversal::OneWay("the interface with its private addresses"),
+);
+
+const DELETE: &str = "ec2:DeleteNetworkInterface";
 const LIST: &str = "ec2:DescribeNetworkInterfaces";
 
 /// Interface types that a user makes; every other belongs to a service.
@@ -82,6 +96,43 @@ impl Kind for Ec2NetworkInterface {
     /// Interfaces are free; they are in the way of deleting what they belong to.
     fn price(&self, _resource: Resource<'_>, _prices: &dyn Prices) -> Cost {
         Cost::list(Amount::ZERO)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(interface) = self.find(site, &target.native_id).await? {
+            push(&interface, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let id = &pen.target().native_id;
+        let own = [pen::arn(pen.target(), "ec2", &format!("network-interface/{id}"))];
+        let writer = self.0.writer(&SPEC, pen, &own).await?;
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => acts::ec2_tag(&writer, pen).await,
+            Deed::Delete => {
+                let change = writer.ec2().delete_network_interface().network_interface_id(id).send();
+                Ok(sent(&send(pen, DELETE, change).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+}
+
+impl Ec2NetworkInterface {
+    async fn find(&self, site: &Site, id: &str) -> Result<Option<NetworkInterface>, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let page = fault::maybe(site, LIST, || {
+            ec2.describe_network_interfaces().include_managed_resources(true).network_interface_ids(id).send()
+        })
+        .await?;
+        acts::found(
+            LIST,
+            page.map(|page| {
+                page.network_interfaces().iter().find(|interface| interface.network_interface_id() == Some(id)).cloned()
+            }),
+        )
     }
 }
 

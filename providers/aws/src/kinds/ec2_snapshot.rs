@@ -1,11 +1,13 @@
 //! EBS snapshots.
 
 use crate::{
+    acts::{self, EC2_TAG, EC2_UNTAG, post},
     asks,
     auth::Aws,
     fault,
     kinds::{at, ec2_tags},
     marks,
+    pen::{self, send, sent, unknown},
 };
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{
@@ -15,9 +17,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, DeedKind, Kept, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Snapshot, Tier},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Kind, KindSpec, Places, Prices, deleted},
     model::{Class, CloudId},
     money::Cost,
 };
@@ -35,10 +38,25 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[EC2_TAG, EC2_UNTAG, ACT_DELETE, ACT_RESTORE],
 };
 
-const LIST: &str = "ec2:DescribeSnapshots";
+const ACT_DELETE: ActSpec = acts::delete(
+    &[post(DELETE, "DeleteSnapshot")],
+    Reversal::FromBin("it is restored from the Recycle Bin, where a retention rule covers it"),
+);
+
+const ACT_RESTORE: ActSpec = ActSpec {
+    deed: DeedKind::Restore,
+    writes: &[post(RESTORE, "RestoreSnapshotFromRecycleBin")],
+    reads: &[],
+    reversal: Reversal::Undo("it is deleted again"),
+    keeps: &[],
+};
+
+const DELETE: &str = "ec2:DeleteSnapshot";
+const RESTORE: &str = "ec2:RestoreSnapshotFromRecycleBin";
+pub(super) const LIST: &str = "ec2:DescribeSnapshots";
 const SHARES: &str = "ec2:DescribeSnapshotAttribute";
 const LOCKS: &str = "ec2:DescribeLockedSnapshots";
 
@@ -76,7 +94,8 @@ impl Kind for Ec2Snapshot {
         let (locks, shares): (Vec<Ask>, Vec<Ask>) =
             asks.iter().partition(|ask| matches!(ask.question, Question::Locked));
         let shares: Vec<Ask> = shares.into_iter().filter(|ask| matches!(ask.question, Question::Shares)).collect();
-        let mut answers = asks::alike(shares.iter().map(|ask| (*ask, self.shares(site, inventory, *ask))).collect()).await;
+        let mut answers =
+            asks::alike(shares.iter().map(|ask| (*ask, self.shares(site, inventory, *ask))).collect()).await;
         if !locks.is_empty() {
             let locked = self.locked(site).await;
             answers.extend(locks.into_iter().map(|ask| {
@@ -96,6 +115,56 @@ impl Kind for Ec2Snapshot {
             _ => Cost::unknown(),
         }
     }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(snapshot) = find(&self.0, site, &target.native_id).await? {
+            push(&snapshot, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let id = &pen.target().native_id;
+        let own = [pen::ownerless(pen.target(), &format!("snapshot/{id}"))];
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => acts::ec2_tag(&self.0.writer(&SPEC, pen, &own).await?, pen).await,
+            Deed::Delete => {
+                let ec2 = self.0.writer(&SPEC, pen, &own).await?.ec2();
+                Ok(sent(&send(pen, DELETE, ec2.delete_snapshot().snapshot_id(id).send()).await?, ""))
+            }
+            Deed::Restore { .. } => {
+                let ec2 = self.0.writer(&SPEC, pen, &own).await?.ec2();
+                let change = ec2.restore_snapshot_from_recycle_bin().snapshot_id(id).send();
+                Ok(sent(&send(pen, RESTORE, change).await?, id))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+
+    async fn progress(&self, site: &Site, permit: &Permit, _: &Sent) -> Result<Progress, CloudError> {
+        match permit.deed() {
+            Deed::Delete => deleted(self, site, permit.target()).await,
+            // What comes out of the bin is the same snapshot.
+            Deed::Restore { kept } => {
+                let there = find(&self.0, site, &permit.target().native_id).await?;
+                let native_id = permit.target().native_id.clone();
+                Ok(there.map_or(Progress::Running, |_| {
+                    Progress::Done(Some(Kept { kind: SPEC.id.to_owned(), native_id, ..kept.clone() }))
+                }))
+            }
+            _ => Ok(Progress::Done(None)),
+        }
+    }
+}
+
+/// A snapshot of the site's account by its id.
+pub(super) async fn find(aws: &Aws, site: &Site, id: &str) -> Result<Option<aws_sdk_ec2::types::Snapshot>, CloudError> {
+    let ec2 = aws.ec2(site.scope());
+    let page = fault::maybe(site, LIST, || ec2.describe_snapshots().snapshot_ids(id).send()).await?;
+    let own = |snapshot: &&aws_sdk_ec2::types::Snapshot| {
+        snapshot.snapshot_id() == Some(id) && snapshot.owner_id() == Some(site.scope().account.as_str())
+    };
+    acts::found(LIST, page.map(|page| page.snapshots().iter().find(own).cloned()))
 }
 
 fn month(snapshot: &Snapshot, region: &str, prices: &dyn Prices) -> Cost {

@@ -1,10 +1,12 @@
 //! VPC endpoints. Interface endpoints are billed by the hour and zone; gateway endpoints are free.
 
 use crate::{
+    acts::{self, EC2_TAG, EC2_UNTAG, post},
     auth::Aws,
     fault,
     kinds::{at, ec2_security_group::guards, ec2_tags},
     marks,
+    pen::{self, send, sent, unknown},
     usage::{self, Combine, Measure},
 };
 use async_trait::async_trait;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::{Endpoint, EndpointKind, FactsRef},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -33,9 +36,15 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[EC2_TAG, EC2_UNTAG, ACT_DELETE],
 };
 
+const ACT_DELETE: ActSpec = acts::delete(
+    &[post(DELETE, "DeleteVpcEndpoints")],
+    Reversal::OneWay("the endpoint: a new one has another id and other names"),
+);
+
+const DELETE: &str = "ec2:DeleteVpcEndpoints";
 const LIST: &str = "ec2:DescribeVpcEndpoints";
 
 /// The network an endpoint is in: a use kept only because its metrics are published under it, and only of
@@ -74,13 +83,52 @@ impl Kind for Ec2VpcEndpoint {
         let FactsRef::Endpoint(endpoint) = resource.facts() else { return Cost::unknown() };
         match endpoint.kind {
             EndpointKind::Gateway => Cost::list(Amount::ZERO),
-            EndpointKind::Interface => prices
-                .unit(CloudId::Aws, resource.region(), "vpce.hour")
-                .map_or_else(Cost::unknown, |hour| {
+            EndpointKind::Interface => {
+                prices.unit(CloudId::Aws, resource.region(), "vpce.hour").map_or_else(Cost::unknown, |hour| {
                     Cost::list(hour.times(HOURS_A_MONTH).times(i64::from(endpoint.zones.max(1))))
-                }),
+                })
+            }
             EndpointKind::Other => Cost::unknown(),
         }
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        if let Some(endpoint) = self.find(site, &target.native_id).await? {
+            push(&endpoint, &site.scope().region, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let id = &pen.target().native_id;
+        let own = [pen::arn(pen.target(), "ec2", &format!("vpc-endpoint/{id}"))];
+        let writer = self.0.writer(&SPEC, pen, &own).await?;
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => acts::ec2_tag(&writer, pen).await,
+            Deed::Delete => {
+                let answer = send(pen, DELETE, writer.ec2().delete_vpc_endpoints().vpc_endpoint_ids(id).send()).await?;
+                // The answer succeeds whatever became of it.
+                if let Some(failed) = answer.unsuccessful().first().and_then(|item| item.error()) {
+                    let told = (failed.code().unwrap_or_default(), failed.message().unwrap_or_default());
+                    return Err(fault::coded(DELETE, told.0, told.1));
+                }
+                Ok(sent(&answer, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+}
+
+impl Ec2VpcEndpoint {
+    async fn find(&self, site: &Site, id: &str) -> Result<Option<VpcEndpoint>, CloudError> {
+        let ec2 = self.0.ec2(site.scope());
+        let page = fault::maybe(site, LIST, || ec2.describe_vpc_endpoints().vpc_endpoint_ids(id).send()).await?;
+        acts::found(
+            LIST,
+            page.map(|page| {
+                page.vpc_endpoints().iter().find(|endpoint| endpoint.vpc_endpoint_id() == Some(id)).cloned()
+            }),
+        )
     }
 }
 
@@ -111,10 +159,8 @@ fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
 /// The network whose metrics tell of the endpoint. There are none for gateway endpoints, for endpoints of
 /// resources and service networks, and across regions.
 fn network<'a>(endpoint: &'a VpcEndpoint, region: &str) -> Option<&'a str> {
-    let measured = matches!(
-        endpoint.vpc_endpoint_type(),
-        Some(VpcEndpointType::Interface | VpcEndpointType::GatewayLoadBalancer)
-    );
+    let measured =
+        matches!(endpoint.vpc_endpoint_type(), Some(VpcEndpointType::Interface | VpcEndpointType::GatewayLoadBalancer));
     let abroad = endpoint.service_region().is_some_and(|other| !other.is_empty() && other != region);
     if measured && !abroad { endpoint.vpc_id() } else { None }
 }

@@ -7,6 +7,7 @@
 //! registry that lists the sweeper's role in its pull time update exclusions records no pull at all.
 
 use crate::{
+    acts::{self, post},
     asks,
     auth::Aws,
     fault,
@@ -14,7 +15,9 @@ use crate::{
         at,
         ecr_repository::{self, LIST as REPOSITORIES, TAGS},
     },
-    marks, policy,
+    marks,
+    pen::{self, send, sent, unknown},
+    policy,
 };
 use async_trait::async_trait;
 use aws_sdk_ecr::{
@@ -34,6 +37,7 @@ use std::{
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::{Artifact, FactsRef, Media},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
@@ -57,8 +61,15 @@ pub(super) static SPEC: KindSpec = KindSpec {
     ],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[ACT_DELETE],
 };
+
+const ACT_DELETE: ActSpec = acts::delete(
+    &[post(DELETE, "BatchDeleteImage")],
+    Reversal::OneWay("the image with every tag that is on it: whoever built it pushes it again, under another digest"),
+);
+
+const DELETE: &str = "ecr:BatchDeleteImage";
 
 const LIST: &str = "ecr:DescribeImages";
 const MANIFEST: &str = "ecr:BatchGetImage";
@@ -103,12 +114,7 @@ impl Kind for EcrImage {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let ecr = self.0.ecr(site.scope());
         let of = |question| asks.iter().filter(move |ask| ask.question == question);
         let mut work: Vec<BoxFuture<'_, Vec<(Ask, Answer)>>> = Vec::new();
@@ -141,6 +147,54 @@ impl Kind for EcrImage {
             (Some(bytes), Some(gb)) => Cost::upper_bound(gb.scaled(i128::from(bytes), GB)),
             _ => Cost::unknown(),
         }
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let ecr = self.0.ecr(site.scope());
+        let Some((name, digest)) = target.native_id.split_once('@') else {
+            return Err(CloudError::new(Fault::Malformed, LIST, "no digest"));
+        };
+        let repository =
+            fault::maybe(site, REPOSITORIES, || ecr.describe_repositories().repository_names(name).send()).await?;
+        let named = |repository: &&Repository| repository.repository_name() == Some(name);
+        let repository = repository.map(|page| page.repositories().iter().find(named).cloned());
+        let Some(repository) = acts::found(REPOSITORIES, repository)? else { return Ok(()) };
+        let id = ImageIdentifier::builder().image_digest(digest).build();
+        let page =
+            fault::maybe(site, LIST, || ecr.describe_images().repository_name(name).image_ids(id.clone()).send())
+                .await?;
+        let own = |image: &&ImageDetail| image.image_digest() == Some(digest);
+        if let Some(image) = acts::found(LIST, page.map(|page| page.image_details().iter().find(own).cloned()))? {
+            let tags = ecr_repository::tags(site, &ecr, &repository).await?;
+            push(name, tags.as_deref(), &[image], out);
+        }
+        Ok(())
+    }
+
+    /// By digest, so that a tag that was moved meanwhile takes nothing else along. The service itself refuses the
+    /// child of an index that is still there.
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        if *pen.permit().deed() != Deed::Delete {
+            return Err(unknown(pen));
+        }
+        let target = pen.target();
+        let Some((name, digest)) = target.native_id.split_once('@').filter(|(_, digest)| digest.starts_with("sha256:"))
+        else {
+            return Err(CloudError::new(Fault::Refused, DELETE, "no digest: an image is never deleted by a tag"));
+        };
+        let own = [pen::arn(target, "ecr", &format!("repository/{name}"))];
+        let ecr = self.0.writer(&SPEC, pen, &own).await?.ecr();
+        let id = ImageIdentifier::builder().image_digest(digest).build();
+        let answer = send(pen, DELETE, ecr.batch_delete_image().repository_name(name).image_ids(id).send()).await?;
+        // The answer succeeds whatever became of it.
+        if let Some(failed) = answer.failures().first() {
+            let code = failed.failure_code().map_or("no code", |code| code.as_str());
+            return Err(fault::coded(DELETE, code, failed.failure_reason().unwrap_or_default()));
+        }
+        if answer.image_ids().iter().any(|id| id.image_digest() == Some(digest)) {
+            return Ok(sent(&answer, ""));
+        }
+        Err(CloudError::new(Fault::Malformed, DELETE, "the answer does not tell of the image"))
     }
 }
 
@@ -320,9 +374,8 @@ fn manifest(repository: &str, text: &str) -> Answer {
     let Ok(manifest) = serde_json::from_str::<Value>(text) else {
         return Answer::Unseen(CloudError::new(Fault::Malformed, MANIFEST, "").cause());
     };
-    let named = |value: &Value| {
-        value.get("digest").and_then(Value::as_str).map(|digest| format!("{repository}@{digest}"))
-    };
+    let named =
+        |value: &Value| value.get("digest").and_then(Value::as_str).map(|digest| format!("{repository}@{digest}"));
     let children = manifest.get("manifests").and_then(Value::as_array);
     Answer::Manifest {
         children: children.map_or_else(Vec::new, |children| children.iter().filter_map(named).collect()),
@@ -331,8 +384,7 @@ fn manifest(repository: &str, text: &str) -> Answer {
 }
 
 async fn shares(site: &Site, ecr: &Client, repository: &str) -> Result<Answer, CloudError> {
-    let answer =
-        fault::call(site, SHARES, || ecr.get_repository_policy().repository_name(repository).send()).await;
+    let answer = fault::call(site, SHARES, || ecr.get_repository_policy().repository_name(repository).send()).await;
     match answer {
         Ok(answer) => policy::accounts(answer.policy_text().unwrap_or_default(), &site.scope().account)
             .map(Answer::Shares)
@@ -343,10 +395,8 @@ async fn shares(site: &Site, ecr: &Client, repository: &str) -> Result<Answer, C
 }
 
 async fn tags_of(site: &Site, ecr: &Client, repository: &str) -> Result<Answer, CloudError> {
-    let page = fault::call(site, REPOSITORIES, || {
-        ecr.describe_repositories().repository_names(repository).send()
-    })
-    .await?;
+    let page =
+        fault::call(site, REPOSITORIES, || ecr.describe_repositories().repository_names(repository).send()).await?;
     let arn = page.repositories().first().and_then(Repository::repository_arn).unwrap_or_default();
     ecr_repository::tags_answer(site, ecr, arn).await
 }
@@ -387,10 +437,7 @@ mod tests {
             subject: Some("web@sha256:c".to_owned()),
         };
         assert_eq!(manifest("web", text), expected);
-        assert_eq!(
-            manifest("web", r#"{"layers":[]}"#),
-            Answer::Manifest { children: Vec::new(), subject: None }
-        );
+        assert_eq!(manifest("web", r#"{"layers":[]}"#), Answer::Manifest { children: Vec::new(), subject: None });
         assert!(matches!(manifest("web", "<html>"), Answer::Unseen(_)));
     }
 }

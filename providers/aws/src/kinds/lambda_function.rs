@@ -1,10 +1,12 @@
 //! Lambda functions. Environments are never kept: only whether there is one.
 
 use crate::{
+    acts::{self, post},
     asks,
     auth::Aws,
     fault, image_uri,
     kinds::ec2_security_group::guards,
+    pen::{send, sent, unknown},
     policy,
     usage::{self, Combine, Measure},
 };
@@ -13,14 +15,11 @@ use aws_sdk_lambda::{
     Client,
     types::{Architecture, FunctionConfiguration, PackageType, VpcConfigResponse},
 };
-use std::{
-    cmp::Reverse,
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question, Usage},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target, Write},
     facts::Function,
     inventory::{Draft, Inventory, Listing, Resource},
     kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
@@ -42,8 +41,19 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[acts::tag(&[post(SET, "TagResource")]), acts::untag(CLEARS), ACT_DELETE],
 };
+
+const SET: &str = "lambda:TagResource";
+const CLEAR: &str = "lambda:UntagResource";
+const CLEARS: &[Write] = &[Write { permission: CLEAR, method: "DELETE", action: "UntagResource" }];
+pub(super) const DELETE: &str = "lambda:DeleteFunction";
+pub(super) const DELETES: &[Write] = &[Write { permission: DELETE, method: "DELETE", action: "DeleteFunction" }];
+
+const ACT_DELETE: ActSpec = acts::delete(
+    DELETES,
+    Reversal::OneWay("the function with its versions and aliases: its code and configuration are deployed again"),
+);
 
 pub(super) const LIST: &str = "lambda:ListFunctions";
 pub(super) const FUNCTION: &str = "lambda:GetFunction";
@@ -74,7 +84,7 @@ impl Kind for LambdaFunction {
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let lambda = self.0.lambda(site.scope());
         let functions = functions(&self.0, site, &lambda).await?;
-        let work: Vec<_> = functions.iter().map(|function| more(&self.0, site, &lambda, function)).collect();
+        let work: Vec<_> = functions.iter().map(|function| more(Some(&self.0), site, &lambda, function)).collect();
         let more = asks::all(work).await?;
         for (function, more) in functions.iter().zip(&more) {
             push(function, more, out);
@@ -82,20 +92,22 @@ impl Kind for LambdaFunction {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let lambda = self.0.lambda(site.scope());
         let tags = asks::of(asks, |question| question == Question::Tags);
-        let provisioned = asks::of(asks, |question| {
-            matches!(question, Question::Usage { metric: Metric::FunctionProvisioned, .. })
-        });
-        let mut answers = asks::alike(tags.into_iter().map(|ask| (ask, tags_of(site, &lambda, inventory.at(ask.resource).uid()))).collect()).await;
+        let provisioned =
+            asks::of(asks, |question| matches!(question, Question::Usage { metric: Metric::FunctionProvisioned, .. }));
+        let mut answers = asks::alike(
+            tags.into_iter().map(|ask| (ask, tags_of(site, &lambda, inventory.at(ask.resource).uid()))).collect(),
+        )
+        .await;
         let name = |ask: Ask| inventory.at(ask.resource).native_id();
-        answers.extend(asks::alike(provisioned.into_iter().map(|ask| (ask, warm(site, &lambda, name(ask), ask.question))).collect()).await);
+        answers.extend(
+            asks::alike(
+                provisioned.into_iter().map(|ask| (ask, warm(site, &lambda, name(ask), ask.question))).collect(),
+            )
+            .await,
+        );
         answers.extend(usage::answer(&self.0, site, inventory, asks, measure).await);
         Ok(answers)
     }
@@ -103,6 +115,35 @@ impl Kind for LambdaFunction {
     /// Without calls a function costs nothing. Capacity kept warm does, and is told as evidence.
     fn price(&self, _: Resource<'_>, _: &dyn Prices) -> Cost {
         Cost::list(Amount::ZERO)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let lambda = self.0.lambda(site.scope());
+        if let Some(function) = find(site, &lambda, &target.native_id, None).await? {
+            let more = more(None, site, &lambda, &function).await?;
+            push(&function, &more, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let (name, arn) = (&pen.target().native_id, &pen.target().uid);
+        match pen.permit().deed() {
+            Deed::Tag { key, value } => {
+                let lambda = self.0.writer(&SPEC, pen, &[arn.clone()]).await?.lambda();
+                Ok(sent(&send(pen, SET, lambda.tag_resource().resource(arn).tags(key, value).send()).await?, ""))
+            }
+            Deed::Untag { key } => {
+                let lambda = self.0.writer(&SPEC, pen, &[arn.clone()]).await?.lambda();
+                Ok(sent(&send(pen, CLEAR, lambda.untag_resource().resource(arn).tag_keys(key).send()).await?, ""))
+            }
+            Deed::Delete => {
+                acts::same(self, pen).await?;
+                let lambda = self.0.writer(&SPEC, pen, &[arn.clone()]).await?.lambda();
+                Ok(sent(&send(pen, DELETE, lambda.delete_function().function_name(name).send()).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
     }
 }
 
@@ -137,15 +178,37 @@ async fn listed(site: &Site, lambda: &Client) -> Result<Vec<FunctionConfiguratio
     Ok(functions)
 }
 
-/// Every version of a function, `$LATEST` included, listed once for all kinds; none when the function is gone by
-/// now.
+/// A function, or one of its versions.
+pub(super) async fn find(
+    site: &Site,
+    lambda: &Client,
+    function: &str,
+    qualifier: Option<&str>,
+) -> Result<Option<FunctionConfiguration>, CloudError> {
+    let answer = fault::maybe(site, FUNCTION, || {
+        lambda.get_function().function_name(function).set_qualifier(qualifier.map(str::to_owned)).send()
+    })
+    .await?;
+    let own = |config: &FunctionConfiguration| {
+        config.function_name() == Some(function) && config.version() == Some(qualifier.unwrap_or(LATEST))
+    };
+    let found = answer.map(|answer| answer.configuration.filter(own).map(without_environment));
+    acts::found(FUNCTION, found)
+}
+
+/// Every version of a function, `$LATEST` included, listed once for all kinds where they remember; none when the
+/// function is gone by now.
 pub(super) async fn versions(
-    aws: &Aws,
+    memory: Option<&Aws>,
     site: &Site,
     lambda: &Client,
     function: &str,
 ) -> Result<Arc<Vec<FunctionConfiguration>>, CloudError> {
-    aws.once(site, format!("{VERSIONS} {function}"), Box::pin(listed_versions(site, lambda, function))).await
+    let list = listed_versions(site, lambda, function);
+    match memory {
+        Some(aws) => aws.once(site, format!("{VERSIONS} {function}"), Box::pin(list)).await,
+        None => list.await.map(Arc::new),
+    }
 }
 
 async fn listed_versions(
@@ -157,12 +220,7 @@ async fn listed_versions(
     let mut pages = Pages::new(VERSIONS);
     while let Some(token) = pages.next() {
         let page = fault::maybe(site, VERSIONS, || {
-            lambda
-                .list_versions_by_function()
-                .function_name(function)
-                .max_items(50)
-                .set_marker(token.clone())
-                .send()
+            lambda.list_versions_by_function().function_name(function).max_items(50).set_marker(token.clone()).send()
         })
         .await?;
         let Some(page) = page else { return Ok(Vec::new()) };
@@ -226,9 +284,14 @@ impl Edge {
     }
 }
 
-async fn more(aws: &Aws, site: &Site, lambda: &Client, function: &FunctionConfiguration) -> Result<More, CloudError> {
+async fn more(
+    memory: Option<&Aws>,
+    site: &Site,
+    lambda: &Client,
+    function: &FunctionConfiguration,
+) -> Result<More, CloudError> {
     let images = images(site, lambda, function).await?;
-    Ok(More { images, edge: edge(aws, site, lambda, function).await? })
+    Ok(More { images, edge: edge(memory, site, lambda, function).await? })
 }
 
 /// The names of the container image of a function or version, if it is made of one.
@@ -254,7 +317,7 @@ pub(super) async fn images(
 /// Whether a function runs at the edge. Only functions of one region can, only by a published version, and
 /// only by one whose policy lets the replicator in.
 async fn edge(
-    aws: &Aws,
+    memory: Option<&Aws>,
     site: &Site,
     lambda: &Client,
     function: &FunctionConfiguration,
@@ -265,12 +328,12 @@ async fn edge(
     if site.scope().region != EDGE_HOME {
         return Ok(Edge::No);
     }
-    let all = versions(aws, site, lambda, function.function_name().unwrap_or_default()).await?;
+    let all = versions(memory, site, lambda, function.function_name().unwrap_or_default()).await?;
     let mut versions: Vec<&FunctionConfiguration> =
         all.iter().filter(|version| number(version).is_some() && fit_for_edge(version)).collect();
     versions.sort_by_key(|version| Reverse(number(version)));
     for version in versions.iter().take(EDGE_VERSIONS) {
-        match version_edge(aws, site, lambda, version).await? {
+        match version_edge(memory, site, lambda, version).await? {
             Edge::No => {}
             known_or_not => return Ok(known_or_not),
         }
@@ -280,7 +343,7 @@ async fn edge(
 
 /// Whether a published version runs at the edge.
 pub(super) async fn version_edge(
-    aws: &Aws,
+    memory: Option<&Aws>,
     site: &Site,
     lambda: &Client,
     version: &FunctionConfiguration,
@@ -294,24 +357,28 @@ pub(super) async fn version_edge(
     let function = version.function_name().unwrap_or_default();
     let qualifier = version.version().unwrap_or_default();
     let replicated = async {
-        let answer = fault::maybe(site, POLICY, || {
-            lambda.get_policy().function_name(function).qualifier(qualifier).send()
-        })
-        .await?;
+        let answer =
+            fault::maybe(site, POLICY, || lambda.get_policy().function_name(function).qualifier(qualifier).send())
+                .await?;
         let Some(answer) = answer else { return Ok(false) };
         policy::allows_service(answer.policy().unwrap_or_default(), REPLICATOR)
             .ok_or_else(|| CloudError::new(Fault::Malformed, POLICY, "the policy is not JSON"))
     };
-    match aws.once(site, format!("{POLICY} {function}:{qualifier}"), Box::pin(replicated)).await {
-        Ok(replicated) => Ok(if *replicated { Edge::Yes } else { Edge::No }),
+    let replicated = match memory {
+        Some(aws) => {
+            aws.once(site, format!("{POLICY} {function}:{qualifier}"), Box::pin(replicated)).await.map(|told| *told)
+        }
+        None => replicated.await,
+    };
+    match replicated {
+        Ok(replicated) => Ok(if replicated { Edge::Yes } else { Edge::No }),
         Err(error) if matches!(error.fault, Fault::Denied | Fault::Malformed) => Ok(Edge::Hidden(error.cause())),
         Err(error) => Err(error),
     }
 }
 
 fn is_replica(function: &FunctionConfiguration) -> bool {
-    function.master_arn().is_some()
-        || function.function_name().is_some_and(|name| name.starts_with("us-east-1."))
+    function.master_arn().is_some() || function.function_name().is_some_and(|name| name.starts_with("us-east-1."))
 }
 
 /// Whether a version could run at the edge at all (CloudFront developer guide, "Restrictions on
@@ -437,9 +504,6 @@ mod tests {
     fn a_function_uses_its_layers_and_its_image() {
         let function = version().layers(Layer::builder().arn("arn:layer:1").build()).build();
         let images = ["web:1".to_owned()];
-        assert_eq!(uses(&function, &images), [
-            (Relation::Referenced, "arn:layer:1"),
-            (Relation::Referenced, "web:1")
-        ]);
+        assert_eq!(uses(&function, &images), [(Relation::Referenced, "arn:layer:1"), (Relation::Referenced, "web:1")]);
     }
 }

@@ -1,12 +1,13 @@
 //! Published versions of Lambda functions; `$LATEST` is the function itself.
 
 use crate::{
-    asks,
+    acts, asks,
     auth::Aws,
     kinds::lambda_function::{
-        Edge, FUNCTION, LIST, POLICY, TAGS, VERSIONS, functions, images, instant, number, tags_of, uses, version_edge,
-        versions,
+        self, DELETE, DELETES, Edge, FUNCTION, LIST, POLICY, TAGS, VERSIONS, functions, images, instant, number,
+        tags_of, uses, version_edge, versions,
     },
+    pen::{send, sent, unknown},
 };
 use async_trait::async_trait;
 use aws_sdk_lambda::{Client, types::FunctionConfiguration};
@@ -15,9 +16,10 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::Site,
+    deed::{Deed, Pen, Reversal, Sent, Target},
     facts::FunctionVersion,
     inventory::{Draft, Inventory, Listing, Resource},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::{Amount, Cost},
 };
@@ -36,7 +38,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[(Relation::Aliased, "CloudFront, API Gateway, policies and people that name a function version")],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[acts::delete(DELETES, Reversal::OneWay("the code of this version, whose number is never given again"))],
 };
 
 pub(super) struct LambdaVersion(pub(super) Arc<Aws>);
@@ -52,7 +54,7 @@ impl Kind for LambdaVersion {
         let functions = functions(&self.0, site, &lambda).await?;
         let work: Vec<_> = functions
             .iter()
-            .map(|function| published(&self.0, site, &lambda, function.function_name().unwrap_or_default()))
+            .map(|function| published(Some(&self.0), site, &lambda, function.function_name().unwrap_or_default()))
             .collect();
         let mut results = stream::iter(work).buffered(asks::AT_ONCE);
         while let Some(versions) = results.next().await {
@@ -62,12 +64,7 @@ impl Kind for LambdaVersion {
     }
 
     /// A version has no tags of its own: whose it is and whether it is protected is said by its function.
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let lambda = self.0.lambda(site.scope());
         let mut functions: BTreeMap<&str, Vec<Ask>> = BTreeMap::new();
         for ask in asks::of(asks, |question| question == Question::Tags) {
@@ -82,6 +79,34 @@ impl Kind for LambdaVersion {
     /// Code that is not run costs nothing; it counts against a quota.
     fn price(&self, _: Resource<'_>, _: &dyn Prices) -> Cost {
         Cost::list(Amount::ZERO)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let lambda = self.0.lambda(site.scope());
+        let Some((function, number)) = parts(&target.native_id) else {
+            return Err(CloudError::new(Fault::Malformed, FUNCTION, "no version number"));
+        };
+        if let Some(config) = lambda_function::find(site, &lambda, function, Some(&number.to_string())).await? {
+            let version = more(None, site, &lambda, config, number).await?;
+            push(&[version], out);
+        }
+        Ok(())
+    }
+
+    /// The service itself refuses a version that an alias names.
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        if *pen.permit().deed() != Deed::Delete {
+            return Err(unknown(pen));
+        }
+        let target = pen.target();
+        // Without a number the whole function would go.
+        let Some((function, number)) = parts(&target.native_id) else {
+            return Err(CloudError::new(Fault::Refused, DELETE, "no version number"));
+        };
+        acts::same(self, pen).await?;
+        let lambda = self.0.writer(&SPEC, pen, &[target.uid.clone()]).await?.lambda();
+        let change = lambda.delete_function().function_name(function).qualifier(number.to_string()).send();
+        Ok(sent(&send(pen, DELETE, change).await?, ""))
     }
 }
 
@@ -98,16 +123,37 @@ struct Version {
 }
 
 /// The published versions of a function, the newest first.
-async fn published(aws: &Aws, site: &Site, lambda: &Client, function: &str) -> Result<Vec<Version>, CloudError> {
+async fn published(
+    memory: Option<&Aws>,
+    site: &Site,
+    lambda: &Client,
+    function: &str,
+) -> Result<Vec<Version>, CloudError> {
     let mut published = Vec::new();
-    for config in versions(aws, site, lambda, function).await?.iter() {
+    for config in versions(memory, site, lambda, function).await?.iter() {
         let Some(number) = number(config) else { continue };
-        let edge = version_edge(aws, site, lambda, config).await?;
-        let images = images(site, lambda, config).await?;
-        published.push(Version { config: config.clone(), number, edge, images });
+        published.push(more(memory, site, lambda, config.clone(), number).await?);
     }
     published.sort_by_key(|version| Reverse(version.number));
     Ok(published)
+}
+
+async fn more(
+    memory: Option<&Aws>,
+    site: &Site,
+    lambda: &Client,
+    config: FunctionConfiguration,
+    number: u64,
+) -> Result<Version, CloudError> {
+    let edge = version_edge(memory, site, lambda, &config).await?;
+    let images = images(site, lambda, &config).await?;
+    Ok(Version { config, number, edge, images })
+}
+
+/// The function and the number of a version's native id.
+fn parts(native: &str) -> Option<(&str, u64)> {
+    let (function, number) = native.rsplit_once(':')?;
+    Some((function, number.parse().ok()?))
 }
 
 fn push(versions: &[Version], out: &mut Listing) {
@@ -130,5 +176,18 @@ fn push(versions: &[Version], out: &mut Listing) {
             uses: uses(config, &version.images),
             ..Draft::new(&format!("{function}:{}", version.number), facts)
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_number_is_a_version() {
+        assert_eq!(parts("web:3"), Some(("web", 3)));
+        for none in ["web", "web:", "web:$LATEST", "web:live"] {
+            assert_eq!(parts(none), None, "{none}");
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! CloudWatch log groups.
 
 use crate::{
+    acts::{self, post},
     asks,
     auth::Aws,
     fault,
+    pen::{send, sent, unknown},
 };
 use async_trait::async_trait;
 use aws_sdk_cloudwatchlogs::{
@@ -14,9 +16,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, DeedKind, Pen, Reversal, Sent, Target},
     facts::LogGroup,
     inventory::{Draft, Inventory, Listing},
-    kind::{CloudError, Kind, KindSpec, Places},
+    kind::{CloudError, Fault, Kind, KindSpec, Places},
     model::{Class, CloudId, Timestamp},
 };
 
@@ -33,8 +36,29 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[
+        acts::tag(&[post(SET, "TagResource")]),
+        acts::untag(&[post(CLEAR, "UntagResource")]),
+        ACT_RETENTION,
+        acts::delete(&[post(DELETE, "DeleteLogGroup")], Reversal::OneWay("every event in it")),
+    ],
 };
+
+const ACT_RETENTION: ActSpec = ActSpec {
+    deed: DeedKind::SetRetention,
+    writes: &[post(KEEP, "PutRetentionPolicy"), post(KEEP_FOR_EVER, "DeleteRetentionPolicy")],
+    reads: &[],
+    // The setting is taken back; events that are older than it are not (CloudWatch Logs user guide, "Working with log
+    // groups"): they go within days.
+    reversal: Reversal::OneWay("events that are older than it"),
+    keeps: &[],
+};
+
+const SET: &str = "logs:TagResource";
+const CLEAR: &str = "logs:UntagResource";
+const KEEP: &str = "logs:PutRetentionPolicy";
+const KEEP_FOR_EVER: &str = "logs:DeleteRetentionPolicy";
+const DELETE: &str = "logs:DeleteLogGroup";
 
 const LIST: &str = "logs:DescribeLogGroups";
 const STREAMS: &str = "logs:DescribeLogStreams";
@@ -52,10 +76,9 @@ impl Kind for LogsGroup {
         let logs = self.0.logs(site.scope());
         let mut pages = Pages::new(LIST);
         while let Some(token) = pages.next() {
-            let page = fault::call(site, LIST, || {
-                logs.describe_log_groups().limit(50).set_next_token(token.clone()).send()
-            })
-            .await?;
+            let page =
+                fault::call(site, LIST, || logs.describe_log_groups().limit(50).set_next_token(token.clone()).send())
+                    .await?;
             for group in page.log_groups() {
                 push(group, out);
             }
@@ -64,19 +87,74 @@ impl Kind for LogsGroup {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let logs = self.0.logs(site.scope());
         let events = asks::of(asks, |question| question == Question::LastEvent);
         let tags = asks::of(asks, |question| question == Question::Tags);
-        let mut answers =
-            asks::alike(events.into_iter().map(|ask| (ask, last_event(site, &logs, inventory.at(ask.resource).native_id()))).collect()).await;
-        answers.extend(asks::alike(tags.into_iter().map(|ask| (ask, tags_of(site, &logs, inventory.at(ask.resource).uid()))).collect()).await);
+        let mut answers = asks::alike(
+            events
+                .into_iter()
+                .map(|ask| (ask, last_event(site, &logs, inventory.at(ask.resource).native_id())))
+                .collect(),
+        )
+        .await;
+        answers.extend(
+            asks::alike(
+                tags.into_iter().map(|ask| (ask, tags_of(site, &logs, inventory.at(ask.resource).uid()))).collect(),
+            )
+            .await,
+        );
         Ok(answers)
+    }
+
+    /// There is no call for one group: those that begin with its name come in order, itself first.
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let logs = self.0.logs(site.scope());
+        let name = &target.native_id;
+        let mut pages = Pages::new(LIST);
+        while let Some(token) = pages.next() {
+            let page = fault::call(site, LIST, || {
+                logs.describe_log_groups().log_group_name_prefix(name).limit(50).set_next_token(token.clone()).send()
+            })
+            .await?;
+            if let Some(group) = page.log_groups().iter().find(|group| group.log_group_name() == Some(name)) {
+                push(group, out);
+                return Ok(());
+            }
+            pages.seen(page.next_token())?;
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let (name, arn) = (&pen.target().native_id, &pen.target().uid);
+        let deed = pen.permit().deed();
+        if matches!(deed, Deed::Delete | Deed::SetRetention { .. }) {
+            acts::same(self, pen).await?;
+        }
+        let own = [arn.clone(), format!("{arn}:*")];
+        let logs = self.0.writer(&SPEC, pen, &own).await?.logs();
+        match deed {
+            Deed::Tag { key, value } => {
+                Ok(sent(&send(pen, SET, logs.tag_resource().resource_arn(arn).tags(key, value).send()).await?, ""))
+            }
+            Deed::Untag { key } => {
+                Ok(sent(&send(pen, CLEAR, logs.untag_resource().resource_arn(arn).tag_keys(key).send()).await?, ""))
+            }
+            Deed::SetRetention { days: Some(days) } => {
+                let days = i32::try_from(*days).map_err(|_| CloudError::new(Fault::Refused, KEEP, "too many days"))?;
+                let change = logs.put_retention_policy().log_group_name(name).retention_in_days(days).send();
+                Ok(sent(&send(pen, KEEP, change).await?, ""))
+            }
+            Deed::SetRetention { days: None } => {
+                let change = logs.delete_retention_policy().log_group_name(name).send();
+                Ok(sent(&send(pen, KEEP_FOR_EVER, change).await?, ""))
+            }
+            Deed::Delete => {
+                Ok(sent(&send(pen, DELETE, logs.delete_log_group().log_group_name(name).send()).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
     }
 }
 

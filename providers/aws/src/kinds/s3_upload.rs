@@ -2,7 +2,7 @@
 //! listed, or only in part, blinds its own region and takes nothing from the others.
 
 use crate::{
-    asks,
+    acts, asks,
     auth::Aws,
     fault,
     kinds::{
@@ -10,6 +10,7 @@ use crate::{
         s3_bucket::{self, AT_ONCE, LISTING, Listed, TAGS, UPLOADS as LIST, buckets, known, pairs, stops},
     },
     marks,
+    pen::{partition, send, sent, unknown},
 };
 use async_trait::async_trait;
 use aws_sdk_s3::types::{MultipartUpload, Part, Tag};
@@ -21,6 +22,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{Deed, Pen, Reversal, Sent, Target, Write},
     facts::Upload,
     inventory::{Draft, Inventory, Listing, Tags},
     kind::{CloudError, Fault, Kind, KindSpec, Places},
@@ -40,8 +42,13 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[acts::delete(
+        &[Write { permission: ABORT, method: "DELETE", action: "AbortMultipartUpload" }],
+        Reversal::Again("the parts are sent again: an upload that is not completed is no object"),
+    )],
 };
+
+const ABORT: &str = "s3:AbortMultipartUpload";
 
 const PARTS: &str = "s3:ListMultipartUploadParts";
 
@@ -83,12 +90,7 @@ impl Kind for S3Upload {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let mut work: Vec<(Ask, BoxFuture<'_, Result<Answer, CloudError>>)> = Vec::new();
         for ask in asks {
             let upload = inventory.at(ask.resource);
@@ -103,6 +105,31 @@ impl Kind for S3Upload {
             }
         }
         Ok(asks::each(work).await)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let Some((bucket, key, upload)) = parts_of(&target.native_id) else {
+            return Err(CloudError::new(Fault::Malformed, LIST, "no upload id"));
+        };
+        let site = site.in_region(&target.region);
+        let Some(found) = find(&self.0, &site, bucket, key, upload).await? else { return Ok(()) };
+        let tags = known(s3_bucket::tags(&site, &self.0.s3(site.scope()), bucket).await)?;
+        push(bucket, &Seen { region: target.region.clone(), uploads: vec![found], tags, unseen: None }, out);
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        if *pen.permit().deed() != Deed::Delete {
+            return Err(unknown(pen));
+        }
+        let target = pen.target();
+        let Some((bucket, key, upload)) = parts_of(&target.native_id) else {
+            return Err(CloudError::new(Fault::Refused, ABORT, "no upload id"));
+        };
+        let own = [format!("arn:{}:s3:::{bucket}/{}", partition(&target.region), plain(key))];
+        let s3 = self.0.writer(&SPEC, pen, &own).await?.s3();
+        let change = s3.abort_multipart_upload().bucket(bucket).key(key).upload_id(upload).send();
+        Ok(sent(&send(pen, ABORT, change).await?, ""))
     }
 }
 
@@ -139,12 +166,7 @@ async fn seen(aws: &Aws, site: &Site, bucket: &Listed) -> Result<Seen, CloudErro
 }
 
 /// Lists a bucket's uploads; `false` when there are more than may be listed.
-async fn uploads(
-    aws: &Aws,
-    site: &Site,
-    bucket: &str,
-    uploads: &mut Vec<MultipartUpload>,
-) -> Result<bool, CloudError> {
+async fn uploads(aws: &Aws, site: &Site, bucket: &str, uploads: &mut Vec<MultipartUpload>) -> Result<bool, CloudError> {
     let s3 = aws.s3(site.scope());
     let mut pages = Pages::new(LIST);
     let mut marker: (Option<String>, Option<String>) = (None, None);
@@ -171,6 +193,52 @@ async fn uploads(
         marker = next;
     }
     Ok(false)
+}
+
+/// An upload, among those that begin with its key, which come in order of their keys. One of a bucket that is gone is
+/// gone.
+async fn find(
+    aws: &Aws,
+    site: &Site,
+    bucket: &str,
+    key: &str,
+    upload: &str,
+) -> Result<Option<MultipartUpload>, CloudError> {
+    let s3 = aws.s3(site.scope());
+    let mut pages = Pages::new(LIST);
+    let mut marker: (Option<String>, Option<String>) = (None, None);
+    loop {
+        let (from, after) = marker;
+        let page = fault::maybe(site, LIST, || {
+            s3.list_multipart_uploads()
+                .bucket(bucket)
+                .prefix(key)
+                .max_uploads(PAGE)
+                .set_key_marker(from.clone())
+                .set_upload_id_marker(after.clone())
+                .send()
+        })
+        .await?;
+        let Some(page) = page else { return Ok(None) };
+        let own = |one: &&MultipartUpload| one.key() == Some(key) && one.upload_id() == Some(upload);
+        if let Some(found) = page.uploads().iter().find(own) {
+            return Ok(Some(found.clone()));
+        }
+        let beyond = page.uploads().last().and_then(MultipartUpload::key).is_some_and(|last| last > key);
+        if page.is_truncated() != Some(true) || beyond {
+            return Ok(None);
+        }
+        marker = (page.next_key_marker().map(str::to_owned), page.next_upload_id_marker().map(str::to_owned));
+        let (Some(next), Some(id)) = (&marker.0, &marker.1) else {
+            return Err(CloudError::new(Fault::Malformed, LIST, "cut short without a marker"));
+        };
+        pages.seen(Some(&format!("{next}\n{id}")))?;
+    }
+}
+
+/// A key as an ARN of a policy names it: letters that mean a pattern or a variable there stand for any one.
+fn plain(key: &str) -> String {
+    key.chars().map(|letter| if matches!(letter, '*' | '?' | '$') { '?' } else { letter }).collect()
 }
 
 /// Buckets not seen in full, by region and cause.
@@ -271,10 +339,13 @@ mod tests {
         for (region, bucket) in [("eu-west-1", "a"), ("us-east-1", "b"), ("us-east-1", "c")] {
             blind.add(region, "denied x".to_owned(), bucket);
         }
-        assert_eq!(blind.lines(), [
-            ("eu-west-1".to_owned(), "denied x in bucket a".to_owned()),
-            ("us-east-1".to_owned(), "denied x in 2 buckets (b, …)".to_owned())
-        ]);
+        assert_eq!(
+            blind.lines(),
+            [
+                ("eu-west-1".to_owned(), "denied x in bucket a".to_owned()),
+                ("us-east-1".to_owned(), "denied x in 2 buckets (b, …)".to_owned())
+            ]
+        );
     }
     #[test]
     fn a_bucket_that_hides_its_uploads_blinds_its_region_and_keeps_the_others() {

@@ -11,6 +11,7 @@ use crate::org::is_account_id;
 use crate::request::Request;
 use crate::services::{Kind, invalid_action};
 
+mod changes;
 mod compute;
 mod network;
 mod storage;
@@ -55,6 +56,22 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
         "DescribeImages" => storage::images,
         "DescribeImageAttribute" => storage::image_attribute,
         "ListImagesInRecycleBin" => storage::recycled_images,
+        "CreateTags" => changes::create_tags,
+        "DeleteTags" => changes::delete_tags,
+        "CreateSnapshot" => changes::create_snapshot,
+        "DeleteSnapshot" => changes::delete_snapshot,
+        "RestoreSnapshotFromRecycleBin" => changes::restore_snapshot,
+        "CreateVolume" => changes::create_volume,
+        "DeleteVolume" => changes::delete_volume,
+        "DeregisterImage" => changes::deregister_image,
+        "RestoreImageFromRecycleBin" => changes::restore_image,
+        "StopInstances" => changes::stop_instances,
+        "StartInstances" => changes::start_instances,
+        "TerminateInstances" => changes::terminate_instances,
+        "ReleaseAddress" => changes::release_address,
+        "DeleteNatGateway" => changes::delete_nat_gateway,
+        "DeleteNetworkInterface" => changes::delete_network_interface,
+        "DeleteVpcEndpoints" => changes::delete_endpoints,
         _ => return Err(invalid_action(request)),
     };
     if request.flag("DryRun") {

@@ -70,6 +70,7 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
         "DescribeImages" => describe_images(cloud, request, &args),
         "ListImages" => list_images(cloud, request, &args),
         "BatchGetImage" => batch_get_image(cloud, request, &args),
+        "BatchDeleteImage" => batch_delete_image(cloud, request, &args),
         "GetRepositoryPolicy" => {
             let repository = repository(cloud, request, &args)?;
             let text = policy(&repository).ok_or_else(|| {
@@ -418,4 +419,52 @@ fn batch_get_image(cloud: &Cloud, request: &Request, args: &Args) -> Result<Repl
         }
     }
     answer(json!({ "images": found, "failures": failures }))
+}
+
+/// By digest an image goes with all its tags, unless an index that is there lists it; by tag alone the tag goes, and
+/// the image with its last one. What cannot be deleted is told in an answer that succeeds.
+fn batch_delete_image(cloud: &Cloud, request: &Request, args: &Args) -> Result<Reply, WireError> {
+    let repository = repository(cloud, request, args)?;
+    let all = images(cloud, request, &repository);
+    let (mut deleted, mut failures) = (Vec::new(), Vec::new());
+    for id in asked_ids(args)? {
+        let mut fail = |code: &str, reason: &str| {
+            failures.push(json!({ "imageId": id, "failureCode": code, "failureReason": reason }));
+        };
+        let by_tag = id.get("imageTag").and_then(Value::as_str);
+        let by_digest = id.get("imageDigest").is_some();
+        if !by_digest && by_tag.is_none() {
+            fail("MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null");
+            continue;
+        }
+        let Some(image) = all.iter().find(|image| meant(image, &id)) else {
+            fail("ImageNotFound", "Requested image not found");
+            continue;
+        };
+        let own = image_digest(image);
+        let tags = image.texts("tags_list");
+        let parent = all
+            .iter()
+            .find(|other| is_index(other) && other.texts("children").iter().any(|child| referred(&all, child) == own));
+        match (by_tag, parent) {
+            (Some(tag), _) if !by_digest && tags.len() > 1 => {
+                let left: Vec<&String> = tags.iter().filter(|own| *own != tag).collect();
+                let left = json!(left);
+                cloud.change(image.stored(), move |item| drop(item.keys.insert("tags_list".to_owned(), left)));
+                deleted.push(json!({ "imageDigest": own, "imageTag": tag }));
+            }
+            (_, Some(parent)) => {
+                let why = format!("Requested image referenced by manifest list: [{}]", image_digest(parent));
+                fail("ImageReferencedByManifestList", &why);
+            }
+            _ => {
+                cloud.remove(image.stored());
+                if tags.is_empty() {
+                    deleted.push(json!({ "imageDigest": own }));
+                }
+                deleted.extend(tags.iter().map(|tag| json!({ "imageDigest": own, "imageTag": tag })));
+            }
+        }
+    }
+    answer(json!({ "imageIds": deleted, "failures": failures }))
 }

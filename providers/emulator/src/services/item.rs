@@ -79,6 +79,11 @@ pub(crate) fn referring<'a>(cloud: &'a Cloud, request: &Request, kind: &str, key
 }
 
 impl<'a> Item<'a> {
+    /// The resource itself, to change it.
+    pub(crate) fn stored(&self) -> &'a cloud::Item {
+        self.whole
+    }
+
     pub(crate) fn tags(&self) -> &'a BTreeMap<String, String> {
         &self.whole.tags
     }
@@ -226,6 +231,26 @@ fn lean(value: Value) -> Value {
     }
 }
 
+/// An answer that says nothing but that it was done.
+#[expect(clippy::unnecessary_wraps, reason = "it is what a handler returns")]
+pub(crate) fn done(status: u16) -> Result<Reply, WireError> {
+    Ok(Reply::Raw { status, content_type: String::new(), headers: Vec::new(), body: Vec::new() })
+}
+
+/// Sets tags of a resource.
+pub(crate) fn set_tags(cloud: &Cloud, item: &Item, tags: Map<String, Value>) {
+    cloud.change(item.stored(), move |item| {
+        for (key, value) in tags {
+            item.tags.insert(key, value.as_str().unwrap_or_default().to_owned());
+        }
+    });
+}
+
+/// Takes tags of a resource away.
+pub(crate) fn clear_tags(cloud: &Cloud, item: &Item, keys: Vec<String>) {
+    cloud.change(item.stored(), move |item| item.tags.retain(|key, _| !keys.contains(key)));
+}
+
 pub(crate) fn refused(status: u16, code: &str, message: impl Into<String>) -> WireError {
     WireError::new(status, code, message)
 }
@@ -286,6 +311,11 @@ impl Args {
     /// A list of strings; a lone string is a list of one.
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         cloud::texts(self.get(name))
+    }
+
+    /// A table.
+    pub(crate) fn map(&self, name: &str) -> Map<String, Value> {
+        self.get(name).and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
     pub(crate) fn array(&self, name: &str) -> Vec<Value> {

@@ -37,7 +37,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::Kind;
-use super::item::{Args, Item, answer, arn, every, hex, iso, one, refused, stamp, unserved, uuid};
+use super::item::{
+    Args, Item, answer, arn, clear_tags, done, every, hex, iso, one, refused, set_tags, stamp, unserved, uuid,
+};
 use crate::cloud::Cloud;
 use crate::http::{Reply, WireError};
 use crate::request::Request;
@@ -100,13 +102,16 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
         }
         "ListAliases" => list_aliases(cloud, request, &args),
         "ListEventSourceMappings" => list_event_sources(cloud, request, &args),
-        "ListTags" => {
-            let asked = args.text("Resource").unwrap_or_default();
-            let function = one(cloud, request, FUNCTION, named(asked).0)
-                .filter(|item| function_arn(item) == asked)
-                .ok_or_else(|| not_found(format!("Function not found: {asked}")))?;
-            answer(json!({ "Tags": function.tag_map() }))
+        "ListTags" => answer(json!({ "Tags": by_arn(cloud, request, &args)?.tag_map() })),
+        "TagResource" => {
+            set_tags(cloud, &by_arn(cloud, request, &args)?, args.map("Tags"));
+            done(204)
         }
+        "UntagResource" => {
+            clear_tags(cloud, &by_arn(cloud, request, &args)?, args.texts("tagKeys"));
+            done(204)
+        }
+        "DeleteFunction" => delete_function(cloud, request, &args),
         "GetFunction" => get_function(cloud, request, &args),
         "GetFunctionConfiguration" => {
             let (function, qualifier) = function(cloud, request, &args)?;
@@ -124,6 +129,60 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
 
 fn not_found(message: impl Into<String>) -> WireError {
     refused(404, "ResourceNotFoundException", message)
+}
+
+fn by_arn<'a>(cloud: &'a Cloud, request: &Request, args: &Args) -> Result<Item<'a>, WireError> {
+    let asked = args.text("Resource").unwrap_or_default();
+    one(cloud, request, FUNCTION, named(asked).0)
+        .filter(|item| function_arn(item) == asked)
+        .ok_or_else(|| not_found(format!("Function not found: {asked}")))
+}
+
+/// Deletes a function, or one of its versions. Numbers of versions are never given again.
+fn delete_function(cloud: &Cloud, request: &Request, args: &Args) -> Result<Reply, WireError> {
+    let (function, qualifier) = function(cloud, request, args)?;
+    if function.flag("edge") {
+        let why =
+            format!("Lambda was unable to delete {} because it is a replicated function.", function_arn(&function));
+        return Err(refused(400, INVALID, why));
+    }
+    let Some(qualifier) = qualifier else {
+        cloud.remove(function.stored());
+        return done(204);
+    };
+    if qualifier == LATEST {
+        return Err(refused(400, INVALID, "$LATEST version cannot be deleted without deleting the function."));
+    }
+    let published = versions(&function);
+    let place = published
+        .iter()
+        .skip(1)
+        .position(|version| version.name == qualifier)
+        .ok_or_else(|| not_found(format!("Function not found: {}:{qualifier}", function_arn(&function))))?;
+    let aliased = function.tables("aliases").into_iter().find(|alias| {
+        alias.label("version").as_deref() == Some(qualifier.as_str()) || alias.map("weights").contains_key(&qualifier)
+    });
+    if let Some(alias) = aliased {
+        let why = format!(
+            "Unable to delete version because the following aliases reference it: [{}]",
+            alias.text_or("name", "")
+        );
+        return Err(refused(409, "ResourceConflictException", why));
+    }
+    let names: Vec<String> = published.into_iter().skip(1).map(|version| version.name).collect();
+    cloud.change(function.stored(), move |item| {
+        let Some(Value::Array(versions)) = item.keys.get_mut("versions") else { return };
+        // The others keep the numbers that they had by their places.
+        for (version, name) in versions.iter_mut().zip(names) {
+            if let Some(keys) = version.as_object_mut() {
+                keys.insert("version".to_owned(), json!(name));
+            }
+        }
+        if place < versions.len() {
+            versions.remove(place);
+        }
+    });
+    done(204)
 }
 
 fn function_arn(item: &Item) -> String {

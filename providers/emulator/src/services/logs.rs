@@ -15,7 +15,7 @@
 use serde_json::{Value, json};
 
 use super::Kind;
-use super::item::{Args, Item, answer, arn, every, refused, unserved};
+use super::item::{Args, Item, answer, arn, clear_tags, done, every, refused, set_tags, unserved};
 use crate::cloud::Cloud;
 use crate::http::{Reply, WireError};
 use crate::request::Request;
@@ -44,13 +44,56 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
         "DescribeLogGroups" => describe_groups(cloud, request, &args),
         "DescribeLogStreams" => describe_streams(cloud, request, &args),
         "ListTagsForResource" => {
-            let asked = args.text("resourceArn").unwrap_or_default();
-            let group =
-                every(cloud, request, GROUP).into_iter().find(|item| group_arn(item) == asked).ok_or_else(no_group)?;
+            let group = by_arn(cloud, request, &args)?;
             answer(json!({ "tags": group.tag_map() }))
+        }
+        "TagResource" => {
+            set_tags(cloud, &by_arn(cloud, request, &args)?, args.map("tags"));
+            done(200)
+        }
+        "UntagResource" => {
+            clear_tags(cloud, &by_arn(cloud, request, &args)?, args.texts("tagKeys"));
+            done(200)
+        }
+        "PutRetentionPolicy" => {
+            let group = by_name(cloud, request, &args)?;
+            let days = args.int("retentionInDays").filter(|days| RETENTIONS.contains(days));
+            let days = days.ok_or_else(|| invalid("Invalid retention value."))?;
+            if group.text_or("class", "STANDARD") == "DELIVERY" {
+                return Err(invalid("Retention cannot be changed for log groups of the DELIVERY class."));
+            }
+            cloud.change(group.stored(), move |item| drop(item.keys.insert("retention".to_owned(), json!(days))));
+            done(200)
+        }
+        "DeleteRetentionPolicy" => {
+            let group = by_name(cloud, request, &args)?;
+            cloud.change(group.stored(), |item| drop(item.keys.remove("retention")));
+            done(200)
+        }
+        "DeleteLogGroup" => {
+            let group = by_name(cloud, request, &args)?;
+            if group.flag("protected") {
+                return Err(refused(400, "ValidationException", "Deletion protection is enabled for the log group."));
+            }
+            cloud.remove(group.stored());
+            done(200)
         }
         _ => unserved(request),
     }
+}
+
+/// The days that events may be kept (CloudWatch Logs API reference, PutRetentionPolicy).
+const RETENTIONS: [i64; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+
+fn by_name<'a>(cloud: &'a Cloud, request: &Request, args: &Args) -> Result<Item<'a>, WireError> {
+    let name = args.text("logGroupName").unwrap_or_default();
+    every(cloud, request, GROUP).into_iter().find(|item| item.id == name).ok_or_else(no_group)
+}
+
+fn by_arn<'a>(cloud: &'a Cloud, request: &Request, args: &Args) -> Result<Item<'a>, WireError> {
+    let asked = args.text("resourceArn").unwrap_or_default();
+    every(cloud, request, GROUP).into_iter().find(|item| group_arn(item) == asked).ok_or_else(no_group)
 }
 
 fn group_arn(item: &Item) -> String {

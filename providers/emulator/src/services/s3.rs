@@ -25,7 +25,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::item::{Args, Item, answer, hex, refused, stamp, unserved, view};
+use super::item::{Args, Item, answer, done, hex, refused, stamp, unserved, view};
 use crate::cloud::Cloud;
 use crate::http::{Reply, WireError};
 use crate::request::Request;
@@ -92,6 +92,10 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
         "ListObjectsV2" => list_objects(cloud, &bucket, &args),
         "ListMultipartUploads" => list_uploads(cloud, &bucket, &args),
         "ListParts" => list_parts(cloud, &bucket, &args),
+        "AbortMultipartUpload" => {
+            cloud.remove(upload(cloud, &bucket, &args)?.stored());
+            done(204)
+        }
         "GetObjectLockConfiguration" => {
             let mode = bucket.text("object_lock");
             if mode.is_none() && !bucket.flag("object_lock") {
@@ -526,10 +530,11 @@ fn list_uploads(cloud: &Cloud, bucket: &Item, args: &Args) -> Result<Reply, Wire
     }))
 }
 
-fn list_parts(cloud: &Cloud, bucket: &Item, args: &Args) -> Result<Reply, WireError> {
+/// The upload that a request names.
+fn upload<'a>(cloud: &'a Cloud, bucket: &Item, args: &Args) -> Result<Item<'a>, WireError> {
     let id = args.text("uploadId").unwrap_or_default();
     let name = args.text("Key").unwrap_or_default();
-    let upload = uploads(cloud, bucket)
+    uploads(cloud, bucket)
         .into_iter()
         .find(|upload| upload.id == id && upload_key(upload) == name)
         .ok_or_else(|| {
@@ -538,7 +543,11 @@ fn list_parts(cloud: &Cloud, bucket: &Item, args: &Args) -> Result<Reply, WireEr
                 "NoSuchUpload",
                 "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
             )
-        })?;
+        })
+}
+
+fn list_parts(cloud: &Cloud, bucket: &Item, args: &Args) -> Result<Reply, WireError> {
+    let upload = upload(cloud, bucket, args)?;
     let most = most(cloud, args, "max-parts")?;
     let marker = args.int("part-number-marker").unwrap_or(0).max(0);
     let sizes = upload.ints("parts");
@@ -553,7 +562,7 @@ fn list_parts(cloud: &Cloud, bucket: &Item, args: &Args) -> Result<Reply, WireEr
             json!({
                 "PartNumber": number,
                 "LastModified": started,
-                "ETag": etag(&format!("{id} {number}")),
+                "ETag": etag(&format!("{} {number}", upload.id)),
                 "Size": size,
             })
         })
@@ -563,8 +572,8 @@ fn list_parts(cloud: &Cloud, bucket: &Item, args: &Args) -> Result<Reply, WireEr
     let mut result = Map::new();
     let mut put = |name: &str, value: Value| result.insert(name.to_owned(), value);
     put("Bucket", json!(bucket.id));
-    put("Key", json!(written(name, args)));
-    put("UploadId", json!(id));
+    put("Key", json!(written(upload_key(&upload), args)));
+    put("UploadId", json!(upload.id));
     put("PartNumberMarker", json!(marker));
     put("NextPartNumberMarker", json!(last.unwrap_or(0)));
     put("MaxParts", json!(most));

@@ -15,6 +15,8 @@
 //! | | `az`, `vpc`, `subnet`, `private_ip` | made up | |
 //! | | `platform` | Linux/UNIX | the platform details |
 //! | | `profile` | none | the instance profile's ARN |
+//! | | `stop_protection`, `termination_protection` | false | its attributes `disableApiStop` and `disableApiTermination` |
+//! | | `polls` | 1 | how often a change of its state is seen on its way |
 //! | `aws.ec2-launch-template` | `name` | the id | |
 //! | | `versions` | one empty one | tables with `image`, `snapshots`, `type`, `description`, `number`, `user_data` |
 //! | | `default_version` | 1 | |
@@ -31,7 +33,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Listing, Output, device, made, not_found, one, optional, private_ip, public_ip, subnet, tag_set, vpc, zone,
+    Listing, Output, changes, device, made, not_found, one, optional, private_ip, public_ip, subnet, tag_set, vpc, zone,
 };
 use crate::cloud::{Cloud, Item, texts};
 use crate::http::{WireError, time};
@@ -57,6 +59,9 @@ pub(super) const INSTANCE: Kind = Kind {
         "private_ip:text",
         "platform:text",
         "profile:text",
+        "stop_protection:bool",
+        "termination_protection:bool",
+        "polls:int",
     ],
 };
 
@@ -120,6 +125,7 @@ const INSTANCES: Listing = Listing {
 
 /// Pages count reservations, not instances.
 pub(super) fn instances(cloud: &Cloud, request: &Request) -> Output {
+    changes::settle(cloud, request, "aws.ec2-instance");
     let items = cloud.list(request, "aws.ec2-instance");
     let items = INSTANCES.select(cloud, request, items)?;
     let mut reservations: Vec<Vec<&Item>> = Vec::with_capacity(items.len());
@@ -152,16 +158,26 @@ pub(super) fn instances(cloud: &Cloud, request: &Request) -> Output {
     Ok(json!({ "reservationSet": shown, "nextToken": next }))
 }
 
-fn instance(cloud: &Cloud, item: &Item) -> Value {
-    let state = instance_state(item);
-    let code = match state.as_str() {
+/// The number of a state.
+pub(super) fn code(state: &str) -> u8 {
+    match state {
         "pending" => 0,
         "shutting-down" => 32,
         "terminated" => 48,
         "stopping" => 64,
         "stopped" => 80,
         _ => 16,
-    };
+    }
+}
+
+/// The volumes of an instance.
+pub(super) fn volumes(cloud: &Cloud, item: &Item) -> Vec<String> {
+    joined(cloud, item, "volumes", "aws.ec2-volume", "attached")
+}
+
+fn instance(cloud: &Cloud, item: &Item) -> Value {
+    let state = instance_state(item);
+    let code = code(&state);
     let launched = item.time("launched", cloud.now).unwrap_or(item.created);
     let ended = matches!(state.as_str(), "stopped" | "stopping" | "terminated" | "shutting-down");
     let reason = match item.text("reason") {

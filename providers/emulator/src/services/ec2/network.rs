@@ -43,7 +43,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Listing, Output, made, one, optional, private_ip, public_ip, subnet, tag_set, vpc, zone};
+use super::{Listing, Output, changes, made, one, optional, private_ip, public_ip, subnet, tag_set, vpc, zone};
 use crate::cloud::{Cloud, Item};
 use crate::http::time;
 use crate::request::Request;
@@ -153,7 +153,7 @@ fn nat_interface(nat: &Item) -> String {
     nat.text("interface").map_or_else(|| made("eni", &nat.id), str::to_owned)
 }
 
-fn association(cloud: &Cloud, address: &Item) -> Option<String> {
+pub(super) fn association(cloud: &Cloud, address: &Item) -> Option<String> {
     address
         .text("association")
         .map(str::to_owned)
@@ -215,7 +215,7 @@ fn instance_of(cloud: &Cloud, interface: &Item) -> Option<String> {
         .or_else(|| referrer(cloud, interface, "aws.ec2-instance", "interfaces").map(|found| found.id.clone()))
 }
 
-fn interface_status(cloud: &Cloud, item: &Item) -> String {
+pub(super) fn interface_status(cloud: &Cloud, item: &Item) -> String {
     let attached = item.text("attachment").is_some() || instance_of(cloud, item).is_some();
     item.text_or("status", if attached { "in-use" } else { "available" })
 }
@@ -294,6 +294,7 @@ fn interface(cloud: &Cloud, item: &Item) -> Value {
 }
 
 pub(super) fn nat_gateways(cloud: &Cloud, request: &Request) -> Output {
+    changes::settle(cloud, request, "aws.ec2-nat-gateway");
     Listing {
         ids: "NatGatewayId",
         missing: "NatGatewayNotFound",
@@ -451,6 +452,7 @@ fn service_name(item: &Item) -> String {
 }
 
 pub(super) fn endpoints(cloud: &Cloud, request: &Request) -> Output {
+    changes::settle(cloud, request, "aws.ec2-vpc-endpoint");
     Listing {
         ids: "VpcEndpointId",
         missing: "InvalidVpcEndpointId.NotFound",

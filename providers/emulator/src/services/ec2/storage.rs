@@ -11,6 +11,9 @@
 //! | | `attached_at` | `created` | |
 //! | | `az` | the region's first | |
 //! | | `encrypted`, `multi_attach`, `delete_on_termination` | false | |
+//! | | `kms_key` | none | the key that it is encrypted with |
+//! | | `polls` | 1 | how often a change of it, or a snapshot that is taken of it, is seen on its way |
+//! | | `copy_fails` | false | whether snapshots that are taken of it end in an error |
 //! | `aws.ec2-snapshot` | `volume` | vol-ffffffff | |
 //! | | `size` | 8 | GiB of the volume |
 //! | | `full_size` | none | bytes |
@@ -24,6 +27,7 @@
 //! | | `restore_expiry` | none | end of a temporary restore |
 //! | | `encrypted` | false | |
 //! | | `recycled`, `recycled_until` | not, a week later | when it went to the recycle bin |
+//! | | `bin_days` | none | a retention rule: deleted, it lies in the recycle bin so long |
 //! | `aws.ec2-image` | `name` | the id | |
 //! | | `state` | available | disabled images show only with IncludeDisabled |
 //! | | `snapshots` | none | of its devices |
@@ -36,12 +40,12 @@
 //! | | `description`, `architecture` | "", `x86_64` | |
 //! | | `source_instance`, `source_image` | none | |
 //! | | `protected` | false | deregistration protection |
-//! | | `recycled`, `recycled_until` | not, a week later | |
+//! | | `recycled`, `recycled_until`, `bin_days` | not, a week later, none | |
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::{Listing, Output, device, not_found, one, optional, owner, permissions, tag_set, zone};
+use super::{Listing, Output, changes, device, not_found, one, optional, owner, permissions, tag_set, zone};
 use crate::cloud::{Cloud, Item};
 use crate::http::{WireError, iso, time};
 use crate::request::Request;
@@ -62,6 +66,9 @@ pub(super) const VOLUME: Kind = Kind {
         "encrypted:bool",
         "multi_attach:bool",
         "delete_on_termination:bool",
+        "kms_key:text",
+        "polls:int",
+        "copy_fails:bool",
     ],
 };
 
@@ -83,6 +90,7 @@ pub(super) const SNAPSHOT: Kind = Kind {
         "encrypted:bool",
         "recycled:time",
         "recycled_until:time",
+        "bin_days:int",
     ],
 };
 
@@ -106,11 +114,12 @@ pub(super) const IMAGE: Kind = Kind {
         "protected:bool",
         "recycled:time",
         "recycled_until:time",
+        "bin_days:int",
     ],
 };
 
 /// The instances a volume is attached to, as it and as the instances say.
-fn attached(cloud: &Cloud, item: &Item) -> Vec<String> {
+pub(super) fn attached(cloud: &Cloud, item: &Item) -> Vec<String> {
     let mut instances = item.list("attached");
     for instance in cloud.referring("aws.ec2-instance", "volumes", &item.id) {
         let same = instance.account == item.account && instance.region == item.region;
@@ -121,12 +130,13 @@ fn attached(cloud: &Cloud, item: &Item) -> Vec<String> {
     instances
 }
 
-fn volume_state(cloud: &Cloud, item: &Item) -> String {
+pub(super) fn volume_state(cloud: &Cloud, item: &Item) -> String {
     let default = if attached(cloud, item).is_empty() { "available" } else { "in-use" };
     item.text_or("state", default)
 }
 
 pub(super) fn volumes(cloud: &Cloud, request: &Request) -> Output {
+    changes::settle(cloud, request, "aws.ec2-volume");
     Listing {
         ids: "VolumeId",
         missing: "InvalidVolume.NotFound",
@@ -150,7 +160,7 @@ pub(super) fn volumes(cloud: &Cloud, request: &Request) -> Output {
     .answer(cloud, request, cloud.list(request, "aws.ec2-volume"))
 }
 
-fn volume(cloud: &Cloud, item: &Item) -> Value {
+pub(super) fn volume(cloud: &Cloud, item: &Item) -> Value {
     let size = item.int("size").unwrap_or(8);
     let kind = item.text_or("type", "gp3");
     let iops = item.int("iops").or(match kind.as_str() {
@@ -187,6 +197,7 @@ fn volume(cloud: &Cloud, item: &Item) -> Value {
         "iops": iops,
         "throughput": throughput,
         "encrypted": item.flag("encrypted").unwrap_or(false),
+        "kmsKeyId": item.text("kms_key"),
         "multiAttachEnabled": item.flag("multi_attach").unwrap_or(false),
     })
 }
@@ -226,6 +237,7 @@ fn owned(request: &Request, items: &mut Vec<&Item>) {
 }
 
 pub(super) fn snapshots(cloud: &Cloud, request: &Request) -> Output {
+    changes::settle(cloud, request, "aws.ec2-snapshot");
     let mut items = visible(cloud, request, "aws.ec2-snapshot");
     owned(request, &mut items);
     let restorable = request.list("RestorableBy");
@@ -263,7 +275,7 @@ pub(super) fn snapshots(cloud: &Cloud, request: &Request) -> Output {
     .answer(cloud, request, items)
 }
 
-fn snapshot(cloud: &Cloud, item: &Item) -> Value {
+pub(super) fn snapshot(cloud: &Cloud, item: &Item) -> Value {
     let state = item.text_or("state", "completed");
     let done = state == "completed";
     json!({
@@ -305,7 +317,7 @@ pub(super) fn snapshot_attribute(cloud: &Cloud, request: &Request) -> Output {
     }
 }
 
-fn lock_state(item: &Item) -> Option<String> {
+pub(super) fn lock_state(item: &Item) -> Option<String> {
     match item.flag("locked") {
         Some(true) => Some("governance".to_owned()),
         Some(false) => None,

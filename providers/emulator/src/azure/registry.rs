@@ -193,7 +193,9 @@ fn purpose(token: &str) -> Option<String> {
 pub(super) fn unauthorised(req: &Req) -> WireError {
     let scope = match req.label("repository") {
         "" => "registry:catalog:*".to_owned(),
-        name if ["ContainerRegistry_GetManifest", "ContainerRegistry_GetReferrers"].contains(&req.action) => format!("repository:{name}:pull"),
+        name if ["ContainerRegistry_GetManifest", "ContainerRegistry_GetReferrers"].contains(&req.action) => {
+            format!("repository:{name}:pull")
+        }
         name if req.action == "ContainerRegistry_DeleteManifest" => format!("repository:{name}:delete"),
         name if req.action == "ContainerRegistry_GetDeletedManifests" => format!("repository:{name}:deleted_read"),
         name if req.action == "ContainerRegistry_RestoreManifest" => format!("repository:{name}:deleted_restore"),

@@ -167,7 +167,7 @@ impl Request {
 
     /// A change, or what only [`Transport::change`] lets out.
     pub(crate) fn change(service: Service, method: reqwest::Method, url: Url, body: Option<Bytes>) -> Self {
-        Self { method, body, expect: Expect::Any, ..Self::get(service, url) }
+        Self { method, body, ..Self::get(service, url) }
     }
 
     /// A question with a body.

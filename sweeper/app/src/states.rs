@@ -77,6 +77,7 @@ struct Document {
     version: Option<u64>,
     /// Of Terraform's own state.
     #[serde(default, deserialize_with = "present")]
+    #[expect(clippy::option_option, reason = "a list that is `null` is empty, and one that is not there is damage")]
     resources: Option<Option<Vec<Resource>>>,
     /// Of states before version 4.
     modules: Option<IgnoredAny>,

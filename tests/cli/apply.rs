@@ -65,8 +65,7 @@ struct Lab {
 impl Lab {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let emulator =
-            runtime.block_on(Emulator::start(Org::parse(ORG).unwrap(), Options::default())).unwrap();
+        let emulator = runtime.block_on(Emulator::start(Org::parse(ORG).unwrap(), Options::default())).unwrap();
         let place = Place::new();
         place.write("policies.toml", POLICIES);
         Self { emulator, place, _runtime: runtime }
@@ -117,7 +116,14 @@ impl Lab {
 
     fn apply(&self) -> Ran {
         self.run(&[
-            "apply", "plan.json", "--approval", "plan.approval", "--cloud", "gcp", "--policies", "policies.toml",
+            "apply",
+            "plan.json",
+            "--approval",
+            "plan.approval",
+            "--cloud",
+            "gcp",
+            "--policies",
+            "policies.toml",
         ])
     }
 }
@@ -146,7 +152,10 @@ fn what_was_approved_is_done_and_proved_and_taken_back() {
     fs::remove_file(lab.place.path("stop")).unwrap();
     let done = lab.apply();
     assert!(done.ended(0).contains("2 of 2 done"), "{done:?}");
-    assert_eq!((lab.emulator.count("scratch-1"), lab.emulator.count("scratch-2"), lab.emulator.count("kept")), (0, 0, 1));
+    assert_eq!(
+        (lab.emulator.count("scratch-1"), lab.emulator.count("scratch-2"), lab.emulator.count("kept")),
+        (0, 0, 1)
+    );
     // Every change has an intent, and the log verifies.
     let verified = lab.run(&["audit", "verify"]);
     assert!(verified.ended(0).ends_with("sound\n"), "{verified:?}");

@@ -74,9 +74,15 @@ fn the_roles_in_terraform_are_those_of_the_kinds() {
     let bless = std::env::var("SWEEPER_BLESS").is_ok_and(|value| value == "1");
     let mut stale = Vec::new();
     for cloud in super::BUILT {
-        for (at, name) in [("account", "read"), ("parent", "read-all")] {
+        let roles = [
+            ("read", "account", "read"),
+            ("read", "parent", "read-all"),
+            ("mark", "account", "mark"),
+            ("delete", "account", "delete"),
+        ];
+        for (role, at, name) in roles {
             let place = Place::new();
-            let ran = place.run(&["permissions", "--cloud", cloud, "--at", at]);
+            let ran = place.run(&["permissions", "--cloud", cloud, "--role", role, "--at", at]);
             let path = folder.join(format!("{cloud}-{name}.json"));
             if bless {
                 fs::create_dir_all(&folder).unwrap();
@@ -99,10 +105,15 @@ fn roles_are_written_for_what_is_needed() {
         place.write("p.toml", "[[policy]]\nname = \"a\"\nsweep = \"unattached-disk\"\n");
         let some = place.run(&["permissions", "--cloud", cloud, "--policies", "p.toml", "--format", "table"]);
         assert!(some.ended(0).lines().count() < all.ended(0).lines().count(), "{some:?}");
-        for role in ["mark", "delete"] {
-            let ran = place.run(&["permissions", "--cloud", cloud, "--role", role]);
-            ran.failed(2, &["so there is no role for it", "help:"]);
-        }
+        let role = |role: &str| place.run(&["permissions", "--cloud", cloud, "--role", role, "--format", "table"]);
+        let (read, mark, delete) = (role("read"), role("mark"), role("delete"));
+        let first = |ran: &super::Ran| -> std::collections::BTreeSet<String> {
+            ran.ended(0).lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+        };
+        // Who looks changes nothing, and who marks deletes nothing.
+        assert!(!first(&read).iter().any(|one| one.to_lowercase().ends_with("delete") || one.contains(":Delete")));
+        assert!(!first(&mark).iter().any(|one| one.to_lowercase().contains("delete") && !one.contains("DeleteTags")));
+        assert!(first(&delete).iter().any(|one| one.to_lowercase().contains("delete")), "{delete:?}");
     }
     place.run(&["permissions"]).failed(2, &["--cloud"]);
     place.run(&["permissions", "--cloud", "azur"]).failed(2, &["did you mean `azure`?"]);

@@ -13,7 +13,7 @@ use std::{
 };
 use sweeper_core::{
     approve::Trust,
-    audit::{Checkpoint, HEAD_KEY, LogError, Millis, Origin, Trail, TrailConfig},
+    audit::{Checkpoint, HEAD_KEY, Log, LogError, Millis, Origin, Trail, TrailConfig},
     clock::Clock,
     lease::Holder,
     model::Timestamp,
@@ -21,7 +21,7 @@ use sweeper_core::{
     plan,
     store::{PutOutcome, Store, StoreError},
 };
-use sweeper_store::FileLog;
+use sweeper_store::{Bucket, FileLock, FileLog, ObjectLog};
 
 /// Where the deployment's own name is kept: made at its first plan, and of no other deployment.
 const NAME: &str = "deployment";
@@ -29,6 +29,8 @@ const NAME: &str = "deployment";
 const TRUST: &str = "trust";
 /// How many events may lie between two signed heads of the log.
 const EVERY: u64 = 64;
+/// What the log is called beside the deployment's name.
+const LOG: &str = "main";
 
 /// Every failure of the state, by its exit code.
 pub fn failed(error: &StoreError) -> Failure {
@@ -45,15 +47,23 @@ pub struct Deployment {
     pub store: Arc<dyn Store>,
     pub name: String,
     pub trust: Trust,
-    log: PathBuf,
+    log: Lines,
     key: PathBuf,
+    /// The state's file, where it is one.
+    file: Option<PathBuf>,
+}
+
+/// Where the lines of the log lie.
+enum Lines {
+    Directory(PathBuf),
+    Bucket(Bucket),
 }
 
 impl Deployment {
     /// Opens the deployment that the config and the state name. Fails where nothing lasts: plans and approvals cannot.
     pub fn open(named: Option<&str>, config: &Config, now: Timestamp) -> Result<Self, Failure> {
         let place = state::place(named, config)?;
-        let beside = match &place {
+        let file = match &place {
             None | Some(Place::Memory) => {
                 return Err(Failure::usage("plans need a state that lasts: here nothing is remembered")
                     .help("--state PATH, or `state = \"…\"` in the config"));
@@ -61,25 +71,42 @@ impl Deployment {
             Some(Place::File(path)) => Some(state::database(path)),
             Some(Place::Bucket(_)) => None,
         };
-        let log = config.apply.log.clone().or_else(|| beside.as_ref().map(|path| path.with_extension("audit")));
-        let log = log.ok_or_else(|| {
-            Failure::usage("with state in a bucket, `log` of [apply] names the directory of the audit log")
+        let beside = config.apply.log.clone().or_else(|| file.as_ref().map(|path| path.with_extension("audit")));
+        let key = config.apply.key.clone().or_else(|| beside.as_ref().map(|log| log.join("key")));
+        let key = key.ok_or_else(|| {
+            Failure::usage(
+                "with state in a bucket, `key` of [apply] names the file of the key that signs the audit log",
+            )
         })?;
-        let key = config.apply.key.clone().unwrap_or_else(|| log.join("key"));
         let Some(place) = place else { return Err(Failure::usage("there is no place for state")) };
         let store = state::open(&place).map_err(|error| failed(&error))?;
+        let log = match (beside, place) {
+            (Some(directory), _) => Lines::Directory(directory),
+            (None, Place::Bucket(bucket)) => Lines::Bucket(bucket),
+            (None, _) => return Err(Failure::usage("there is no place for the audit log")),
+        };
         let name = name(store.as_ref()).map_err(|error| failed(&error))?;
         let mut trust = config.trust.clone();
         trust.changed = changed(store.as_ref(), &trust, now).map_err(|error| failed(&error))?;
-        Ok(Self { store, name, trust, log, key })
+        Ok(Self { store, name, trust, log, key, file })
     }
 
-    pub fn log_directory(&self) -> &Path {
-        &self.log
+    /// The log, to be read.
+    pub fn log(&self) -> Result<Box<dyn Log>, Failure> {
+        Ok(match &self.log {
+            Lines::Directory(directory) => Box::new(FileLog::open_to_read(directory)),
+            Lines::Bucket(bucket) => Box::new(ObjectLog::open(bucket, LOG).map_err(|error| log_failed(&error))?),
+        })
+    }
+
+    /// The lock of the state's file: whoever has it knows that no other holder of the lease is alive. `None` where the
+    /// state is no file.
+    pub fn alone(&self) -> Result<Option<FileLock>, Failure> {
+        self.file.as_deref().map(FileLock::take).transpose().map_err(|error| failed(&error))
     }
 
     pub fn origin(&self) -> Origin {
-        Origin::new(&self.name, "main")
+        Origin::new(&self.name, LOG)
     }
 
     /// The head of the log that the state remembers, against which a log that was put back is noticed.
@@ -118,7 +145,10 @@ impl Deployment {
         clock: Arc<dyn Clock>,
     ) -> Result<impl Fn(u64) -> Result<Trail, LogError> + Send + Sync + use<>, Failure> {
         let signer = self.signer()?;
-        let log = Arc::new(FileLog::open(&self.log).map_err(|error| log_failed(&error))?);
+        let log: Arc<dyn Log> = match &self.log {
+            Lines::Directory(directory) => Arc::new(FileLog::open(directory).map_err(|error| log_failed(&error))?),
+            Lines::Bucket(bucket) => Arc::new(ObjectLog::open(bucket, LOG).map_err(|error| log_failed(&error))?),
+        };
         let (store, origin) = (Arc::clone(&self.store), self.origin());
         Ok(move |epoch: u64| {
             let config = TrailConfig {
@@ -130,8 +160,7 @@ impl Deployment {
                 every: EVERY,
             };
             let now = Millis(clock.wall().0.saturating_mul(1000));
-            let log: Arc<dyn sweeper_core::audit::Log> = log.clone();
-            Trail::open(log, Arc::clone(&store), config, now).map(|(trail, _)| trail)
+            Trail::open(Arc::clone(&log), Arc::clone(&store), config, now).map(|(trail, _)| trail)
         })
     }
 }

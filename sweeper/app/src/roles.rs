@@ -7,6 +7,7 @@ use std::{
     io::{self, Write},
 };
 use sweeper_core::{
+    deed::DeedKind,
     kind::{Held, KindSpec},
     model::CloudId,
 };
@@ -27,9 +28,21 @@ pub enum At {
     Parent,
 }
 
+/// What a role lets a sweeper do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum For {
+    /// Look
+    Read,
+    /// Put tags on what is found
+    Mark,
+    /// Stop and delete what was approved, keep copies of it, and take it back
+    Delete,
+}
+
 /// What a role allows: each permission with what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
+    pub what: For,
     pub cloud: CloudId,
     pub at: At,
     pub permissions: BTreeMap<&'static str, BTreeSet<&'static str>>,
@@ -56,13 +69,32 @@ impl Role {
                 }
             }
         }
-        Self { cloud, at, permissions }
+        Self { what: For::Read, cloud, at, permissions }
+    }
+
+    /// What changing needs beside looking: every call that the deeds of some kinds declare, and no other. Whoever
+    /// marks cannot delete.
+    pub fn write(what: For, cloud: CloudId, at: At, kinds: &[&'static KindSpec]) -> Self {
+        let mut permissions: BTreeMap<&'static str, BTreeSet<&'static str>> = BTreeMap::new();
+        for spec in kinds.iter().filter(|spec| spec.cloud == cloud) {
+            let is_mark = |deed: DeedKind| matches!(deed, DeedKind::Tag | DeedKind::Untag);
+            for act in spec.acts.iter().filter(|act| is_mark(act.deed) == (what == For::Mark)) {
+                for permission in act.writes.iter().map(|write| &write.permission).chain(act.reads) {
+                    permissions.entry(permission).or_default().insert(spec.id);
+                }
+            }
+        }
+        Self { what, cloud, at, permissions }
     }
 
     fn title(&self) -> &'static str {
-        match self.at {
-            At::Account => "sweeper-read",
-            At::Parent => "sweeper-read-all",
+        match (self.what, self.at) {
+            (For::Read, At::Account) => "sweeper-read",
+            (For::Read, At::Parent) => "sweeper-read-all",
+            (For::Mark, At::Account) => "sweeper-mark",
+            (For::Mark, At::Parent) => "sweeper-mark-all",
+            (For::Delete, At::Account) => "sweeper-delete",
+            (For::Delete, At::Parent) => "sweeper-delete-all",
         }
     }
 
@@ -70,9 +102,13 @@ impl Role {
     /// to hold all.
     pub fn documents(&self) -> Vec<Value> {
         let all: Vec<&str> = self.permissions.keys().copied().collect();
-        let about = "Reads what sweeper judges, and changes nothing";
+        let about = match self.what {
+            For::Read => "Reads what sweeper judges, and changes nothing",
+            For::Mark => "Tags what sweeper found, beside its role for reading",
+            For::Delete => "Stops, copies, deletes and restores what was approved, beside sweeper's role for reading",
+        };
         match self.cloud {
-            CloudId::Aws => parts(&all),
+            CloudId::Aws => parts(self.sid(), &all),
             CloudId::Azure => {
                 let (data, actions): (Vec<&str>, Vec<&str>) = all.into_iter().partition(|one| is_of_data(one));
                 let role = |name: &str, actions: &[&str], data: &[&str], scope: &str| {
@@ -94,7 +130,7 @@ impl Role {
                     At::Parent if data.is_empty() => vec![role(self.title(), &actions, &[], ANY_GROUP)],
                     At::Parent => vec![
                         role(self.title(), &actions, &[], ANY_GROUP),
-                        role("sweeper-read-data", &[], &data, ANY_SUBSCRIPTION),
+                        role(&format!("{}-data", self.title().trim_end_matches("-all")), &[], &data, ANY_SUBSCRIPTION),
                     ],
                 }
             }
@@ -104,6 +140,14 @@ impl Role {
                 "stage": "GA",
                 "includedPermissions": all,
             })],
+        }
+    }
+
+    fn sid(&self) -> &'static str {
+        match self.what {
+            For::Read => "SweeperRead",
+            For::Mark => "SweeperMark",
+            For::Delete => "SweeperDelete",
         }
     }
 
@@ -138,11 +182,11 @@ pub fn is_of_data(action: &str) -> bool {
 }
 
 /// IAM policies of at most [`MOST_OF_A_POLICY`] characters that together allow all actions.
-fn parts(actions: &[&str]) -> Vec<Value> {
+fn parts(sid: &str, actions: &[&str]) -> Vec<Value> {
     let document = |actions: &[&str]| {
         json!({
             "Version": "2012-10-17",
-            "Statement": [{ "Sid": "SweeperRead", "Effect": "Allow", "Action": actions, "Resource": "*" }],
+            "Statement": [{ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": "*" }],
         })
     };
     let frame = document(&[]).to_string().len();
@@ -172,7 +216,7 @@ mod tests {
     fn a_long_policy_is_split_and_loses_nothing() {
         let actions: Vec<String> = (0..400).map(|n| format!("service{n}:DescribeManyThings")).collect();
         let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
-        let documents = parts(&actions);
+        let documents = parts("SweeperRead", &actions);
         assert!(documents.len() > 1 && documents.iter().all(|one| one.to_string().len() <= MOST_OF_A_POLICY));
         let again: Vec<&str> = documents
             .iter()
@@ -180,7 +224,7 @@ mod tests {
             .map(|action| action.as_str().unwrap())
             .collect();
         assert_eq!(again, actions);
-        assert_eq!(parts(&actions[..3]).len(), 1);
+        assert_eq!(parts("SweeperRead", &actions[..3]).len(), 1);
     }
 
     #[test]

@@ -110,6 +110,8 @@ pub struct Parts<'a> {
     /// `sweeper 0.1.0`.
     pub tool: String,
     pub lease: Duration,
+    /// It is known by other means that no other holder of the lock is alive: from a lock of the file system.
+    pub alone: bool,
 }
 
 impl Parts<'_> {

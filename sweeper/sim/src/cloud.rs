@@ -151,6 +151,8 @@ struct Truth {
     next: u64,
     rng: Rng,
     weather: Weather,
+    /// Everything that is begun goes well.
+    certain: bool,
 }
 
 /// What an owner does.
@@ -346,8 +348,26 @@ impl Sim {
             next: count,
             rng: rng.fork(),
             weather,
+            certain: false,
         };
         Self { truth: Arc::new(Mutex::new(truth)), clock, start, fuse: Fuse::default() }
+    }
+
+    /// An organisation in which everything unused is old and free, in fine weather, and whose owners do nothing.
+    pub fn quiet(mut rng: Rng, clock: Arc<SimClock>, start: Timestamp) -> Self {
+        let fine = Weather { throttled: 0, lost_request: 0, lost_reply: 0, denied_list: 0, old_list: 0, slow: 0 };
+        let sim = Self::new(rng.fork(), clock, start, 0, fine);
+        {
+            let mut truth = lock(&sim.truth);
+            truth.events.clear();
+            truth.certain = true;
+            for thing in truth.things.values_mut() {
+                thing.locked = false;
+                thing.managed = false;
+                thing.tags.remove("sweeper-protect");
+            }
+        }
+        sim
     }
 
     /// The same cloud, called by a run of its own.
@@ -587,7 +607,7 @@ impl Sort {
         let Some(thing) = found else { return Err(CloudError::new(Fault::NotFound, op, "no such thing")) };
         if deed == DeedKind::Copy {
             if !truth.copies.contains_key(permit.token()) {
-                let (slow, well) = (truth.rng.between(1, 900), !truth.rng.often(30));
+                let (slow, well) = (truth.rng.between(1, 900), truth.certain | !truth.rng.often(30));
                 truth.copies.insert(permit.token().to_owned(), (thing.uid, now + Duration::from_secs(slow), well));
             }
             return Ok(sent);
@@ -619,7 +639,7 @@ impl Sort {
         };
         truth.done.push(done);
         let at_once = truth.rng.often(500);
-        let (slow, well) = (truth.rng.between(1, 120), !truth.rng.often(40));
+        let (slow, well) = (truth.rng.between(1, 120), truth.certain | !truth.rng.often(40));
         let until = if at_once { now } else { now + Duration::from_secs(slow) };
         if let Some(thing) = truth.things.get_mut(&thing.uid) {
             thing.ending = Some((deed, until, well));

@@ -126,14 +126,14 @@ struct Eyes<'h> {
     sim: Sim,
     calls: Calls,
     /// What owners do while a run goes on.
-    mischief: Mutex<Rng>,
+    mischief: Option<Mutex<Rng>>,
 }
 
 #[async_trait]
 impl World for Eyes<'_> {
     async fn look(&self) -> Result<Look, String> {
-        {
-            let mut rng = self.mischief.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mischief) = &self.mischief {
+            let mut rng = mischief.lock().unwrap_or_else(PoisonError::into_inner);
             for _ in 0..rng.below(3) {
                 let uid = rng.between(1, 24);
                 let after = Duration::from_millis(rng.below(240_000));
@@ -207,6 +207,37 @@ fn calls(clock: &Arc<SimClock>, seed: u64) -> Calls {
 }
 
 impl House_ {
+    /// A deployment that trusts Alice; with her key, and one of somebody else.
+    fn new(sim: Sim, set: PolicySet, clock: &Arc<SimClock>) -> Result<(Self, Signer, Signer), String> {
+        let key = |name: &str, byte: u8| Signer::generate(name, &[byte; 32]).map_err(|error| error.to_string());
+        let (signer, admin, stranger) = (key("sweeper/sim", 1)?, key("alice", 2)?, key("mallory", 3)?);
+        let alice = Person { roles: BTreeSet::from([Role::Admin]), aliases: BTreeSet::new() };
+        let trust = Trust {
+            people: BTreeMap::from([("alice".to_owned(), alice)]),
+            keys: vec![Key {
+                person: "alice".to_owned(),
+                kind: KeyKind::Note(admin.verifier().clone()),
+                from: Timestamp(0),
+                until: Timestamp(i64::MAX),
+                revoked: false,
+            }],
+            may_apply: true,
+            ..Trust::default()
+        };
+        let house = Self {
+            clock: Arc::clone(clock),
+            sim,
+            store: MemoryStore::new(),
+            log: MemoryLog::new(),
+            ledger: Arc::new(InMemory::default()),
+            set: Arc::new(set),
+            signer,
+            trust,
+            runs: 0,
+        };
+        Ok((house, admin, stranger))
+    }
+
     fn holder(&mut self) -> Holder {
         self.runs += 1;
         Holder { by: format!("runner {}", self.runs), run: format!("run-{}", self.runs) }
@@ -219,12 +250,11 @@ async fn run(
     holder: Holder,
     plan: &Plan,
     notes: &[Vec<u8>],
-    blow: Option<Blow>,
-    mischief: Rng,
+    fuse: Fuse,
+    mischief: Option<Rng>,
 ) -> Option<Applied> {
-    let fuse = Fuse::new(blow, &house.clock);
     let sim = house.sim.called_by(fuse.clone());
-    let seed = mischief.clone().draw();
+    let seed = mischief.clone().map_or(0, |mut rng| rng.draw());
     let calls = calls(&house.clock, seed);
     let now = house.clock.wall();
     let notes = notes.iter().filter_map(|bytes| house.trust.read(bytes, DEPLOYMENT, now).ok()).collect();
@@ -247,7 +277,7 @@ async fn run(
         let now = Millis(clock.wall().0 * 1000);
         Trail::open(Arc::clone(&log), Arc::clone(&shared), config, now).map(|(trail, _)| trail)
     };
-    let eyes = Eyes { house, sim: sim.clone(), calls: calls.clone(), mischief: Mutex::new(mischief) };
+    let eyes = Eyes { house, sim: sim.clone(), calls: calls.clone(), mischief: mischief.map(Mutex::new) };
     let plugin = Plugin::new(&sim);
     let kinds = plugin.kinds().iter().map(|kind| (kind.spec().id, Arc::clone(kind))).collect();
     let parts = apply::Parts {
@@ -263,6 +293,7 @@ async fn run(
         deployment: DEPLOYMENT.to_owned(),
         tool: "sweeper 0.1.0".to_owned(),
         lease: Duration::from_secs(120),
+        alone: false,
     };
     match AssertUnwindSafe(apply::apply(&approved, parts)).catch_unwind().await {
         Ok(applied) => Some(applied),
@@ -301,38 +332,12 @@ pub fn play(seed: u64) -> Story {
     let days = rng.between(5, 9);
     let skies = weather(&mut rng);
     let sim = Sim::new(rng.fork(), Arc::clone(&clock), START, days + 2, skies);
-    let key = |name: &str, byte: u8| Signer::generate(name, &[byte; 32]);
-    let (Ok(signer), Ok(admin), Ok(stranger)) = (key("sweeper/sim", 1), key("alice", 2), key("mallory", 3)) else {
-        story.violations.push("bug: the keys of the simulation cannot be made".to_owned());
-        return story;
-    };
-    let person =
-        |name: &str, role| (name.to_owned(), Person { roles: BTreeSet::from([role]), aliases: BTreeSet::new() });
-    let trust = Trust {
-        people: BTreeMap::from([person("alice", Role::Admin)]),
-        keys: vec![Key {
-            person: "alice".to_owned(),
-            kind: KeyKind::Note(admin.verifier().clone()),
-            from: Timestamp(0),
-            until: Timestamp(i64::MAX),
-            revoked: false,
-        }],
-        ceiling: None,
-        protected: Vec::new(),
-        solo: false,
-        may_apply: true,
-        changed: None,
-    };
-    let mut house = House_ {
-        clock: Arc::clone(&clock),
-        sim,
-        store: MemoryStore::new(),
-        log: MemoryLog::new(),
-        ledger: Arc::new(InMemory::default()),
-        set: Arc::new(set),
-        signer,
-        trust,
-        runs: 0,
+    let (mut house, admin, stranger) = match House_::new(sim, set, &clock) {
+        Ok(made) => made,
+        Err(why) => {
+            story.violations.push(why);
+            return story;
+        }
     };
     let mut leaves: Vec<Leave> = Vec::new();
     let mut last: Option<(Plan, Vec<Vec<u8>>)> = None;
@@ -390,10 +395,10 @@ pub fn play(seed: u64) -> Story {
             let mischief = at.clone();
             let first = house.holder();
             let second = house.holder();
-            let one = run(&house, first, &plan, &notes, blow, mischief.clone());
+            let one = run(&house, first, &plan, &notes, Fuse::new(blow, &clock), Some(mischief.clone()));
             let outcomes = if twice {
                 let (a, b) =
-                    clock.run(futures_util::future::join(one, run(&house, second, &plan, &notes, None, mischief)));
+                    clock.run(futures_util::future::join(one, run(&house, second, &plan, &notes, Fuse::new(None, &clock), Some(mischief))));
                 vec![a, b]
             } else {
                 vec![clock.run(one)]
@@ -412,7 +417,7 @@ pub fn play(seed: u64) -> Story {
         house.sim.weather(FINE);
         clock.jump(Duration::from_secs(3600));
         let holder = house.holder();
-        let outcome = clock.run(run(&house, holder, &plan, &notes, None, rng.fork()));
+        let outcome = clock.run(run(&house, holder, &plan, &notes, Fuse::new(None, &clock), Some(rng.fork())));
         story.runs += 1;
         tell(&mut story, 9, outcome.clone());
         match outcome {
@@ -437,6 +442,70 @@ pub fn play(seed: u64) -> Story {
     }
     judge(&house, &leaves, &mut story);
     story
+}
+
+/// Where a disturbed run ended, after an undisturbed one had followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What is left, and whether it is in use.
+    pub left: BTreeSet<(&'static str, u64, bool)>,
+    pub violations: Vec<String>,
+    /// Steps of the first run.
+    pub steps: u64,
+}
+
+/// One organisation in fine weather whose owners do nothing; a run that is struck so, then one that is not.
+pub fn disturbed(seed: u64, blow: Option<Blow>) -> Result<Ending, String> {
+    silence();
+    let set = policies()?;
+    let clock = SimClock::new(START);
+    let mut rng = Rng::new(seed);
+    let sim = Sim::quiet(rng.fork(), Arc::clone(&clock), START);
+    let (mut house, admin, _) = House_::new(sim, set, &clock)?;
+    let mut outcome = None;
+    for day in 0..4_u64 {
+        clock.until(Duration::from_secs(day * DAY as u64 + 3600));
+        outcome = Some(clock.run(survey(&house, &house.sim, &calls(&clock, seed))));
+    }
+    let outcome = outcome.ok_or("no survey")?;
+    let order = Order {
+        deployment: DEPLOYMENT.to_owned(),
+        requester: "bob".to_owned(),
+        tool: "sweeper 0.1.0".to_owned(),
+        survey: format!("{seed}"),
+        made: clock.wall(),
+        only: BTreeSet::new(),
+    };
+    let plan = plan::draw(outcome.parts(&house.set), &order, &Rules::default()).map_err(|error| error.to_string())?;
+    let now = clock.wall();
+    let text = Text::OneTime(OneTime {
+        plan: plan.id.clone(),
+        deployment: DEPLOYMENT.to_owned(),
+        items: Items::All,
+        by: "alice".to_owned(),
+        reviewers: BTreeSet::new(),
+        count: 50,
+        monthly_usd: Amount::whole(500),
+        from: now,
+        until: now.plus(3 * DAY),
+        nonce: "0".repeat(32),
+    });
+    let leave = leave(&plan, plan.actions.iter().map(|action| action.no).collect(), 50);
+    let notes = vec![admin.sign(&text.to_string()).map_err(|error| error.to_string())?.into_bytes()];
+    let fuse = Fuse::new(blow, &clock);
+    let holder = house.holder();
+    let _ = clock.run(run(&house, holder, &plan, &notes, fuse.clone(), None));
+    clock.jump(Duration::from_secs(3600));
+    let holder = house.holder();
+    let mut violations = Vec::new();
+    match clock.run(run(&house, holder, &plan, &notes, Fuse::new(None, &clock), None)) {
+        None => violations.push("a run died that nobody killed".to_owned()),
+        Some(applied) => violations.extend(applied.stopped.map(|stop| format!("the second run: {stop:?}"))),
+    }
+    let mut story = Story { violations, ..Story::default() };
+    judge(&house, &[leave], &mut story);
+    let left = house.sim.things().into_values().map(|thing| (thing.kind, thing.uid, thing.used)).collect();
+    Ok(Ending { left, violations: story.violations, steps: fuse.steps() })
 }
 
 fn tell(story: &mut Story, attempt: u64, outcome: Option<Applied>) {
@@ -510,13 +579,18 @@ fn note(plan: &Plan, rng: &mut Rng, admin: &Signer, stranger: &Signer, now: Time
     if bad {
         numbers.clear();
     }
+    (bytes, leave(plan, numbers, count))
+}
+
+/// What an approval allows.
+fn leave(plan: &Plan, numbers: BTreeSet<u32>, count: u32) -> Leave {
     let mut tokens = BTreeMap::new();
     for action in &plan.actions {
         for deed in [action.deed_kind().name(), DeedKind::Copy.name()] {
             tokens.insert(apply::token(&plan.id, action.no, deed), action.no);
         }
     }
-    (bytes, Leave { plan: plan.clone(), numbers, count, tokens })
+    Leave { plan: plan.clone(), numbers, count, tokens }
 }
 
 fn judge(house: &House_, leaves: &[Leave], story: &mut Story) {

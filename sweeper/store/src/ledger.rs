@@ -11,7 +11,6 @@ use std::{
 };
 use sweeper_core::{
     ledger::{Advanced, Entry, Ledger, LedgerKey, LedgerSlice, Told, mark, merge},
-    model::Timestamp,
     store::{DeleteOutcome, Put, PutOutcome, Store, StoreError, Version},
 };
 

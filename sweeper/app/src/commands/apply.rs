@@ -37,7 +37,6 @@ pub struct Args {
 
 /// The world as the command's own arguments select it.
 struct Selected {
-    settings: Settings,
     calls: Calls,
     look: LookArgs,
     config: Config,
@@ -93,9 +92,10 @@ pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Res
         .iter()
         .flat_map(|(cloud, _)| cloud.kinds().iter().map(|kind| (kind.spec().id, Arc::clone(kind))))
         .collect();
+    let alone = deployment.alone()?;
     let run = random_id()?;
     let trail = deployment.trail(run.clone(), Arc::clone(&clock))?;
-    let world = Selected { settings, calls: calls.clone(), look: args.look.clone(), config: config.clone() };
+    let world = Selected { calls: calls.clone(), look: args.look.clone(), config: config.clone() };
     let deadline = args.deadline.map(|seconds| clock.mono() + Duration::from_secs(seconds));
     let applied = apply::apply(
         &approved,
@@ -112,6 +112,7 @@ pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Res
             deployment: deployment.name.clone(),
             tool: TOOL.to_owned(),
             lease: lease::TTL,
+            alone: alone.is_some(),
         },
     )
     .await;
@@ -120,7 +121,7 @@ pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Res
     for cause in &causes {
         log::warn(&cause.cause);
     }
-    let _ = &world.settings;
+    drop(alone);
     Ok(Exit::of(&causes))
 }
 

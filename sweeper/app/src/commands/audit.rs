@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{fs, io::BufRead as _, path::PathBuf};
 use sweeper_core::{
-    audit::{self, Checkpoint, Log as _, Origin, TrustedKey, Verify},
+    audit::{self, Checkpoint, Log, Origin, TrustedKey, Verify},
     clock::{Clock as _, SystemClock},
     note::Verifier,
 };
@@ -48,18 +48,21 @@ pub struct Place {
     state: Option<String>,
 }
 
+/// The log, its name, the keys, and heads from elsewhere.
+type Opened = (Box<dyn Log>, Option<Origin>, Vec<Verifier>, Vec<Checkpoint>);
+
 /// A log, its name where that is known, and the keys.
-fn opened(place: &Place) -> Result<(FileLog, Option<Origin>, Vec<Verifier>, Vec<Checkpoint>), Failure> {
+fn opened(place: &Place) -> Result<Opened, Failure> {
     let mut keys = Vec::new();
     for text in &place.public_key {
         keys.push(Verifier::parse(text).map_err(|error| Failure::usage(format!("--public-key: {error}")))?);
     }
     if let Some(directory) = &place.log {
-        return Ok((FileLog::open_to_read(directory), None, keys, Vec::new()));
+        return Ok((Box::new(FileLog::open_to_read(directory)), None, keys, Vec::new()));
     }
     let config = Config::find(place.config.as_deref())?;
     let deployment = Deployment::open(place.state.as_deref(), &config, SystemClock::default().wall())?;
-    let log = FileLog::open_to_read(deployment.log_directory());
+    let log = deployment.log()?;
     if keys.is_empty() {
         keys.push(deployment.signer()?.verifier().clone());
     }
@@ -109,12 +112,12 @@ fn verify(place: &Place, known: &[PathBuf]) -> Result<Exit, Failure> {
     }
     let origin = match origin {
         Some(origin) => origin,
-        None => named(&log, &keys)?,
+        None => named(log.as_ref(), &keys)?,
     };
     let trusted: Vec<TrustedKey> =
         keys.into_iter().map(|verifier| TrustedKey { verifier, from: None, until: None, revoked: None }).collect();
     let asked = Verify { origin: &origin, keys: &trusted, known: &heads, max_silence: None };
-    let verdict = audit::verify(&log, asked).map_err(|error| deployment::log_failed(&error))?;
+    let verdict = audit::verify(log.as_ref(), asked).map_err(|error| deployment::log_failed(&error))?;
     output::to(None, |out| {
         writeln!(out, "{} events, {} of them under a signed head", verdict.events, verdict.signed)?;
         for problem in &verdict.problems {
@@ -137,7 +140,7 @@ fn verify(place: &Place, known: &[PathBuf]) -> Result<Exit, Failure> {
 }
 
 /// The name that a foreign log's newest head has.
-fn named(log: &FileLog, keys: &[Verifier]) -> Result<Origin, Failure> {
+fn named(log: &dyn Log, keys: &[Verifier]) -> Result<Origin, Failure> {
     let damaged = |what: String| Failure::new(Exit::Damaged, what);
     let newest = log.latest().map_err(|error| deployment::log_failed(&error))?;
     let newest = newest.ok_or_else(|| damaged("the log has no signed head".to_owned()))?;

@@ -5,7 +5,7 @@ use crate::{
     clouds,
     exit::{Exit, Failure},
     output, policies,
-    roles::{At, Role},
+    roles::{At, For, Role},
 };
 use std::path::PathBuf;
 use sweeper_core::{model::CloudId, policy};
@@ -31,17 +31,6 @@ pub struct Args {
     pub output: Option<PathBuf>,
 }
 
-/// What a role lets a sweeper do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum For {
-    /// Look
-    Read,
-    /// Put tags on what is found
-    Mark,
-    /// Stop and delete what was approved
-    Delete,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Form {
     /// What the cloud's own tools take: an IAM policy, an Azure custom role, a custom role of Google Cloud
@@ -54,15 +43,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     if !clouds::BUILT.contains(&args.cloud) {
         return Err(Failure::usage(format!("this build cannot look at {}", args.cloud.name())));
     }
-    let word = match args.role {
-        For::Read => None,
-        For::Mark => Some("marks"),
-        For::Delete => Some("deletes"),
-    };
-    if let Some(word) = word {
-        return Err(Failure::usage(format!("no kind of this version {word} anything, so there is no role for it"))
-            .help("grant `--role read` alone; a role that is not needed yet is a risk without a use"));
-    }
     let mut specs = clouds::specs();
     if let Some(path) = &args.policies {
         let (set, _) = policies::to_run(&policies::sources(Some(path))?)?;
@@ -72,7 +52,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             return Err(Failure::usage(format!("these policies judge nothing in {}", args.cloud.name())));
         }
     }
-    let role = Role::read(args.cloud, args.at, &specs);
+    let role = match args.role {
+        For::Read => Role::read(args.cloud, args.at, &specs),
+        what => Role::write(what, args.cloud, args.at, &specs),
+    };
+    if role.permissions.is_empty() {
+        return Err(Failure::usage("nothing of these kinds is ever changed, so there is no role for it"));
+    }
     output::to(args.output.as_deref(), |out| match args.format {
         Form::Json => role.write_json(out),
         Form::Table => role.write_table(out),

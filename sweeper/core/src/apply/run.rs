@@ -183,7 +183,9 @@ impl<'a, 'p> Run<'a, 'p> {
 
     fn lock(&mut self) -> Result<(), Stop> {
         let clock = self.parts.clock().clone();
-        let lease = Lease::acquire(self.parts.store, &self.parts.holder, self.parts.lease, clock.as_ref());
+        let Parts { store, holder, lease, alone, .. } = &self.parts;
+        let take = if *alone { Lease::succeed } else { Lease::acquire };
+        let lease = take(*store, holder, *lease, clock.as_ref());
         let lease = lease.map_err(|error| lost(&error))?;
         let epoch = lease.epoch();
         self.writer.epoch = epoch;

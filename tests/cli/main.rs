@@ -6,6 +6,7 @@
 mod clouds;
 mod files;
 mod iac;
+mod keep;
 mod look;
 #[cfg(feature = "aws")]
 mod offline;

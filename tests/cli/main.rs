@@ -8,6 +8,7 @@ mod apply;
 mod clouds;
 mod files;
 mod iac;
+mod keep;
 mod look;
 #[cfg(feature = "aws")]
 mod offline;

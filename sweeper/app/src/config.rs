@@ -4,6 +4,11 @@
 //! Read with places: every problem is found at once, with its line and a suggestion, and an unknown key is
 //! an error.
 
+mod calendar;
+mod channel;
+
+pub use channel::{By, Channel};
+
 use crate::{exit::Failure, run::schedule::Schedule};
 use jiff::tz::TimeZone;
 use std::{
@@ -56,6 +61,7 @@ pub struct Config {
     pub azure: Azure,
     pub gcp: Gcp,
     pub schedules: Vec<Entry>,
+    pub channels: Vec<Channel>,
     pub apply: Apply,
     /// Who may approve what: `[apply]` and every `[[approver]]`.
     pub trust: Trust,
@@ -166,6 +172,7 @@ impl Default for Config {
             azure: Azure::default(),
             gcp: Gcp::default(),
             schedules: Vec::new(),
+            channels: Vec::new(),
             apply: Apply::default(),
             trust: Trust::default(),
         }
@@ -238,6 +245,9 @@ const TOP: &[&str] = &[
     "azure",
     "gcp",
     "schedule",
+    "calendar",
+    "freeze",
+    "channel",
     "apply",
     "approver",
 ];
@@ -351,6 +361,10 @@ impl Reader<'_> {
         }
         for (span, approver) in self.tables(table, "approver") {
             self.approver(span, approver, &mut config.trust);
+        }
+        self.calendar(table, &mut config.house.calendar);
+        for (span, channel) in self.tables(table, "channel") {
+            self.channel(&span, channel, &mut config.channels);
         }
         for (span, schedule) in self.tables(table, "schedule") {
             if let Some(entry) = self.schedule(span, schedule) {

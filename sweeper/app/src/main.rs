@@ -13,6 +13,7 @@ mod engine;
 mod exit;
 mod iac;
 mod log;
+mod notify;
 mod output;
 mod policies;
 mod render;
@@ -66,6 +67,16 @@ enum Command {
     Apply(commands::apply::Args),
     /// Take back what was done
     Undo(commands::undo::Args),
+    /// Tell owners what is found of theirs, what will become of it, and how to keep it
+    Notify(commands::notify::Args),
+    /// Keep a resource until a date: writes an exception with its reason into a file of policies
+    Keep(commands::keep::Args),
+    /// Show what is remembered between runs, or forget it
+    #[command(subcommand)]
+    Ledger(commands::ledger::Command),
+    /// Show how long listings were, or accept that they fell
+    #[command(subcommand)]
+    Floor(commands::ledger::FloorCommand),
     /// Show the log of everything that was done, and hold it against its signatures
     #[command(subcommand)]
     Audit(commands::audit::Command),
@@ -138,6 +149,10 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Undo(args) => stoppable(commands::undo::run(args)),
         Command::Audit(command) => stoppable(async move { commands::audit::run(&command) }),
         Command::Lock(command) => stoppable(async move { commands::lock::run(&command) }),
+        Command::Notify(args) => stoppable(commands::notify::run(args)),
+        Command::Keep(args) => stoppable(async move { commands::keep::run(&args) }),
+        Command::Ledger(command) => stoppable(async move { commands::ledger::run(&command) }),
+        Command::Floor(command) => stoppable(async move { commands::ledger::run_floor(&command) }),
         Command::Survey(args) => stoppable(commands::survey::run(args)),
         Command::Doctor(args) => stoppable(commands::doctor::run(args)),
         Command::Daemon(args) => stoppable(commands::daemon::run(args)),

@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use sweeper_core::{
-    ledger::Ledger,
-    store::{MemoryStore, Store, StoreError},
-};
+use sweeper_core::store::{MemoryStore, Store, StoreError};
 use sweeper_store::{Bucket, BucketStore, SqliteStore, StoreLedger};
 
 /// What a state is opened as.
@@ -69,8 +66,8 @@ pub fn open(place: &Place) -> Result<Arc<dyn Store>, StoreError> {
 }
 
 /// The ledger kept at a place.
-pub fn ledger(place: &Place) -> Result<Box<dyn Ledger>, StoreError> {
-    Ok(Box::new(StoreLedger::new(open(place)?)))
+pub fn ledger(place: &Place) -> Result<StoreLedger, StoreError> {
+    Ok(StoreLedger::new(open(place)?))
 }
 
 /// A directory holds its state as `state.db`.

@@ -10,7 +10,7 @@ use jiff::{
     civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 /// How long after a freeze no grace ends, seconds: its owners have just come back.
 pub const AFTER_FREEZE: i64 = DAY;
@@ -45,7 +45,8 @@ pub struct Hours {
     pub work_days: Week,
     /// Days on which things are done: Monday to Thursday, so that somebody is there on the day after.
     pub act_days: Week,
-    /// From when to when things are done, local time, the end excluded: 09:00 to 16:00.
+    /// From when to when things are done, local time, the end excluded: 09:00 to 16:00. [`Time::MAX`] is the end of
+    /// the day.
     pub window: (Time, Time),
     /// Days that are no working days, nor days on which things are done.
     pub holidays: BTreeSet<Date>,
@@ -96,6 +97,16 @@ pub struct Why {
     pub reason: String,
     /// The next instant at which it may, where that can be said.
     pub next: Option<Timestamp>,
+}
+
+/// With the next opening, where it can be said.
+impl fmt::Display for Why {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.next {
+            Some(next) => write!(formatter, "{}; next {next}", self.reason),
+            None => formatter.write_str(&self.reason),
+        }
+    }
 }
 
 impl Calendar {
@@ -258,7 +269,12 @@ impl Hours {
     /// `Mon Tue Wed Thu 09:00-16:00 Europe/Berlin`.
     fn spoken(&self) -> String {
         let days: Vec<&str> = DAYS.iter().zip(self.act_days).filter(|(_, on)| *on).map(|(day, _)| *day).collect();
-        let clock = |time: Time| format!("{:02}:{:02}", time.hour(), time.minute());
+        let clock = |time: Time| {
+            if time == Time::MAX {
+                return "24:00".to_owned();
+            }
+            format!("{:02}:{:02}", time.hour(), time.minute())
+        };
         let days = if days.is_empty() { "on no day".to_owned() } else { days.join(" ") };
         let zone = self.zone.iana_name().unwrap_or("local time");
         format!("{days} {}-{} {zone}", clock(self.window.0), clock(self.window.1))

@@ -370,8 +370,8 @@ struct WrittenSighting<'a> {
     #[serde(borrow)]
     region: Cow<'a, str>,
     /// Of earlier releases, which told nobody: without what was told it is no mark, and it is not kept.
-    #[serde(default, skip_serializing)]
-    told_at: Option<Timestamp>,
+    #[serde(default, skip_serializing, rename = "told_at")]
+    _told_at: Option<Timestamp>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     told: Vec<told::Written<'a>>,
 }
@@ -392,7 +392,7 @@ fn written((key, sighting): &Entry) -> (WrittenKey<'_>, WrittenSighting<'_>) {
         complete_sightings: sighting.complete_sightings,
         counted_at: sighting.counted_at,
         region: Cow::Borrowed(&sighting.region),
-        told_at: None,
+        _told_at: None,
         told: sighting.told.iter().map(told::Written::of).collect(),
     };
     (key, sighting)

@@ -62,8 +62,12 @@ impl World for Selected {
         }
     }
 
-    fn closed(&self, _: &Target, _: Timestamp) -> Option<String> {
-        None
+    fn closed(&self, target: &Target, now: Timestamp) -> Option<String> {
+        // Freezes of this moment.
+        match Config::find(self.look.config.as_deref()) {
+            Ok(config) => config.house.calendar.may_act(&target.scope(), now).err().map(|why| why.to_string()),
+            Err(failure) => Some(format!("frozen: {}", failure.message)),
+        }
     }
 }
 

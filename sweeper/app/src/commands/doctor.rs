@@ -24,6 +24,7 @@ use sweeper_core::{
     clock::{Clock, SystemClock},
     inventory::Status,
     kind::{Cloud, CloudError, Fault, Held, Identity, KindSpec, Universe},
+    ledger::Ledger as _,
     model::{Class, CloudId, Scope, Tri},
     policy::{self, PolicySet},
     survey::{self, Quiet, Survey, Universes, Wanted},

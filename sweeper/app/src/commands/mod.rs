@@ -11,7 +11,10 @@ pub mod doctor;
 pub mod explain;
 pub mod iac_index;
 pub mod init;
+pub mod keep;
+pub mod ledger;
 pub mod lock;
+pub mod notify;
 pub mod permissions;
 pub mod plan;
 pub mod policy;
@@ -48,6 +51,7 @@ use sweeper_core::{
     survey_file,
     waiver::Waiver,
 };
+use sweeper_store::StoreLedger;
 
 /// What to look at, and by which rules.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -128,7 +132,8 @@ impl Settings {
     /// From arguments and config.
     pub fn new(args: &LookArgs, config: &Config) -> Result<Self, Failure> {
         let path = args.policies.as_deref().or(config.policies.as_deref());
-        let (set, warnings) = policies::to_run(&policies::sources(path)?)?;
+        let (set, mut warnings) = policies::to_run(&policies::sources(path)?)?;
+        warnings.extend(crate::notify::unknown_channels(&set, &config.channels)?);
         let mut limits = config.limits.clone();
         limits.deadline = config.deadline;
         Ok(Self {
@@ -196,13 +201,13 @@ impl Settings {
             .map_err(|error| Failure::new(Exit::Bug, format!("the price book cannot be read: {error}")))?;
         let mut notes = Vec::new();
         let mut causes = Vec::new();
-        let ledger = match &self.state {
+        let lasting = match &self.state {
             None => {
                 notes.push("there is no place for state, so nothing is remembered: --state names one".to_owned());
                 None
             }
-            Some(place) => match state::ledger(place) {
-                Ok(ledger) => Some(ledger),
+            Some(place) => match state::open(place) {
+                Ok(store) => Some((StoreLedger::new(Arc::clone(&store)), store)),
                 Err(error) => {
                     if matches!(error, sweeper_core::store::StoreError::Damaged(_)) {
                         causes.push(Exit::Damaged.cause(error.to_string()));
@@ -227,7 +232,8 @@ impl Settings {
             all_kinds: self.all_kinds,
             whole: self.choice.whole(),
             prices: &prices,
-            ledger: ledger.as_deref().map(|ledger: &dyn Ledger| ledger),
+            ledger: lasting.as_ref().map(|(ledger, _)| ledger as &dyn Ledger),
+            floor: lasting.as_ref().map(|(_, store)| store.as_ref()),
             progress: &board,
             now: self.now,
         })

@@ -14,6 +14,17 @@ use crate::{
     ttl::{self, Until},
 };
 
+/// The sort of hold of what nobody was told of yet: see [`Decision::sort`].
+pub const NOT_TOLD: &str = "not told";
+/// The sort of hold of what was told, and whose grace runs.
+pub const IN_GRACE: &str = "in grace";
+
+/// How long an owner has after being told, seconds. Where the resource does not say whose it is, whoever is told
+/// instead gets twice the time.
+pub const fn grace(policy: &Policy, by_tag: bool) -> i64 {
+    if by_tag { policy.grace } else { policy.grace.saturating_mul(2) }
+}
+
 /// What a decision comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
@@ -281,23 +292,25 @@ fn due(
             eligible.date()
         ));
     }
-    // Where the resource does not say whose it is, whoever is told instead gets twice the time.
-    let grace = if owner.is_by_tag() { policy.grace } else { policy.grace.saturating_mul(2) };
+    let grace = grace(policy, owner.is_by_tag());
     let held = format!("held for {}", ttl::spoken(held / DAY * DAY));
     let Some(told) = sighting.and_then(|sighting| sighting.told(&policy.name)) else {
         if grace > 0 {
-            return Err(format!("not told: {} of grace start with a notice", ttl::spoken(grace)));
+            return Err(format!("{NOT_TOLD}: {} of grace start with a notice", ttl::spoken(grace)));
         }
         return Ok(held);
     };
     let fingerprint = Fingerprint::of(policy, resource, owner.name.as_deref(), cost);
     if let Some(what) = told.fingerprint.differs(&fingerprint).filter(|_| grace > 0) {
-        return Err(format!("not told: {what} changed since the notice of {}, and grace starts anew", told.at.date()));
+        return Err(format!(
+            "{NOT_TOLD}: {what} changed since the notice of {}, and grace starts anew",
+            told.at.date()
+        ));
     }
     match view.house.calendar.grace_ends(told.at, grace, resource.scope()) {
         Some(ends) if ends <= now => Ok(format!("{held}, told {}", told.at.date())),
         _ if grace == 0 => Ok(format!("{held}, told {}", told.at.date())),
-        Some(ends) => Err(format!("in grace: told {}, eligible {}", told.at.date(), ends.date())),
-        None => Err(format!("in grace: told {}, and the calendar does not say until when", told.at.date())),
+        Some(ends) => Err(format!("{IN_GRACE}: told {}, eligible {}", told.at.date(), ends.date())),
+        None => Err(format!("{IN_GRACE}: told {}, and the calendar does not say until when", told.at.date())),
     }
 }

@@ -23,7 +23,7 @@ mod tests;
 
 pub use condition::Condition;
 pub(crate) use decide::kept;
-pub use decide::{Act, Decision, decide};
+pub use decide::{Act, Decision, IN_GRACE, NOT_TOLD, decide, grace};
 pub use evaluate::{Detail, Evaluation, Row, RowVerdict, detail, evaluate, unmatched};
 pub use parse::load;
 

@@ -1,0 +1,159 @@
+//! `sweeper notify`: tells owners what is found of theirs and what will become of it. Changes nothing in any cloud;
+//! grace begins when a notice was delivered.
+
+use super::{LookArgs, Settings, random_id};
+use crate::{
+    config::{Channel, Config},
+    engine,
+    exit::{Exit, Failure},
+    log,
+    notify::{self, Digest, deliver},
+    output, state,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use sweeper_core::{
+    clock::{Clock as _, SystemClock},
+    ledger::{Ledger as _, LedgerKey, Told},
+    model::Timestamp,
+    report::Cause,
+};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    look: LookArgs,
+    /// Show what would be sent, and send nothing
+    #[arg(long)]
+    preview: bool,
+}
+
+/// A notice that was delivered by every channel of its policies, for the audit log.
+pub struct Delivered<'a> {
+    pub to: Option<&'a str>,
+    /// Names of the channels.
+    pub channels: &'a BTreeSet<&'a str>,
+    pub at: Timestamp,
+    /// What its owner is told by it.
+    pub marks: &'a [(LedgerKey, Told)],
+}
+
+pub async fn run(args: Args) -> Result<Exit, Failure> {
+    run_with(args, &mut |delivered: &Delivered<'_>| {
+        let channels: Vec<&str> = delivered.channels.iter().copied().collect();
+        let count = super::counted(delivered.marks.len() as u64, "finding");
+        let to = delivered.to.unwrap_or("nobody known");
+        log::say(&format!("{to} was told of {count} by {} at {}", channels.join(", "), delivered.at));
+        Ok(())
+    })
+    .await
+}
+
+/// As [`run`]; `on_delivered` hears of every delivery once the ledger has it.
+pub async fn run_with(
+    args: Args,
+    on_delivered: &mut (dyn FnMut(&Delivered<'_>) -> Result<(), Failure> + Send),
+) -> Result<Exit, Failure> {
+    if args.look.now.is_some() {
+        return Err(Failure::usage("notices are sent now: --now is for reports"));
+    }
+    let config = Config::find(args.look.config.as_deref())?;
+    let settings = Settings::new(&args.look, &config)?;
+    let channels = &config.channels;
+    if channels.is_empty() {
+        return Err(Failure::usage("there is no channel to tell anybody by")
+            .help("write a `[[channel]]` with `name` and `file` or `command` in the config"));
+    }
+    let place = match &settings.state {
+        Some(state::Place::Memory) | None => {
+            return Err(Failure::usage("notices need a state that lasts: who was told would not be remembered")
+                .help("--state PATH, or `state = \"…\"` in the config"));
+        }
+        Some(place) => place,
+    };
+    let outcome = settings.run().await?;
+    for warning in &outcome.warnings {
+        log::warn(warning);
+    }
+    let id = random_id()?;
+    let report = engine::report(&outcome, &settings.set, id.clone(), None);
+    let mut causes = report.run.exit.clone();
+    let digests = notify::digests(&outcome, &report, channels);
+    if args.preview {
+        output::to(None, |out| {
+            for digest in &digests {
+                for channel in digest.channels() {
+                    write!(out, "Channel: {channel}\n{}\n", digest.notice(channel, &id, outcome.now).text)?;
+                }
+            }
+            Ok(())
+        })?;
+        log::say(&format!("{} would be told", super::counted(digests.len() as u64, "owner")));
+        return Ok(Exit::of(&causes));
+    }
+    let ledger = state::ledger(place).map_err(|error| crate::deployment::failed(&error))?;
+    let known = ledger.load().map_err(|error| Failure::new(Exit::Damaged, error))?;
+    let clock = SystemClock::default();
+    let mut room: BTreeMap<&str, usize> = channels
+        .iter()
+        .map(|channel| {
+            let carried = notify::carried(&known, &channel.name, clock.wall());
+            (channel.name.as_str(), (channel.per_day as usize).saturating_sub(carried))
+        })
+        .collect();
+    let (mut told, mut later) = (0, 0);
+    for digest in &digests {
+        let names = digest.channels();
+        // All or none: half a notice starts no grace.
+        if names.iter().any(|name| room.get(name).is_none_or(|room| *room == 0)) {
+            later += 1;
+            continue;
+        }
+        for name in &names {
+            if let Some(room) = room.get_mut(name) {
+                *room -= 1;
+            }
+        }
+        let delivered = send(digest, channels, &id, clock.wall(), &mut causes);
+        let at = clock.wall();
+        let marks = digest.marks(&delivered, at);
+        if marks.is_empty() {
+            continue;
+        }
+        ledger.mark(&marks).map_err(|error| {
+            Failure::new(Exit::Damaged, format!("a notice went out and could not be remembered: {error}"))
+        })?;
+        on_delivered(&Delivered { to: digest.to.as_deref(), channels: &delivered, at, marks: &marks })?;
+        told += 1;
+    }
+    log::say(&format!("{} told", super::counted(told, "owner")));
+    if later > 0 {
+        log::say(&format!("{} wait for tomorrow: `notices_per_day`", super::counted(later, "owner")));
+    }
+    Ok(Exit::of(&causes))
+}
+
+/// Sends a digest by each of its channels; gives those that delivered.
+fn send<'d>(
+    digest: &'d Digest,
+    channels: &[Channel],
+    run: &str,
+    made: Timestamp,
+    causes: &mut Vec<Cause>,
+) -> BTreeSet<&'d str> {
+    let mut delivered = BTreeSet::new();
+    for name in digest.channels() {
+        let Some(channel) = channels.iter().find(|channel| channel.name == name) else { continue };
+        match deliver::deliver(channel, &digest.notice(name, run, made), deliver::TIMEOUT) {
+            Ok(()) => {
+                delivered.insert(name);
+            }
+            Err(error) => {
+                let to = digest.to.as_deref().unwrap_or("nobody known");
+                let said = format!("the notice to {to} by `{name}` was not delivered, and no grace begins: {error}");
+                log::warn(&said);
+                causes.push(Exit::ActionsFailed.cause(said));
+            }
+        }
+    }
+    delivered
+}

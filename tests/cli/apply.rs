@@ -86,8 +86,10 @@ impl Lab {
         let key = self.run(&["approve", "--new-key", "alice@example.com", "--key", "alice.key"]);
         let approver = key.ended(0).replace("\"owner\"", "\"admin\"");
         let rules = "soak = \"0m\"\nlimit = { count = 10, share = \"100%\", monthly_usd = 500 }";
+        let days = "act_days = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"]";
+        let calendar = format!("[calendar]\nhours = \"00:00-24:00\"\n{days}");
         let class = "[[scope]]\naccounts = [\"gcp:shop-lab\"]\nclass = \"sandbox\"";
-        self.place.write("sweeper.toml", &format!("[apply]\n{more}\n{rules}\n\n{class}\n\n{approver}"));
+        self.place.write("sweeper.toml", &format!("[apply]\n{more}\n{rules}\n\n{calendar}\n\n{class}\n\n{approver}"));
     }
 
     /// As if the last month had been looked at: the clocks run since then, with two sightings.

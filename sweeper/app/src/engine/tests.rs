@@ -160,6 +160,10 @@ impl Ledger for Broken {
     fn merge(&self, _: &Advanced) -> Result<(), String> {
         panic!("what could not be read must not be written")
     }
+
+    fn mark(&self, _: &[(sweeper_core::ledger::LedgerKey, sweeper_core::ledger::Told)]) -> Result<usize, String> {
+        Err("state is damaged: it is a test".to_owned())
+    }
 }
 
 fn policies(text: &str) -> PolicySet {

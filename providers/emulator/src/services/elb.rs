@@ -9,6 +9,7 @@
 //! | | `vpc` | `vpc-` and a hash | the VPC's id |
 //! | | `subnets`, `security_groups` | none | lists of ids |
 //! | | `state` | `active` | v2's `State.Code` |
+//! | | `protected` | false | v2's attribute `deletion_protection.enabled` |
 //! | | `instances` | none | classic: `[{ id, state = "InService" }]` |
 //! | | `listeners` | none | `[{ port, protocol, target_group or targets = { name = weight } or action, rules }]`; an action is `redirect` or `fixed-response` |
 //! | | listener's `rules` | none | `[{ priority, target_group or action, path }]` |
@@ -21,7 +22,9 @@
 use serde_json::{Value, json};
 
 use super::Kind;
-use super::item::{Args, Item, Keys, answer, arn, every, hex, refused, stamp, unserved};
+use super::item::{
+    Args, Item, Keys, answer, arn, clear_tags, every, hex, refused, set_tags, stamp, tags_named, unserved,
+};
 use crate::cloud::Cloud;
 use crate::http::{Reply, WireError};
 use crate::request::Request;
@@ -38,6 +41,7 @@ pub(crate) const KINDS: &[Kind] = &[
             "subnets:list",
             "security_groups:list",
             "state:text",
+            "protected:bool",
             "instances:tables",
             "listeners:tables",
         ],
@@ -84,6 +88,21 @@ pub(crate) fn handle_classic(cloud: &Cloud, request: &Request) -> Result<Reply, 
             }
             answer(json!({ "InstanceStates": states }))
         }
+        "AddTags" | "RemoveTags" => {
+            for item in classic_named(cloud, request, &args.texts("LoadBalancerNames"))? {
+                retag(cloud, request, &args, &item);
+            }
+            answer(json!({}))
+        }
+        // Whether it is there or not.
+        "DeleteLoadBalancer" => {
+            let name = args.text("LoadBalancerName").unwrap_or_default();
+            if let Some(item) = every(cloud, request, BALANCER).iter().find(|item| is_classic(item) && item.id == name)
+            {
+                cloud.remove(item.stored());
+            }
+            answer(json!({}))
+        }
         _ => unserved(request),
     }
 }
@@ -98,7 +117,54 @@ pub(crate) fn handle_v2(cloud: &Cloud, request: &Request) -> Result<Reply, WireE
         "DescribeTargetGroups" => target_groups(cloud, request, &args),
         "DescribeTargetHealth" => target_health(cloud, request, &args),
         "DescribeTags" => tags(cloud, request, &args),
+        "AddTags" | "RemoveTags" => {
+            for arn in args.texts("ResourceArns") {
+                let balancers = v2_balancers(cloud, request).into_iter().filter(|item| balancer_arn(item) == arn);
+                let groups = every(cloud, request, GROUP)
+                    .into_iter()
+                    .filter(|item| group_arn(item.region, item.account, item.id) == arn);
+                let item = balancers.chain(groups).next().ok_or_else(|| no_balancer(&format!("'{arn}'")))?;
+                retag(cloud, request, &args, &item);
+            }
+            answer(json!({}))
+        }
+        "DeleteLoadBalancer" => {
+            let arn = args.text("LoadBalancerArn").unwrap_or_default();
+            // One that is gone is no error (ELB v2 API reference, DeleteLoadBalancer).
+            if let Some(item) = v2_balancers(cloud, request).into_iter().find(|item| balancer_arn(item) == arn) {
+                if item.flag("protected") {
+                    let why = format!("Load balancer '{arn}' cannot be deleted because deletion protection is enabled");
+                    return Err(refused(400, "OperationNotPermitted", why));
+                }
+                cloud.remove(item.stored());
+            }
+            answer(json!({}))
+        }
+        "DeleteTargetGroup" => {
+            let arn = args.text("TargetGroupArn").unwrap_or_default();
+            let groups = every(cloud, request, GROUP);
+            let own = groups.iter().find(|item| group_arn(item.region, item.account, item.id) == arn);
+            if let Some(item) = own {
+                if v2_balancers(cloud, request).iter().any(|balancer| forwards(balancer, item.id)) {
+                    let why = format!("Target group '{arn}' is currently in use by a listener or a rule");
+                    return Err(refused(400, "ResourceInUse", why));
+                }
+                cloud.remove(item.stored());
+            }
+            answer(json!({}))
+        }
         _ => unserved(request),
+    }
+}
+
+/// What `AddTags` and `RemoveTags` do to one resource. The classic API names keys alone in a list of tables.
+fn retag(cloud: &Cloud, request: &Request, args: &Args, item: &Item) {
+    if request.action == "AddTags" {
+        set_tags(cloud, item, tags_named(args, "Tags"));
+    } else {
+        let mut keys = args.texts("TagKeys");
+        keys.extend(tags_named(args, "Tags").into_iter().map(|(key, _)| key));
+        clear_tags(cloud, item, keys);
     }
 }
 

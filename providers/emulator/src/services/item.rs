@@ -237,6 +237,12 @@ pub(crate) fn done(status: u16) -> Result<Reply, WireError> {
     Ok(Reply::Raw { status, content_type: String::new(), headers: Vec::new(), body: Vec::new() })
 }
 
+/// Tags that come as a list of tables with `Key` and `Value`.
+pub(crate) fn tags_named(args: &Args, name: &str) -> Map<String, Value> {
+    let tag = |tag: &Value| Some((tag.get("Key")?.as_str()?.to_owned(), tag.get("Value").cloned().unwrap_or_default()));
+    args.array(name).iter().filter_map(tag).collect()
+}
+
 /// Sets tags of a resource.
 pub(crate) fn set_tags(cloud: &Cloud, item: &Item, tags: Map<String, Value>) {
     cloud.change(item.stored(), move |item| {

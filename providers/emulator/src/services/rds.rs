@@ -38,7 +38,9 @@
 use serde_json::{Value, json};
 
 use super::Kind;
-use super::item::{Args, Item, answer, arn, every, hex, referring, refused, stamp, unserved};
+use super::item::{
+    Args, Item, answer, arn, clear_tags, every, hex, referring, refused, set_tags, stamp, tags_named, unserved,
+};
 use crate::cloud::Cloud;
 use crate::http::{Reply, WireError};
 use crate::request::Request;
@@ -214,11 +216,29 @@ pub(crate) fn handle(cloud: &Cloud, request: &Request) -> Result<Reply, WireErro
         "DescribeDBClusterSnapshotAttributes" => {
             attributes(cloud, request, &args, CLUSTER_SNAPSHOT, "DBClusterSnapshot", "DBClusterSnapshotNotFoundFault")
         }
+        "AddTagsToResource" | "RemoveTagsFromResource" => {
+            let asked = args.text("ResourceName").unwrap_or_default();
+            let item = named(cloud, request, asked)
+                .ok_or_else(|| refused(404, "DBSnapshotNotFound", format!("{asked} not found.")))?;
+            if request.action == "AddTagsToResource" {
+                set_tags(cloud, &item, tags_named(&args, "Tags"));
+            } else {
+                clear_tags(cloud, &item, args.texts("TagKeys"));
+            }
+            answer(json!({}))
+        }
+        "DeleteDBSnapshot" => delete_snapshot(cloud, request, &args, SNAPSHOT, "DBSnapshot", "DBSnapshotNotFound"),
+        "DeleteDBClusterSnapshot" => delete_snapshot(
+            cloud,
+            request,
+            &args,
+            CLUSTER_SNAPSHOT,
+            "DBClusterSnapshot",
+            "DBClusterSnapshotNotFoundFault",
+        ),
         "ListTagsForResource" => {
             let asked = args.text("ResourceName").unwrap_or_default();
-            let found = [INSTANCE, CLUSTER, SNAPSHOT, CLUSTER_SNAPSHOT, RETAINED]
-                .iter()
-                .find_map(|kind| every(cloud, request, kind).into_iter().find(|item| own_arn(item) == asked));
+            let found = named(cloud, request, asked);
             if let Some(item) = found {
                 answer(json!({ "TagList": item.tag_list("Key", "Value") }))
             } else {
@@ -295,6 +315,37 @@ fn describe(cloud: &Cloud, request: &Request, args: &Args, listing: &Listing) ->
     let (items, marker) = cloud.page(&items, Some(most), args.text("Marker"))?;
     let shown: Vec<Value> = items.iter().map(|item| (listing.shape)(cloud, request, item)).collect();
     answer(json!({ listing.list: shown, "Marker": marker }))
+}
+
+/// What has an ARN.
+fn named<'a>(cloud: &'a Cloud, request: &Request, arn: &str) -> Option<Item<'a>> {
+    [INSTANCE, CLUSTER, SNAPSHOT, CLUSTER_SNAPSHOT, RETAINED]
+        .iter()
+        .find_map(|kind| every(cloud, request, kind).into_iter().find(|item| own_arn(item) == arn))
+}
+
+/// Only what people made and is finished can be deleted.
+fn delete_snapshot(
+    cloud: &Cloud,
+    request: &Request,
+    args: &Args,
+    kind: &str,
+    shape: &str,
+    missing: &str,
+) -> Result<Reply, WireError> {
+    let id = args.text(&format!("{shape}Identifier")).unwrap_or_default();
+    let item = every(cloud, request, kind)
+        .into_iter()
+        .find(|item| item.id == id)
+        .ok_or_else(|| refused(404, missing, format!("{shape} {id} not found.")))?;
+    if item.text_or("type", "manual") != "manual" || item.text_or("status", "available") != "available" {
+        let code = if kind == SNAPSHOT { "InvalidDBSnapshotState" } else { "InvalidDBClusterSnapshotStateFault" };
+        return Err(refused(400, code, format!("Only manual snapshots that are available may be deleted: {id}")));
+    }
+    let shown =
+        if kind == SNAPSHOT { snapshot(cloud, request, &item) } else { cluster_snapshot(cloud, request, &item) };
+    cloud.remove(item.stored());
+    answer(json!({ shape: shown }))
 }
 
 fn own_arn(item: &Item) -> String {

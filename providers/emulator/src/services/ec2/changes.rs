@@ -90,8 +90,8 @@ fn tags_of(request: &Request) -> Result<BTreeMap<String, String>, WireError> {
 
 fn tagged<'a>(cloud: &'a Cloud, request: &Request) -> Result<Vec<&'a Item>, WireError> {
     let find = |id: &String| {
-        let kinds = TAGGED.iter().map(|(kind, _)| *kind).chain(["aws.ec2-security-group"]);
-        let item = kinds.filter_map(|kind| cloud.find(request, kind, id)).next();
+        let mut kinds = TAGGED.iter().map(|(kind, _)| *kind).chain(["aws.ec2-security-group"]);
+        let item = kinds.find_map(|kind| cloud.find(request, kind, id));
         item.ok_or_else(|| refused("InvalidID", format!("The ID '{id}' is not valid")))
     };
     request.list("ResourceId").iter().map(find).collect()
@@ -254,7 +254,7 @@ pub(super) fn delete_volume(cloud: &Cloud, request: &Request) -> Output {
 /// What of a request makes another one with the same token another request.
 fn asked(request: &Request) -> String {
     match &request.params {
-        Params::Flat(flat) => flat.iter().map(|(key, value)| format!("{key}={value}\n")).collect(),
+        Params::Flat(flat) => json!(flat).to_string(),
         Params::Json(body) => body.to_string(),
     }
 }
@@ -376,9 +376,10 @@ fn change_instances(
             cloud.change(item, move |item| drop(item.keys.insert(key.to_owned(), json!(now))));
         }
         let shown = |state: &str| json!({ "code": super::compute::code(state), "name": state });
-        changes.push((item, json!({ "instanceId": id, "previousState": shown(&state), "currentState": shown(if state == to { to } else { by }) })));
+        let current = if state == to { to } else { by };
+        changes.push(json!({ "instanceId": id, "previousState": shown(&state), "currentState": shown(current) }));
     }
-    Ok(json!({ "instancesSet": changes.into_iter().map(|(_, change)| change).collect::<Vec<_>>() }))
+    Ok(json!({ "instancesSet": changes }))
 }
 
 pub(super) fn stop_instances(cloud: &Cloud, request: &Request) -> Output {
@@ -474,6 +475,7 @@ pub(super) fn delete_network_interface(cloud: &Cloud, request: &Request) -> Outp
 }
 
 /// What cannot be deleted is told one by one, in an answer that succeeds.
+#[expect(clippy::unnecessary_wraps, reason = "it is what a handler returns")]
 pub(super) fn delete_endpoints(cloud: &Cloud, request: &Request) -> Output {
     let mut unsuccessful = Vec::new();
     for id in request.list("VpcEndpointId") {

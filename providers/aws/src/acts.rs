@@ -60,11 +60,17 @@ pub(crate) async fn ec2_tag(writer: &Writer, pen: &Pen<'_>) -> Result<Sent, Clou
 
 /// The one thing that was asked for by its id. A service that does not have it says so by an error, which is `None`
 /// here: an answer without it is none.
-pub(crate) fn found<T>(op: &'static str, answer: Option<Option<T>>) -> Result<Option<T>, CloudError> {
+pub(crate) fn found<Page, T>(
+    op: &'static str,
+    answer: Option<Page>,
+    pick: impl FnOnce(&Page) -> Option<T>,
+) -> Result<Option<T>, CloudError> {
     match answer {
         None => Ok(None),
-        Some(Some(found)) => Ok(Some(found)),
-        Some(None) => Err(CloudError::new(Fault::Malformed, op, "the answer is not about what was asked for")),
+        Some(page) => match pick(&page) {
+            Some(found) => Ok(Some(found)),
+            None => Err(CloudError::new(Fault::Malformed, op, "the answer is not about what was asked for")),
+        },
     }
 }
 

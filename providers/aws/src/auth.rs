@@ -191,13 +191,15 @@ impl Aws {
         }
         match &self.org {
             Some(org) if org.accounts.is_empty() || org.accounts.contains(account) => {
-                self.assume(site, account, org, session, policy, length).await
+                let (_, credentials) = self.assume(site, account, org, session, policy, length).await?;
+                let credentials = SharedCredentialsProvider::new(credentials);
+                Ok(self.base.to_builder().credentials_provider(credentials).build())
             }
             _ => Err(CloudError::new(Fault::Refused, ASSUME, format!("the credentials are of account {home}"))),
         }
     }
 
-    /// A session in the role of an account.
+    /// A session in the role of an account: what renews its credentials, and those that it has now.
     async fn assume(
         &self,
         site: &Site,
@@ -206,7 +208,7 @@ impl Aws {
         session: &str,
         policy: &str,
         length: Duration,
-    ) -> Result<SdkConfig, CloudError> {
+    ) -> Result<(SharedCredentialsProvider, Credentials), CloudError> {
         let mut role = AssumeRoleProvider::builder(format!("arn:aws:iam::{account}:role/{}", org.role))
             .session_name(session)
             .session_length(length)
@@ -217,25 +219,26 @@ impl Aws {
         }
         let provider = SharedCredentialsProvider::new(role.configure(&self.base).build().await);
         // The first use of the role shows whether it can be taken.
-        site.read(ASSUME, || {
-            let provider = provider.clone();
-            async move {
-                use aws_credential_types::provider::ProvideCredentials as _;
-                provider.provide_credentials().await.map(|_| ()).map_err(|error| {
-                    let text = fault::said(&error);
-                    let fault = if text.contains("AccessDenied") {
-                        Fault::Denied
-                    } else if text.contains("Throttl") {
-                        Fault::Throttled
-                    } else {
-                        Fault::Transient
-                    };
-                    CloudError::new(fault, ASSUME, text.chars().take(300).collect::<String>())
-                })
-            }
-        })
-        .await?;
-        Ok(self.base.to_builder().credentials_provider(provider).build())
+        let first = site
+            .read(ASSUME, || {
+                let provider = provider.clone();
+                async move {
+                    use aws_credential_types::provider::ProvideCredentials as _;
+                    provider.provide_credentials().await.map_err(|error| {
+                        let text = fault::said(&error);
+                        let fault = if text.contains("AccessDenied") {
+                            Fault::Denied
+                        } else if text.contains("Throttl") {
+                            Fault::Throttled
+                        } else {
+                            Fault::Transient
+                        };
+                        CloudError::new(fault, ASSUME, text.chars().take(300).collect::<String>())
+                    })
+                }
+            })
+            .await?;
+        Ok((provider, first))
     }
 
     /// The account of the credentials.
@@ -489,7 +492,8 @@ impl Provider {
     async fn enter(&self, id: &str, org: &OrgConfig) -> Result<(), CloudError> {
         let site = self.site(id);
         let hour = Duration::from_hours(1);
-        let config = self.aws.assume(&site, id, org, "sweeper-survey", READ_ONLY, hour).await?;
+        let (renewed, _) = self.aws.assume(&site, id, org, "sweeper-survey", READ_ONLY, hour).await?;
+        let config = self.aws.base.to_builder().credentials_provider(renewed).build();
         lock(&self.aws.accounts).insert(id.to_owned(), config);
         Ok(())
     }

@@ -10,6 +10,7 @@ use aws_config::{Region, SdkConfig};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::{error::Error, future::Future, time::Duration};
 use sweeper_core::{
@@ -18,7 +19,7 @@ use sweeper_core::{
 };
 
 /// The shortest session that STS gives (STS API reference, AssumeRole).
-const SESSION: Duration = Duration::from_secs(900);
+const SESSION: Duration = Duration::from_mins(15);
 
 /// The longest session policy (STS API reference, AssumeRole).
 const LONGEST: usize = 2048;
@@ -100,14 +101,19 @@ fn session_policy(declared: &[Write], on: &[String]) -> String {
     json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
 
-/// Sends a change, once.
-pub(crate) async fn send<T, E, Answer>(pen: &Pen<'_>, op: &'static str, change: Answer) -> Result<T, CloudError>
+/// Sends a change, once. The SDK's futures are large: none is held but in a box.
+pub(crate) fn send<'a, T, E, Answer>(
+    pen: &'a Pen<'a>,
+    op: &'static str,
+    change: Answer,
+) -> BoxFuture<'a, Result<T, CloudError>>
 where
-    Answer: Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    Answer: Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    T: Send,
+    T: Send + 'a,
 {
-    pen.send(op, async move { Box::pin(change).await.map_err(|error| fault::of(op, &error)) }).await
+    let change = Box::pin(change);
+    Box::pin(pen.send(op, async move { change.await.map_err(|error| fault::of(op, &error)) }))
 }
 
 /// What came back, with what it takes to watch it.

@@ -94,10 +94,9 @@ impl Ec2Address {
     async fn find(&self, site: &Site, id: &str) -> Result<Option<types::Address>, CloudError> {
         let ec2 = self.0.ec2(site.scope());
         let page = fault::maybe(site, LIST, || ec2.describe_addresses().allocation_ids(id).send()).await?;
-        acts::found(
-            LIST,
-            page.map(|page| page.addresses().iter().find(|address| address.allocation_id() == Some(id)).cloned()),
-        )
+        acts::found(LIST, page, |page| {
+            page.addresses().iter().find(|address| address.allocation_id() == Some(id)).cloned()
+        })
     }
 }
 

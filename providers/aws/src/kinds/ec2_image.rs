@@ -165,7 +165,7 @@ impl Ec2Image {
         let own = |image: &&types::Image| {
             image.image_id() == Some(id) && image.owner_id() == Some(site.scope().account.as_str())
         };
-        acts::found(LIST, page.map(|page| page.images().iter().find(own).cloned()))
+        acts::found(LIST, page, |page| page.images().iter().find(own).cloned())
     }
 
     async fn attribute(&self, site: &Site, inventory: &Inventory, ask: Ask) -> Result<Answer, CloudError> {

@@ -151,11 +151,11 @@ impl Ec2Instance {
             ec2.describe_instances().include_managed_resources(true).instance_ids(id).send()
         })
         .await?;
-        let own = |page: aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput| {
+        let own = |page: &aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput| {
             let mut instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
             instances.find(|instance| instance.instance_id() == Some(id)).cloned()
         };
-        acts::found(LIST, page.map(own))
+        acts::found(LIST, page, own)
     }
 }
 

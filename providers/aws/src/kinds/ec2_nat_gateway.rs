@@ -112,10 +112,9 @@ impl Ec2NatGateway {
     async fn find(&self, site: &Site, id: &str) -> Result<Option<NatGateway>, CloudError> {
         let ec2 = self.0.ec2(site.scope());
         let page = fault::maybe(site, LIST, || ec2.describe_nat_gateways().nat_gateway_ids(id).send()).await?;
-        acts::found(
-            LIST,
-            page.map(|page| page.nat_gateways().iter().find(|gateway| gateway.nat_gateway_id() == Some(id)).cloned()),
-        )
+        acts::found(LIST, page, |page| {
+            page.nat_gateways().iter().find(|gateway| gateway.nat_gateway_id() == Some(id)).cloned()
+        })
     }
 }
 

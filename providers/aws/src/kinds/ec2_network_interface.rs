@@ -127,12 +127,9 @@ impl Ec2NetworkInterface {
             ec2.describe_network_interfaces().include_managed_resources(true).network_interface_ids(id).send()
         })
         .await?;
-        acts::found(
-            LIST,
-            page.map(|page| {
-                page.network_interfaces().iter().find(|interface| interface.network_interface_id() == Some(id)).cloned()
-            }),
-        )
+        acts::found(LIST, page, |page| {
+            page.network_interfaces().iter().find(|interface| interface.network_interface_id() == Some(id)).cloned()
+        })
     }
 }
 

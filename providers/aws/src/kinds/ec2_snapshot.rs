@@ -164,7 +164,7 @@ pub(super) async fn find(aws: &Aws, site: &Site, id: &str) -> Result<Option<aws_
     let own = |snapshot: &&aws_sdk_ec2::types::Snapshot| {
         snapshot.snapshot_id() == Some(id) && snapshot.owner_id() == Some(site.scope().account.as_str())
     };
-    acts::found(LIST, page.map(|page| page.snapshots().iter().find(own).cloned()))
+    acts::found(LIST, page, |page| page.snapshots().iter().find(own).cloned())
 }
 
 fn month(snapshot: &Snapshot, region: &str, prices: &dyn Prices) -> Cost {

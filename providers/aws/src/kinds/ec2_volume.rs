@@ -165,7 +165,7 @@ impl Ec2Volume {
         let page =
             fault::maybe(site, LIST, || ec2.describe_volumes().include_managed_resources(true).volume_ids(id).send())
                 .await?;
-        acts::found(LIST, page.map(|page| page.volumes().iter().find(|volume| volume.volume_id() == Some(id)).cloned()))
+        acts::found(LIST, page, |page| page.volumes().iter().find(|volume| volume.volume_id() == Some(id)).cloned())
     }
 
     /// Takes a snapshot, unless one with these tags is there: an earlier try whose answer was lost. The call takes no

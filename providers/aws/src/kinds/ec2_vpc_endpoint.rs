@@ -123,12 +123,9 @@ impl Ec2VpcEndpoint {
     async fn find(&self, site: &Site, id: &str) -> Result<Option<VpcEndpoint>, CloudError> {
         let ec2 = self.0.ec2(site.scope());
         let page = fault::maybe(site, LIST, || ec2.describe_vpc_endpoints().vpc_endpoint_ids(id).send()).await?;
-        acts::found(
-            LIST,
-            page.map(|page| {
-                page.vpc_endpoints().iter().find(|endpoint| endpoint.vpc_endpoint_id() == Some(id)).cloned()
-            }),
-        )
+        acts::found(LIST, page, |page| {
+            page.vpc_endpoints().iter().find(|endpoint| endpoint.vpc_endpoint_id() == Some(id)).cloned()
+        })
     }
 }
 

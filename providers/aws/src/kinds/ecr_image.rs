@@ -157,14 +157,14 @@ impl Kind for EcrImage {
         let repository =
             fault::maybe(site, REPOSITORIES, || ecr.describe_repositories().repository_names(name).send()).await?;
         let named = |repository: &&Repository| repository.repository_name() == Some(name);
-        let repository = repository.map(|page| page.repositories().iter().find(named).cloned());
-        let Some(repository) = acts::found(REPOSITORIES, repository)? else { return Ok(()) };
+        let repository = acts::found(REPOSITORIES, repository, |page| page.repositories().iter().find(named).cloned())?;
+        let Some(repository) = repository else { return Ok(()) };
         let id = ImageIdentifier::builder().image_digest(digest).build();
         let page =
             fault::maybe(site, LIST, || ecr.describe_images().repository_name(name).image_ids(id.clone()).send())
                 .await?;
         let own = |image: &&ImageDetail| image.image_digest() == Some(digest);
-        if let Some(image) = acts::found(LIST, page.map(|page| page.image_details().iter().find(own).cloned()))? {
+        if let Some(image) = acts::found(LIST, page, |page| page.image_details().iter().find(own).cloned())? {
             let tags = ecr_repository::tags(site, &ecr, &repository).await?;
             push(name, tags.as_deref(), &[image], out);
         }

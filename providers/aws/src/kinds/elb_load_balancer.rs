@@ -1,11 +1,13 @@
 //! Load balancers of both APIs: application, network and gateway ones by ARN, classic ones by name.
 
 use crate::{
+    acts::{self, post},
     asks,
     auth::Aws,
     fault,
     kinds::{at, ec2_security_group::guards, elb_target_group, hourly},
     marks,
+    pen::{self, send, sent, unknown},
     usage::{self, Combine, Measure},
 };
 use async_trait::async_trait;
@@ -15,9 +17,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::{FactsRef, LbKind, LoadBalancer},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
-    kind::{CloudError, Kind, KindSpec, Places, Prices},
+    kind::{CloudError, Fault, Kind, KindSpec, Places, Prices},
     model::{Class, CloudId, Reach, Relation},
     money::Cost,
 };
@@ -35,8 +38,20 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[ELB_TAG, ELB_UNTAG, ACT_DELETE],
 };
+
+const SET: &str = "elasticloadbalancing:AddTags";
+const CLEAR: &str = "elasticloadbalancing:RemoveTags";
+const DELETE: &str = "elasticloadbalancing:DeleteLoadBalancer";
+
+pub(super) const ELB_TAG: ActSpec = acts::tag(&[post(SET, "AddTags")]);
+pub(super) const ELB_UNTAG: ActSpec = acts::untag(&[post(CLEAR, "RemoveTags")]);
+
+const ACT_DELETE: ActSpec = acts::delete(
+    &[post(DELETE, "DeleteLoadBalancer")],
+    Reversal::OneWay("the load balancer with its listeners and rules: a new one has another name for callers"),
+);
 
 // Both APIs go by the same permissions.
 const LIST: &str = "elasticloadbalancing:DescribeLoadBalancers";
@@ -107,19 +122,14 @@ impl Kind for ElbLoadBalancer {
             balancers.extend_from_slice(page.load_balancers());
             pages.seen(page.next_marker())?;
         }
-        let arns = balancers.iter().filter_map(Balancer::load_balancer_arn).map(str::to_owned).collect();
-        let tagged = tags(&self.0, site, arns).await?;
-        for balancer in &balancers {
-            if let Some(tags) = tagged.of(balancer.load_balancer_arn().unwrap_or_default()) {
-                push(balancer, tags, out);
-            }
-        }
+        self.push(site, &balancers, out).await?;
         self.classic(site, out).await
     }
 
     async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let work = asks.iter().filter(|ask| matches!(ask.question, Question::AnswersItself));
-        let mut answers = asks::alike(work.map(|ask| (*ask, self.answers_itself(site, inventory, *ask))).collect()).await;
+        let mut answers =
+            asks::alike(work.map(|ask| (*ask, self.answers_itself(site, inventory, *ask))).collect()).await;
         answers.extend(usage::answer(&self.0, site, inventory, asks, measure).await);
         Ok(answers)
     }
@@ -136,21 +146,83 @@ impl Kind for ElbLoadBalancer {
         };
         hourly(prices, resource.region(), key)
     }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let id = target.native_id.as_str();
+        if is_arn(id) {
+            let elb = self.0.elbv2(site.scope());
+            let page = fault::maybe(site, LIST, || elb.describe_load_balancers().load_balancer_arns(id).send()).await?;
+            let own = |balancer: &&Balancer| balancer.load_balancer_arn() == Some(id);
+            return match acts::found(LIST, page, |page| page.load_balancers().iter().find(own).cloned())? {
+                Some(balancer) => self.push(site, &[balancer], out).await,
+                None => Ok(()),
+            };
+        }
+        let elb = self.0.elb(site.scope());
+        let page = fault::maybe(site, LIST, || elb.describe_load_balancers().load_balancer_names(id).send()).await?;
+        let own = |balancer: &&LoadBalancerDescription| balancer.load_balancer_name() == Some(id);
+        match acts::found(LIST, page, |page| page.load_balancer_descriptions().iter().find(own).cloned())? {
+            Some(balancer) => self.push_classic(site, &[balancer], out).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let id = &pen.target().native_id;
+        let deed = pen.permit().deed();
+        if is_arn(id) {
+            let elb = self.0.writer(&SPEC, pen, std::slice::from_ref(id)).await?.elbv2();
+            return match deed {
+                Deed::Tag { .. } | Deed::Untag { .. } => tag(&elb, pen).await,
+                Deed::Delete => {
+                    Ok(sent(&send(pen, DELETE, elb.delete_load_balancer().load_balancer_arn(id).send()).await?, ""))
+                }
+                _ => Err(unknown(pen)),
+            };
+        }
+        // The name of a classic one can be given again, and its deletion succeeds whether it is there or not.
+        acts::same(self, pen).await?;
+        let own = pen::arn(pen.target(), "elasticloadbalancing", &format!("loadbalancer/{id}"));
+        let elb = self.0.writer(&SPEC, pen, &[own]).await?.elb();
+        match deed {
+            Deed::Tag { key, value } => {
+                let tag = aws_sdk_elasticloadbalancing::types::Tag::builder().key(key).value(value).build();
+                let tag = tag.map_err(|error| CloudError::new(Fault::Refused, SET, error.to_string()))?;
+                Ok(sent(&send(pen, SET, elb.add_tags().load_balancer_names(id).tags(tag).send()).await?, ""))
+            }
+            Deed::Untag { key } => {
+                let key = aws_sdk_elasticloadbalancing::types::TagKeyOnly::builder().key(key).build();
+                Ok(sent(&send(pen, CLEAR, elb.remove_tags().load_balancer_names(id).tags(key).send()).await?, ""))
+            }
+            Deed::Delete => {
+                Ok(sent(&send(pen, DELETE, elb.delete_load_balancer().load_balancer_name(id).send()).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
 }
 
 impl ElbLoadBalancer {
-    async fn classic(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
-        let elb = self.0.elb(site.scope());
-        let mut balancers: Vec<LoadBalancerDescription> = Vec::new();
-        let mut pages = Pages::new(LIST);
-        while let Some(marker) = pages.next() {
-            let page = fault::call(site, LIST, || {
-                elb.describe_load_balancers().page_size(PAGE).set_marker(marker.clone()).send()
-            })
-            .await?;
-            balancers.extend_from_slice(page.load_balancer_descriptions());
-            pages.seen(page.next_marker())?;
+    /// Pushes load balancers with their tags.
+    async fn push(&self, site: &Site, balancers: &[Balancer], out: &mut Listing) -> Result<(), CloudError> {
+        let arns = balancers.iter().filter_map(Balancer::load_balancer_arn).map(str::to_owned).collect();
+        let tagged = tags(&self.0, site, arns).await?;
+        for balancer in balancers {
+            if let Some(tags) = tagged.of(balancer.load_balancer_arn().unwrap_or_default()) {
+                push(balancer, tags, out);
+            }
         }
+        Ok(())
+    }
+
+    /// The same of classic ones.
+    async fn push_classic(
+        &self,
+        site: &Site,
+        balancers: &[LoadBalancerDescription],
+        out: &mut Listing,
+    ) -> Result<(), CloudError> {
+        let elb = self.0.elb(site.scope());
         let names = balancers.iter().filter_map(|balancer| balancer.load_balancer_name()).map(str::to_owned).collect();
         let tagged = batched(names, |names| {
             let elb = elb.clone();
@@ -170,12 +242,27 @@ impl ElbLoadBalancer {
             }
         })
         .await?;
-        for balancer in &balancers {
+        for balancer in balancers {
             if let Some(tags) = tagged.of(balancer.load_balancer_name().unwrap_or_default()) {
                 push_classic(balancer, tags, out);
             }
         }
         Ok(())
+    }
+
+    async fn classic(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        let elb = self.0.elb(site.scope());
+        let mut balancers: Vec<LoadBalancerDescription> = Vec::new();
+        let mut pages = Pages::new(LIST);
+        while let Some(marker) = pages.next() {
+            let page = fault::call(site, LIST, || {
+                elb.describe_load_balancers().page_size(PAGE).set_marker(marker.clone()).send()
+            })
+            .await?;
+            balancers.extend_from_slice(page.load_balancer_descriptions());
+            pages.seen(page.next_marker())?;
+        }
+        self.push_classic(site, &balancers, out).await
     }
 
     /// Whether a listener or rule does anything but pass requests on to machines.
@@ -212,7 +299,8 @@ impl ElbLoadBalancer {
                         elb.describe_rules().listener_arn(listener).page_size(PAGE).set_marker(marker.clone()).send()
                     })
                     .await?;
-                    if !page.rules().iter().flat_map(aws_sdk_elasticloadbalancingv2::types::Rule::actions).all(is_plain) {
+                    if !page.rules().iter().flat_map(aws_sdk_elasticloadbalancingv2::types::Rule::actions).all(is_plain)
+                    {
                         return Ok(Answer::Truth(true));
                     }
                     pages.seen(page.next_marker())?;
@@ -231,6 +319,26 @@ impl ElbLoadBalancer {
             pages.seen(page.next_marker())?;
         }
         Ok(Answer::Truth(false))
+    }
+}
+
+/// Whether a native id is the ARN of one of the newer load balancers; classic ones go by their names.
+fn is_arn(native: &str) -> bool {
+    native.starts_with("arn:")
+}
+
+/// Sets or takes away a tag of a load balancer or target group by ARN.
+pub(super) async fn tag(elb: &aws_sdk_elasticloadbalancingv2::Client, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+    let arn = &pen.target().native_id;
+    match pen.permit().deed() {
+        Deed::Tag { key, value } => {
+            let tag = aws_sdk_elasticloadbalancingv2::types::Tag::builder().key(key).value(value).build();
+            Ok(sent(&send(pen, SET, elb.add_tags().resource_arns(arn).tags(tag).send()).await?, ""))
+        }
+        Deed::Untag { key } => {
+            Ok(sent(&send(pen, CLEAR, elb.remove_tags().resource_arns(arn).tag_keys(key).send()).await?, ""))
+        }
+        _ => Err(unknown(pen)),
     }
 }
 

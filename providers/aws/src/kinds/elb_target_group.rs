@@ -1,12 +1,20 @@
 //! Target groups of load balancers.
 
-use crate::{asks, auth::Aws, fault, kinds::elb_load_balancer};
+use crate::{
+    acts::{self, post},
+    asks,
+    auth::Aws,
+    fault,
+    kinds::elb_load_balancer::{self, ELB_TAG, ELB_UNTAG},
+    pen::{send, sent, unknown},
+};
 use async_trait::async_trait;
 use aws_sdk_elasticloadbalancingv2::types::{self, TargetHealthDescription, TargetHealthStateEnum};
 use std::sync::Arc;
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::TargetGroup,
     inventory::{Draft, Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -27,8 +35,15 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[ELB_TAG, ELB_UNTAG, ACT_DELETE],
 };
+
+const ACT_DELETE: ActSpec = acts::delete(
+    &[post(DELETE, "DeleteTargetGroup")],
+    Reversal::OneWay("the group with its health checks: a new one has another ARN"),
+);
+
+const DELETE: &str = "elasticloadbalancing:DeleteTargetGroup";
 
 /// Also how the targets of one load balancer are told.
 pub(super) const LIST: &str = "elasticloadbalancing:DescribeTargetGroups";
@@ -54,9 +69,48 @@ impl Kind for ElbTargetGroup {
             groups.extend_from_slice(page.target_groups());
             pages.seen(page.next_marker())?;
         }
+        self.push(site, &groups, out).await
+    }
+
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        let work = asks.iter().filter(|ask| matches!(ask.question, Question::Targets));
+        Ok(asks::alike(work.map(|ask| (*ask, self.targets(site, inventory, *ask))).collect()).await)
+    }
+
+    /// Target groups are free.
+    fn price(&self, _resource: Resource<'_>, _prices: &dyn Prices) -> Cost {
+        Cost::list(Amount::ZERO)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let (elb, arn) = (self.0.elbv2(site.scope()), target.native_id.as_str());
+        let page = fault::maybe(site, LIST, || elb.describe_target_groups().target_group_arns(arn).send()).await?;
+        let own = |group: &&types::TargetGroup| group.target_group_arn() == Some(arn);
+        match acts::found(LIST, page, |page| page.target_groups().iter().find(own).cloned())? {
+            Some(group) => self.push(site, &[group], out).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let arn = &pen.target().native_id;
+        let elb = self.0.writer(&SPEC, pen, std::slice::from_ref(arn)).await?.elbv2();
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => elb_load_balancer::tag(&elb, pen).await,
+            Deed::Delete => {
+                Ok(sent(&send(pen, DELETE, elb.delete_target_group().target_group_arn(arn).send()).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+}
+
+impl ElbTargetGroup {
+    /// Pushes groups with their tags.
+    async fn push(&self, site: &Site, groups: &[types::TargetGroup], out: &mut Listing) -> Result<(), CloudError> {
         let arns = groups.iter().filter_map(types::TargetGroup::target_group_arn).map(str::to_owned).collect();
         let tagged = elb_load_balancer::tags(&self.0, site, arns).await?;
-        for group in &groups {
+        for group in groups {
             let arn = group.target_group_arn().unwrap_or_default();
             let Some(tags) = tagged.of(arn) else { continue };
             let managed_by = elb_load_balancer::manager(&tags);
@@ -76,18 +130,6 @@ impl Kind for ElbTargetGroup {
         Ok(())
     }
 
-    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
-        let work = asks.iter().filter(|ask| matches!(ask.question, Question::Targets));
-        Ok(asks::alike(work.map(|ask| (*ask, self.targets(site, inventory, *ask))).collect()).await)
-    }
-
-    /// Target groups are free.
-    fn price(&self, _resource: Resource<'_>, _prices: &dyn Prices) -> Cost {
-        Cost::list(Amount::ZERO)
-    }
-}
-
-impl ElbTargetGroup {
     async fn targets(&self, site: &Site, inventory: &Inventory, ask: Ask) -> Result<Answer, CloudError> {
         let elb = self.0.elbv2(site.scope());
         let arn = inventory.at(ask.resource).native_id();

@@ -130,16 +130,16 @@ impl Kind for LambdaFunction {
         let (name, arn) = (&pen.target().native_id, &pen.target().uid);
         match pen.permit().deed() {
             Deed::Tag { key, value } => {
-                let lambda = self.0.writer(&SPEC, pen, &[arn.clone()]).await?.lambda();
+                let lambda = self.0.writer(&SPEC, pen, std::slice::from_ref(arn)).await?.lambda();
                 Ok(sent(&send(pen, SET, lambda.tag_resource().resource(arn).tags(key, value).send()).await?, ""))
             }
             Deed::Untag { key } => {
-                let lambda = self.0.writer(&SPEC, pen, &[arn.clone()]).await?.lambda();
+                let lambda = self.0.writer(&SPEC, pen, std::slice::from_ref(arn)).await?.lambda();
                 Ok(sent(&send(pen, CLEAR, lambda.untag_resource().resource(arn).tag_keys(key).send()).await?, ""))
             }
             Deed::Delete => {
                 acts::same(self, pen).await?;
-                let lambda = self.0.writer(&SPEC, pen, &[arn.clone()]).await?.lambda();
+                let lambda = self.0.writer(&SPEC, pen, std::slice::from_ref(arn)).await?.lambda();
                 Ok(sent(&send(pen, DELETE, lambda.delete_function().function_name(name).send()).await?, ""))
             }
             _ => Err(unknown(pen)),
@@ -189,11 +189,10 @@ pub(super) async fn find(
         lambda.get_function().function_name(function).set_qualifier(qualifier.map(str::to_owned)).send()
     })
     .await?;
-    let own = |config: &FunctionConfiguration| {
+    let own = |config: &&FunctionConfiguration| {
         config.function_name() == Some(function) && config.version() == Some(qualifier.unwrap_or(LATEST))
     };
-    let found = answer.map(|answer| answer.configuration.filter(own).map(without_environment));
-    acts::found(FUNCTION, found)
+    acts::found(FUNCTION, answer, |answer| answer.configuration().filter(own).cloned().map(without_environment))
 }
 
 /// Every version of a function, `$LATEST` included, listed once for all kinds where they remember; none when the

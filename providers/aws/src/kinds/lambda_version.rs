@@ -104,7 +104,7 @@ impl Kind for LambdaVersion {
             return Err(CloudError::new(Fault::Refused, DELETE, "no version number"));
         };
         acts::same(self, pen).await?;
-        let lambda = self.0.writer(&SPEC, pen, &[target.uid.clone()]).await?.lambda();
+        let lambda = self.0.writer(&SPEC, pen, std::slice::from_ref(&target.uid)).await?.lambda();
         let change = lambda.delete_function().function_name(function).qualifier(number.to_string()).send();
         Ok(sent(&send(pen, DELETE, change).await?, ""))
     }

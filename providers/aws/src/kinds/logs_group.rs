@@ -37,22 +37,28 @@ pub(super) static SPEC: KindSpec = KindSpec {
     advised: "",
     report_only: "",
     acts: &[
-        acts::tag(&[post(SET, "TagResource")]),
-        acts::untag(&[post(CLEAR, "UntagResource")]),
+        ActSpec { reads: GONE, ..acts::tag(&[post(SET, "TagResource")]) },
+        ActSpec { reads: GONE, ..acts::untag(&[post(CLEAR, "UntagResource")]) },
         ACT_RETENTION,
-        acts::delete(&[post(DELETE, "DeleteLogGroup")], Reversal::OneWay("every event in it")),
+        ACT_DELETE,
     ],
 };
 
 const ACT_RETENTION: ActSpec = ActSpec {
     deed: DeedKind::SetRetention,
     writes: &[post(KEEP, "PutRetentionPolicy"), post(KEEP_FOR_EVER, "DeleteRetentionPolicy")],
-    reads: &[],
+    reads: GONE,
     // The setting is taken back; events that are older than it are not (CloudWatch Logs user guide, "Working with log
     // groups"): they go within days.
     reversal: Reversal::OneWay("events that are older than it"),
     keeps: &[],
 };
+
+const ACT_DELETE: ActSpec =
+    ActSpec { reads: GONE, ..acts::delete(&[post(DELETE, "DeleteLogGroup")], Reversal::OneWay("every event in it")) };
+
+/// What shows that a group is gone, of which a listing without it is no proof.
+const GONE: &[&str] = &[STREAMS];
 
 const SET: &str = "logs:TagResource";
 const CLEAR: &str = "logs:UntagResource";
@@ -107,7 +113,8 @@ impl Kind for LogsGroup {
         Ok(answers)
     }
 
-    /// There is no call for one group: those that begin with its name come in order, itself first.
+    /// There is no call for one group: those that begin with its name come in order, itself first. That it is gone is
+    /// said by a call about its streams.
     async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
         let logs = self.0.logs(site.scope());
         let name = &target.native_id;
@@ -123,7 +130,12 @@ impl Kind for LogsGroup {
             }
             pages.seen(page.next_token())?;
         }
-        Ok(())
+        let streams =
+            fault::maybe(site, STREAMS, || logs.describe_log_streams().log_group_name(name).limit(1).send()).await?;
+        match streams {
+            None => Ok(()),
+            Some(_) => Err(CloudError::new(Fault::Malformed, LIST, "the listing leaves out a group that is there")),
+        }
     }
 
     async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {

@@ -86,7 +86,7 @@ pub(crate) fn at(time: Option<&aws_smithy_types::DateTime>) -> Option<sweeper_co
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sweeper_core::money::Amount;
+    use sweeper_core::{model::Class, money::Amount};
 
     /// A price list of one region, for tests of prices.
     pub(super) struct Book(pub(super) &'static [(&'static str, &'static str)]);
@@ -108,6 +108,26 @@ mod tests {
             for op in spec.reads.iter().chain(spec.asks) {
                 assert!(op.split_once(':').is_some_and(|(service, action)| !service.is_empty() && !action.is_empty()));
             }
+            for act in spec.acts {
+                assert!(spec.report_only.is_empty(), "{} is reported and never acted on", spec.id);
+                assert!(!act.writes.is_empty(), "{} declares no call for {:?}", spec.id, act.deed);
+                assert!(!act.reversal.how().is_empty(), "{} says nothing of undoing {:?}", spec.id, act.deed);
+                for write in act.writes {
+                    let (service, action) = write.permission.split_once(':').unwrap();
+                    assert!(!service.is_empty() && !action.is_empty() && !write.action.contains('/'), "{write:?}");
+                    // Containers of other things have no way to go.
+                    let contains = ["Repository", "Bucket", "Cluster", "DBInstance", "Role", "Policy"];
+                    let whole = contains.iter().any(|of| write.action == format!("Delete{of}"));
+                    assert!(!whole, "{} deletes what contains other things", spec.id);
+                }
+                for read in act.reads {
+                    assert!(read.split_once(':').is_some_and(|(_, action)| {
+                        ["Describe", "List", "Get"].iter().any(|verb| action.starts_with(verb))
+                    }));
+                }
+            }
+            let contains = matches!(spec.class, Class::Registry | Class::Bucket | Class::Cluster | Class::Database);
+            assert!(!contains || spec.acts.is_empty(), "{} contains other things", spec.id);
             for need in spec.needs {
                 assert!(SPECS.iter().any(|spec| spec.id == *need), "{} needs {need}, which is no kind", spec.id);
             }

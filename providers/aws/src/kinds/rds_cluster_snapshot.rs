@@ -1,14 +1,16 @@
 //! Snapshots of RDS clusters.
 
 use crate::{
+    acts::{self, post},
     asks,
     auth::Aws,
     fault,
     kinds::{
         at,
         rds_instance::{PAGE, pairs},
-        rds_snapshot::{TYPES, managed_by, month},
+        rds_snapshot::{RDS_TAG, RDS_UNTAG, TYPES, managed_by, month, tag},
     },
+    pen::{send, sent, unknown},
 };
 use async_trait::async_trait;
 use aws_sdk_rds::{
@@ -19,6 +21,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::DbSnapshot,
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -39,8 +42,13 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[RDS_TAG, RDS_UNTAG, ACT_DELETE],
 };
+
+const ACT_DELETE: ActSpec =
+    acts::delete(&[post(DELETE, "DeleteDBClusterSnapshot")], Reversal::OneWay("the snapshot with all that is in it"));
+
+const DELETE: &str = "rds:DeleteDBClusterSnapshot";
 
 const LIST: &str = "rds:DescribeDBClusterSnapshots";
 const SHARES: &str = "rds:DescribeDBClusterSnapshotAttributes";
@@ -78,19 +86,45 @@ impl Kind for RdsClusterSnapshot {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let rds = self.0.rds(site.scope());
         let asks = asks::of(asks, |question| question == Question::Shares);
-        Ok(asks::alike(asks.into_iter().map(|ask| (ask, shares_of(site, &rds, inventory.at(ask.resource).native_id()))).collect()).await)
+        Ok(asks::alike(
+            asks.into_iter().map(|ask| (ask, shares_of(site, &rds, inventory.at(ask.resource).native_id()))).collect(),
+        )
+        .await)
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         month(resource, prices)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let (rds, id) = (self.0.rds(site.scope()), target.native_id.as_str());
+        let page =
+            fault::maybe(site, LIST, || rds.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(id).send())
+                .await?;
+        let own = |snapshot: &&DbClusterSnapshot| snapshot.db_cluster_snapshot_identifier() == Some(id);
+        if let Some(snapshot) = acts::found(LIST, page, |page| page.db_cluster_snapshots().iter().find(own).cloned())? {
+            push(&snapshot, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let target = pen.target();
+        // Its name can be given again, and its ARN with it.
+        acts::same(self, pen).await?;
+        let writer = self.0.writer(&SPEC, pen, std::slice::from_ref(&target.uid)).await?;
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => tag(&writer, pen).await,
+            Deed::Delete => {
+                let change =
+                    writer.rds().delete_db_cluster_snapshot().db_cluster_snapshot_identifier(&target.native_id).send();
+                Ok(sent(&send(pen, DELETE, change).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
     }
 }
 
@@ -120,7 +154,10 @@ async fn shares_of(site: &Site, rds: &Client, snapshot: &str) -> Result<Answer, 
         rds.describe_db_cluster_snapshot_attributes().db_cluster_snapshot_identifier(snapshot).send()
     })
     .await?;
-    let attributes = answer.db_cluster_snapshot_attributes_result().map(DbClusterSnapshotAttributesResult::db_cluster_snapshot_attributes);
-    let accounts = attributes.unwrap_or_default().iter().filter(|attribute| attribute.attribute_name() == Some("restore"));
+    let attributes = answer
+        .db_cluster_snapshot_attributes_result()
+        .map(DbClusterSnapshotAttributesResult::db_cluster_snapshot_attributes);
+    let accounts =
+        attributes.unwrap_or_default().iter().filter(|attribute| attribute.attribute_name() == Some("restore"));
     Ok(Answer::Shares(accounts.flat_map(|attribute| attribute.attribute_values().iter().cloned()).collect()))
 }

@@ -2,6 +2,7 @@
 //! theirs and are not listed.
 
 use crate::{
+    acts::{self, post},
     asks,
     auth::Aws,
     fault,
@@ -10,6 +11,7 @@ use crate::{
         rds_instance::{PAGE, pairs},
     },
     marks,
+    pen::{Writer, send, sent, unknown},
 };
 use async_trait::async_trait;
 use aws_sdk_rds::{
@@ -20,6 +22,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target},
     facts::{DbSnapshot, FactsRef},
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -40,8 +43,18 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[],
+    acts: &[RDS_TAG, RDS_UNTAG, ACT_DELETE],
 };
+
+const ACT_DELETE: ActSpec =
+    acts::delete(&[post(DELETE, "DeleteDBSnapshot")], Reversal::OneWay("the snapshot with all that is in it"));
+
+const DELETE: &str = "rds:DeleteDBSnapshot";
+const SET: &str = "rds:AddTagsToResource";
+const CLEAR: &str = "rds:RemoveTagsFromResource";
+
+pub(super) const RDS_TAG: ActSpec = acts::tag(&[post(SET, "AddTagsToResource")]);
+pub(super) const RDS_UNTAG: ActSpec = acts::untag(&[post(CLEAR, "RemoveTagsFromResource")]);
 
 const LIST: &str = "rds:DescribeDBSnapshots";
 const SHARES: &str = "rds:DescribeDBSnapshotAttributes";
@@ -85,19 +98,58 @@ impl Kind for RdsSnapshot {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let rds = self.0.rds(site.scope());
         let asks = asks::of(asks, |question| question == Question::Shares);
-        Ok(asks::alike(asks.into_iter().map(|ask| (ask, shares_of(site, &rds, inventory.at(ask.resource).native_id()))).collect()).await)
+        Ok(asks::alike(
+            asks.into_iter().map(|ask| (ask, shares_of(site, &rds, inventory.at(ask.resource).native_id()))).collect(),
+        )
+        .await)
     }
 
     fn price(&self, resource: Resource<'_>, prices: &dyn Prices) -> Cost {
         month(resource, prices)
+    }
+
+    async fn observe(&self, site: &Site, target: &Target, out: &mut Listing) -> Result<(), CloudError> {
+        let (rds, id) = (self.0.rds(site.scope()), target.native_id.as_str());
+        let page = fault::maybe(site, LIST, || rds.describe_db_snapshots().db_snapshot_identifier(id).send()).await?;
+        let own = |snapshot: &&Snapshot| snapshot.db_snapshot_identifier() == Some(id);
+        if let Some(snapshot) = acts::found(LIST, page, |page| page.db_snapshots().iter().find(own).cloned())? {
+            push(&snapshot, out);
+        }
+        Ok(())
+    }
+
+    async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+        let target = pen.target();
+        // Its name can be given again, and its ARN with it.
+        acts::same(self, pen).await?;
+        let writer = self.0.writer(&SPEC, pen, std::slice::from_ref(&target.uid)).await?;
+        match pen.permit().deed() {
+            Deed::Tag { .. } | Deed::Untag { .. } => tag(&writer, pen).await,
+            Deed::Delete => {
+                let change = writer.rds().delete_db_snapshot().db_snapshot_identifier(&target.native_id).send();
+                Ok(sent(&send(pen, DELETE, change).await?, ""))
+            }
+            _ => Err(unknown(pen)),
+        }
+    }
+}
+
+/// Sets or takes away a tag of something in RDS, by its ARN.
+pub(super) async fn tag(writer: &Writer, pen: &Pen<'_>) -> Result<Sent, CloudError> {
+    let (rds, arn) = (writer.rds(), &pen.target().uid);
+    match pen.permit().deed() {
+        Deed::Tag { key, value } => {
+            let tag = aws_sdk_rds::types::Tag::builder().key(key).value(value).build();
+            Ok(sent(&send(pen, SET, rds.add_tags_to_resource().resource_name(arn).tags(tag).send()).await?, ""))
+        }
+        Deed::Untag { key } => {
+            let change = rds.remove_tags_from_resource().resource_name(arn).tag_keys(key).send();
+            Ok(sent(&send(pen, CLEAR, change).await?, ""))
+        }
+        _ => Err(unknown(pen)),
     }
 }
 
@@ -143,12 +195,12 @@ fn push(snapshot: &Snapshot, out: &mut Listing) {
 }
 
 async fn shares_of(site: &Site, rds: &Client, snapshot: &str) -> Result<Answer, CloudError> {
-    let answer = fault::call(site, SHARES, || {
-        rds.describe_db_snapshot_attributes().db_snapshot_identifier(snapshot).send()
-    })
-    .await?;
+    let answer =
+        fault::call(site, SHARES, || rds.describe_db_snapshot_attributes().db_snapshot_identifier(snapshot).send())
+            .await?;
     let attributes = answer.db_snapshot_attributes_result().map(DbSnapshotAttributesResult::db_snapshot_attributes);
-    let accounts = attributes.unwrap_or_default().iter().filter(|attribute| attribute.attribute_name() == Some("restore"));
+    let accounts =
+        attributes.unwrap_or_default().iter().filter(|attribute| attribute.attribute_name() == Some("restore"));
     Ok(Answer::Shares(accounts.flat_map(|attribute| attribute.attribute_values().iter().cloned()).collect()))
 }
 

@@ -22,7 +22,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Question},
     calls::{Pages, Site},
-    deed::{Deed, Pen, Reversal, Sent, Target, Write},
+    deed::{ActSpec, Deed, Pen, Reversal, Sent, Target, Write},
     facts::Upload,
     inventory::{Draft, Inventory, Listing, Tags},
     kind::{CloudError, Fault, Kind, KindSpec, Places},
@@ -42,10 +42,14 @@ pub(super) static SPEC: KindSpec = KindSpec {
     out_of_sight: &[],
     advised: "",
     report_only: "",
-    acts: &[acts::delete(
-        &[Write { permission: ABORT, method: "DELETE", action: "AbortMultipartUpload" }],
-        Reversal::Again("the parts are sent again: an upload that is not completed is no object"),
-    )],
+    acts: &[ActSpec {
+        // What shows that an upload is gone, of which a listing without it is no proof.
+        reads: &[PARTS],
+        ..acts::delete(
+            &[Write { permission: ABORT, method: "DELETE", action: "AbortMultipartUpload" }],
+            Reversal::Again("the parts are sent again: an upload that is not completed is no object"),
+        )
+    }],
 };
 
 const ABORT: &str = "s3:AbortMultipartUpload";
@@ -195,8 +199,8 @@ async fn uploads(aws: &Aws, site: &Site, bucket: &str, uploads: &mut Vec<Multipa
     Ok(false)
 }
 
-/// An upload, among those that begin with its key, which come in order of their keys. One of a bucket that is gone is
-/// gone.
+/// An upload, among those that begin with its key, which come in order of their keys. That it is gone is said by a call
+/// about its parts.
 async fn find(
     aws: &Aws,
     site: &Site,
@@ -209,7 +213,7 @@ async fn find(
     let mut marker: (Option<String>, Option<String>) = (None, None);
     loop {
         let (from, after) = marker;
-        let page = fault::maybe(site, LIST, || {
+        let page = fault::paid(site, LIST, LISTING, || {
             s3.list_multipart_uploads()
                 .bucket(bucket)
                 .prefix(key)
@@ -218,21 +222,32 @@ async fn find(
                 .set_upload_id_marker(after.clone())
                 .send()
         })
-        .await?;
-        let Some(page) = page else { return Ok(None) };
+        .await;
+        let page = match page {
+            Err(error) if error.fault == Fault::NotFound => return Ok(None),
+            page => page?,
+        };
         let own = |one: &&MultipartUpload| one.key() == Some(key) && one.upload_id() == Some(upload);
         if let Some(found) = page.uploads().iter().find(own) {
             return Ok(Some(found.clone()));
         }
         let beyond = page.uploads().last().and_then(MultipartUpload::key).is_some_and(|last| last > key);
         if page.is_truncated() != Some(true) || beyond {
-            return Ok(None);
+            break;
         }
         marker = (page.next_key_marker().map(str::to_owned), page.next_upload_id_marker().map(str::to_owned));
         let (Some(next), Some(id)) = (&marker.0, &marker.1) else {
             return Err(CloudError::new(Fault::Malformed, LIST, "cut short without a marker"));
         };
         pages.seen(Some(&format!("{next}\n{id}")))?;
+    }
+    let parts = fault::paid(site, PARTS, LISTING, || {
+        s3.list_parts().bucket(bucket).key(key).upload_id(upload).max_parts(1).send()
+    });
+    match parts.await {
+        Err(error) if error.fault == Fault::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(_) => Err(CloudError::new(Fault::Malformed, LIST, "the listing leaves out an upload that is there")),
     }
 }
 

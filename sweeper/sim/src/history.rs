@@ -397,8 +397,10 @@ pub fn play(seed: u64) -> Story {
             let second = house.holder();
             let one = run(&house, first, &plan, &notes, Fuse::new(blow, &clock), Some(mischief.clone()));
             let outcomes = if twice {
-                let (a, b) =
-                    clock.run(futures_util::future::join(one, run(&house, second, &plan, &notes, Fuse::new(None, &clock), Some(mischief))));
+                let (a, b) = clock.run(futures_util::future::join(
+                    one,
+                    run(&house, second, &plan, &notes, Fuse::new(None, &clock), Some(mischief)),
+                ));
                 vec![a, b]
             } else {
                 vec![clock.run(one)]

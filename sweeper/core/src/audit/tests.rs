@@ -502,7 +502,7 @@ fn a_checkpoint_of_an_earlier_key_is_believed_where_it_is_named() {
     let (old, changed) = (signer(), Some(later(45)));
     assert_eq!(with(&[key(&old, None, changed, None), key(&next, changed, None, None)]), []);
     // The new one before its time, the old one after its end or since it was revoked.
-    assert_eq!(with(&[key(&old, None, changed, None), key(&next, Some(later(60)), None, None)]), [Kind::KeyPeriod]);
+    assert_eq!(with(&[key(&old, None, changed, None), key(&next, Some(later(60)), None, None)]), [Kind::KeyPeriod; 2]);
     assert_eq!(with(&[key(&old, None, Some(later(20)), None), key(&next, None, None, None)]), [Kind::KeyPeriod; 2]);
     assert_eq!(with(&[key(&old, None, None, Some(later(39))), key(&next, None, None, None)]), [Kind::RevokedKey]);
 }

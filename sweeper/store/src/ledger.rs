@@ -179,6 +179,7 @@ mod tests {
     use super::*;
     use crate::SqliteStore;
     use std::thread;
+    use sweeper_core::model::Timestamp;
     use sweeper_core::{
         ledger::{Fingerprint, InMemory, Sighting, State},
         model::DAY,

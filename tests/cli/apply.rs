@@ -52,7 +52,6 @@ grace = "0h"
 consent = "objection"
 approve = "admin"
 limit = { count = 10, share = "100%", monthly_usd = 500 }
-clouds = ["gcp"]
 accounts = ["gcp:shop-lab"]
 "#;
 
@@ -85,7 +84,7 @@ impl Lab {
     fn config(&self, more: &str) {
         let key = self.run(&["approve", "--new-key", "alice@example.com", "--key", "alice.key"]);
         let approver = key.ended(0).replace("\"owner\"", "\"admin\"");
-        let rules = "soak = \"0m\"\nlimit = { count = 10, share = \"100%\", monthly_usd = 500 }";
+        let rules = "soak = \"1s\"\nlimit = { count = 10, share = \"100%\", monthly_usd = 500 }";
         let days = "act_days = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\", \"sun\"]";
         let calendar = format!("[calendar]\nhours = \"00:00-24:00\"\n{days}");
         let class = "[[scope]]\naccounts = [\"gcp:shop-lab\"]\nclass = \"sandbox\"";
@@ -137,7 +136,7 @@ fn what_was_approved_is_done_and_proved_and_taken_back() {
     lab.a_month_later();
     let plan = lab.plan();
     let names: Vec<&str> = plan.actions.iter().map(|action| action.target.native_id.as_str()).collect();
-    assert_eq!(names, ["scratch-1", "scratch-2"], "{plan:#?}");
+    assert_eq!(names, ["scratch-0001", "scratch-0002"], "{plan:#?}");
     assert!(plan.held.iter().any(|held| held.resource.ends_with("kept") && held.reason.starts_with("protected")));
     // It is one JSON document, named by its content.
     let text = fs::read_to_string(lab.place.path("plan.json")).unwrap();
@@ -150,12 +149,12 @@ fn what_was_approved_is_done_and_proved_and_taken_back() {
     let stopped = lab.apply();
     assert_eq!(stopped.code, Some(6), "{stopped:?}");
     assert!(stopped.err.contains("kill switch"), "{stopped:?}");
-    assert_eq!(lab.emulator.count("scratch-1"), 1);
+    assert_eq!(lab.emulator.count("scratch-0001"), 1);
     fs::remove_file(lab.place.path("stop")).unwrap();
     let done = lab.apply();
     assert!(done.ended(0).contains("2 of 2 done"), "{done:?}");
     assert_eq!(
-        (lab.emulator.count("scratch-1"), lab.emulator.count("scratch-2"), lab.emulator.count("kept")),
+        (lab.emulator.count("scratch-0001"), lab.emulator.count("scratch-0002"), lab.emulator.count("kept")),
         (0, 0, 1)
     );
     // Every change has an intent, and the log verifies.
@@ -170,12 +169,12 @@ fn what_was_approved_is_done_and_proved_and_taken_back() {
     let listed = lab.run(&["undo", "--list"]);
     let id = listed.ended(0).split_whitespace().next().unwrap().to_owned();
     lab.run(&["undo", &id, "--cloud", "gcp", "--policies", "policies.toml"]).ended(0);
-    assert_eq!(lab.emulator.count("scratch-1") + lab.emulator.count("scratch-2"), 1);
+    assert_eq!(lab.emulator.count("scratch-0001") + lab.emulator.count("scratch-0002"), 1);
     assert!(lab.run(&["audit", "verify"]).ended(0).ends_with("sound\n"));
     // A log that somebody changed is refused, and it says where.
     let segment = lab.place.path("state.audit/seg/000000000000.jsonl");
     let text = fs::read_to_string(&segment).unwrap();
-    fs::write(&segment, text.replacen("scratch-1", "scratch-9", 1)).unwrap();
+    fs::write(&segment, text.replacen("scratch-0001", "scratch-0009", 1)).unwrap();
     let spoiled = lab.run(&["audit", "verify"]);
     assert_eq!(spoiled.code, Some(8), "{spoiled:?}");
     assert!(spoiled.out.contains("segment 0 line"), "{spoiled:?}");
@@ -206,7 +205,7 @@ fn a_plan_or_an_approval_that_was_changed_is_refused() {
     lab.run(&["approve", "plan.json", "--key", "alice.key", "-o", "plan.approval"]).ended(0);
     let plan = fs::read_to_string(lab.place.path("plan.json")).unwrap();
     // Another disk in the place of an approved one.
-    lab.place.write("plan.json", &plan.replace("scratch-2", "kept"));
+    lab.place.write("plan.json", &plan.replace("scratch-0002", "kept"));
     lab.apply().failed(6, &["changed since it was made", "action 2"]);
     lab.place.write("plan.json", &plan);
     let approval = fs::read_to_string(lab.place.path("plan.approval")).unwrap();
@@ -215,5 +214,5 @@ fn a_plan_or_an_approval_that_was_changed_is_refused() {
     // A stranger's key.
     lab.run(&["approve", "--new-key", "mallory@example.com", "--key", "mallory.key"]).ended(0);
     lab.run(&["approve", "plan.json", "--key", "mallory.key", "-o", "plan.approval"]).failed(6, &["[[approver]]"]);
-    assert_eq!(lab.emulator.count("scratch-2"), 1);
+    assert_eq!(lab.emulator.count("scratch-0002"), 1);
 }

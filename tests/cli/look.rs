@@ -54,7 +54,7 @@ fn wrong_arguments_end_with_2_and_a_hint() {
     place.run(&["report", "--fail-on", "bad"]).failed(2, &["info, ticket, page"]);
     place.run(&["report", "--survey", "x", "--org"]).failed(2, &["--org"]);
     place.run(&["reprot"]).failed(2, &["reprot"]);
-    place.run(&["report", "--state", "s3://bucket/x"]).failed(2, &["`s3://`", "help:"]);
+    place.run(&["report", "--state", "ftp://host/x"]).failed(2, &["`ftp://`", "help:"]);
     place.run(&["report", "--config", "none.toml"]).failed(2, &["failed to read the config none.toml"]);
     place.run(&["report", "--policies", "none"]).failed(2, &["failed to read policies from none"]);
     #[cfg(not(feature = "gcp"))]

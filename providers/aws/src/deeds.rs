@@ -421,8 +421,8 @@ async fn every_deed_sends_what_is_in_the_table_and_nothing_that_is_not_declared(
     let mut targets: BTreeMap<(&str, &str), Target> = BTreeMap::new();
     let mut kept: BTreeMap<&str, Kept> = BTreeMap::new();
     for (id, name, deed, sends) in GOLDEN {
-        if !targets.contains_key(&(*id, *name)) {
-            targets.insert((*id, *name), stage.one(id, name).await);
+        if let std::collections::btree_map::Entry::Vacant(e) = targets.entry((*id, *name)) {
+            e.insert(stage.one(id, name).await);
         }
         let target = &targets[&(*id, *name)];
         let own_bin =

@@ -19,7 +19,7 @@ use std::{
 };
 use sweeper_core::{
     apply::Pace,
-    approve::{Key, KeyKind, Person, Role, Trust, ssh},
+    approve::{Key, KeyKind, Role, Trust, ssh},
     calls::Limits,
     caps::Caps,
     house::{AccountClass, House, ScopeRule},
@@ -607,7 +607,7 @@ impl Reader<'_> {
         let until = at("until", Timestamp(i64::MAX), true);
         let revoked = self.truth(table, "revoked").unwrap_or(false);
         let aliases = self.list(table, "aliases").into_iter().collect();
-        let person = trust.people.entry(name.clone()).or_insert_with(Person::default);
+        let person = trust.people.entry(name.clone()).or_default();
         // Two entries of one name are one person with two keys.
         person.roles.extend(roles);
         let known: BTreeSet<String> = aliases;

@@ -82,12 +82,12 @@ impl Default for Pace {
         Self {
             waves: vec![1, 5, 25],
             soak: Duration::from_secs(30),
-            look_age: Duration::from_secs(600),
+            look_age: Duration::from_mins(10),
             rate: 10,
             call: Duration::from_secs(35),
             poll: Duration::from_secs(2),
-            watch: Duration::from_secs(600),
-            watch_copy: Duration::from_secs(7200),
+            watch: Duration::from_mins(10),
+            watch_copy: Duration::from_hours(2),
             deadline: None,
         }
     }

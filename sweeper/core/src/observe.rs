@@ -155,6 +155,7 @@ impl ser::Error for Odd {
 }
 
 impl Flat<'_> {
+    #[expect(clippy::unnecessary_wraps, reason = "a serializer's methods have this shape")]
     fn one(self, value: impl ToString) -> Result<Fields, Odd> {
         Ok(Fields::from([(self.key, value.to_string())]))
     }

@@ -496,7 +496,7 @@ impl Kind for Sort {
                 let fresh = truth.things.clone();
                 // Lists may lag, by a minute at most.
                 let lagging =
-                    truth.before.iter().rev().find(|(at, _)| now.saturating_sub(*at) <= Duration::from_secs(60));
+                    truth.before.iter().rev().find(|(at, _)| now.saturating_sub(*at) <= Duration::from_mins(1));
                 Ok(match lagging {
                     Some((_, things)) if stale => things.clone(),
                     _ => fresh,

@@ -42,7 +42,7 @@ struct State {
 pub struct Fuse(Arc<Mutex<State>>);
 
 /// How long a run is stopped by [`Blow::Pause`].
-const PAUSE: Duration = Duration::from_secs(2 * 3600);
+const PAUSE: Duration = Duration::from_hours(2);
 
 impl Fuse {
     /// A run that is struck so.

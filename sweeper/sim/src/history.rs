@@ -292,7 +292,7 @@ async fn run(
         holder,
         deployment: DEPLOYMENT.to_owned(),
         tool: "sweeper 0.1.0".to_owned(),
-        lease: Duration::from_secs(120),
+        lease: Duration::from_mins(2),
         alone: false,
     };
     match AssertUnwindSafe(apply::apply(&approved, parts)).catch_unwind().await {
@@ -417,7 +417,7 @@ pub fn play(seed: u64) -> Story {
     // In fine weather an undisturbed run brings what was begun to its end.
     if let Some((plan, notes)) = last {
         house.sim.weather(FINE);
-        clock.jump(Duration::from_secs(3600));
+        clock.jump(Duration::from_hours(1));
         let holder = house.holder();
         let outcome = clock.run(run(&house, holder, &plan, &notes, Fuse::new(None, &clock), Some(rng.fork())));
         story.runs += 1;
@@ -497,7 +497,7 @@ pub fn disturbed(seed: u64, blow: Option<Blow>) -> Result<Ending, String> {
     let fuse = Fuse::new(blow, &clock);
     let holder = house.holder();
     let _ = clock.run(run(&house, holder, &plan, &notes, fuse.clone(), None));
-    clock.jump(Duration::from_secs(3600));
+    clock.jump(Duration::from_hours(1));
     let holder = house.holder();
     let mut violations = Vec::new();
     match clock.run(run(&house, holder, &plan, &notes, Fuse::new(None, &clock), None)) {
@@ -560,9 +560,9 @@ fn note(plan: &Plan, rng: &mut Rng, admin: &Signer, stranger: &Signer, now: Time
         0 => text.until = now.plus(-1),
         1 => text.plan = "0".repeat(64),
         2 => signer = stranger,
-        3 => text.by = "bob".to_owned(),
+        3 => "bob".clone_into(&mut text.by),
         4 => spoil = Some(rng.draw()),
-        5 => text.deployment = "other".to_owned(),
+        5 => "other".clone_into(&mut text.deployment),
         _ => {}
     }
     let bad = text.until < now

@@ -12,7 +12,7 @@ use sweeper_core::{
 
 /// A change that somebody makes so short before the call is in the window that no cloud lets anybody close: after the
 /// last reading. A call is on its way for at most so long after the reading.
-const WINDOW: Duration = Duration::from_secs(120);
+const WINDOW: Duration = Duration::from_mins(2);
 
 /// What somebody approved: plan, numbers, and at most so many.
 #[derive(Clone, Debug)]

@@ -39,6 +39,7 @@ impl Rng {
     }
 
     /// Another source, independent of how much is drawn from this one.
+    #[must_use]
     pub fn fork(&mut self) -> Self {
         Self(self.draw())
     }

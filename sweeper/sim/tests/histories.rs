@@ -1,5 +1,7 @@
 //! What must hold of every history, and of a run that dies at any of its steps.
 
+#![expect(clippy::print_stdout, reason = "the seeds are told")]
+
 use std::thread;
 use sweeper_sim::{fuse::Blow, history::disturbed, play};
 

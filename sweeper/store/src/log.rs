@@ -103,7 +103,7 @@ impl FileLog {
         };
         let path = self.segment(last);
         let bytes = fs::read(&path).map_err(unreadable(&path))?;
-        let whole = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let whole = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).count() as u64;
         let torn = bytes.last().is_some_and(|byte| *byte != b'\n');
         let file = OpenOptions::new().append(true).open(&path).map_err(unwritable(&path))?;
         Ok(End { size: last + whole, file: Some((last, file)), torn })
@@ -128,7 +128,7 @@ impl FileLog {
     }
 
     /// A small file that is there whole or not at all. `over` lets it take the place of another.
-    fn put(&self, path: &Path, bytes: &[u8], over: bool) -> Result<bool, LogError> {
+    fn put(path: &Path, bytes: &[u8], over: bool) -> Result<bool, LogError> {
         let new = path.with_extension("new");
         let written = (|| {
             let mut file = private(OpenOptions::new().create(true).truncate(true).write(true)).open(&new)?;
@@ -234,10 +234,10 @@ impl Log for FileLog {
 
     fn put_checkpoint(&self, size: u64, note: &[u8]) -> Result<(), LogError> {
         let path = self.directory.join("checkpoint").join(format!("{size:012}"));
-        if !self.put(&path, note, false)? && self.checkpoint(size)?.as_deref() != Some(note) {
+        if !Self::put(&path, note, false)? && self.checkpoint(size)?.as_deref() != Some(note) {
             return Err(LogError::Taken(size));
         }
-        self.put(&self.directory.join("latest"), note, true)?;
+        Self::put(&self.directory.join("latest"), note, true)?;
         Ok(())
     }
 }

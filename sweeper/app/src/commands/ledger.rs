@@ -126,7 +126,7 @@ fn write(slice: &LedgerSlice, only: Option<&str>, out: &mut dyn std::io::Write) 
             super::counted(u64::from(sighting.complete_sightings), "sighting"),
             sighting.last_seen
         )?;
-        for told in sighting.told.iter() {
+        for told in &sighting.told {
             writeln!(
                 out,
                 "  told {}: {} by {} under {}",

@@ -90,7 +90,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         kind,
         holder: deployment::holder(run),
         lease: lease::TTL,
-        watch: Duration::from_secs(1800),
+        watch: Duration::from_mins(30),
     };
     match undo::undo(&entry, parts).await {
         Ok(Ended::Done { kept, .. }) => {

@@ -61,7 +61,7 @@ fn write_action(action: &Action, out: &mut impl Write) -> io::Result<()> {
     )?;
     match &action.keep {
         Some(copy) => {
-            writeln!(out, "      keeps a {} until {}; {}", copy.keep.name(), copy.until.date(), action.reversal)?
+            writeln!(out, "      keeps a {} until {}; {}", copy.keep.name(), copy.until.date(), action.reversal)?;
         }
         None => writeln!(out, "      {}: {}", if action.risk.is_r() { "undo" } else { "lost" }, action.reversal)?,
     }

@@ -188,10 +188,10 @@ impl Run<'_, '_> {
         self.intend(action, &action.deed, people)?;
         match self.ready(action, kind).await {
             Ready::Yes => {}
-            Ready::Gone => return self.close(action, &mut claim, Ended::AlreadyGone, people, None).await,
+            Ready::Gone => return self.close(action, &mut claim, Ended::AlreadyGone, people, None),
             Ready::Changed(change) => {
                 let ended = Ended::Skipped(format!("changed: {change}"));
-                return self.close(action, &mut claim, ended, people, None).await;
+                return self.close(action, &mut claim, ended, people, None);
             }
             Ready::Unread(error) => {
                 // Not sent, and nothing known against it: the claim stays open for a later run.
@@ -207,7 +207,7 @@ impl Run<'_, '_> {
                     self.outcome(action, &action.deed, &ended, people, None)?;
                     return Ok(ended);
                 }
-                return self.close(action, &mut claim, ended, people, None).await;
+                return self.close(action, &mut claim, ended, people, None);
             }
         };
         if kept.is_some() {
@@ -215,10 +215,10 @@ impl Run<'_, '_> {
             self.gate()?;
             match self.ready(action, kind).await {
                 Ready::Yes => {}
-                Ready::Gone => return self.close(action, &mut claim, Ended::AlreadyGone, people, kept).await,
+                Ready::Gone => return self.close(action, &mut claim, Ended::AlreadyGone, people, kept),
                 Ready::Changed(change) => {
                     let ended = Ended::Skipped(format!("changed: {change}"));
-                    return self.close(action, &mut claim, ended, people, kept).await;
+                    return self.close(action, &mut claim, ended, people, kept);
                 }
                 Ready::Unread(error) => {
                     let reason = format!("unread: {error}");
@@ -229,7 +229,7 @@ impl Run<'_, '_> {
         }
         let Some(permit) = self.permit(action, kind, &action.deed, kept.clone()) else {
             let ended = Ended::Failed(format!("{} is nothing that can be done to it", action.deed_kind().name()));
-            return self.close(action, &mut claim, ended, people, kept).await;
+            return self.close(action, &mut claim, ended, people, kept);
         };
         let shot = self.shoot(action, kind, &permit, &mut claim).await?;
         let (ended, halt) = match shot {
@@ -244,7 +244,7 @@ impl Run<'_, '_> {
                 return Ok(Ended::Left(why));
             }
         };
-        let ended = self.close(action, &mut claim, ended, people, kept).await?;
+        let ended = self.close(action, &mut claim, ended, people, kept)?;
         match halt {
             None => Ok(ended),
             Some(why) => {
@@ -451,7 +451,7 @@ impl Run<'_, '_> {
                     return self.unsent(claim, error.to_string());
                 }
                 Fault::Throttled if tries < TRIES => {
-                    let asked = Duration::from_millis(error.retry_after_ms.unwrap_or(0)).min(Duration::from_secs(120));
+                    let asked = Duration::from_millis(error.retry_after_ms.unwrap_or(0)).min(Duration::from_mins(2));
                     let backoff = self.parts.pace.poll * (1 << tries.min(6));
                     self.again(claim, &error.to_string())?;
                     self.wait(asked.max(backoff)).await?;
@@ -554,7 +554,7 @@ impl Run<'_, '_> {
     }
 
     /// Writes how it ended, then ends the claim. In this order: an outcome may be written twice, and never be missing.
-    async fn close(
+    fn close(
         &mut self,
         action: &Action,
         claim: &mut Claim,

@@ -140,9 +140,8 @@ impl Run<'_, '_> {
                     if let Deed::Copy { .. } = permit.deed() {
                         return Ok(if kept.is_some() { Found::Done(kept.clone()) } else { Found::NotDone });
                     }
-                    match item::is_so(self.parts.calls, kind, &action.target, permit.deed()).await {
-                        Ok(true) => return Ok(Found::Done(None)),
-                        Ok(false) | Err(_) => {}
+                    if let Ok(true) = item::is_so(self.parts.calls, kind, &action.target, permit.deed()).await {
+                        return Ok(Found::Done(None));
                     }
                 }
                 Ok(Progress::Failed(_)) => return Ok(Found::NotDone),

@@ -172,7 +172,7 @@ impl Text {
             ONE_TIME => Self::OneTime(OneTime {
                 plan: lines.hex("plan", 64)?,
                 deployment: lines.value("deployment")?.to_owned(),
-                items: lines.read("items", |text| Items::parse(text))?,
+                items: lines.read("items", Items::parse)?,
                 by: lines.value("by")?.to_owned(),
                 reviewers: lines.several("reviewer"),
                 count: lines.number("count")?,
@@ -268,7 +268,7 @@ impl<'t> Lines<'t> {
         let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(": "));
         let value = value.ok_or_else(|| self.error(format!("`{key}: …` belongs here")))?;
         // What looks like another name, or cannot be seen, is none.
-        if value.is_empty() || value != value.trim() || value.chars().any(|letter| is_hostile(letter)) {
+        if value.is_empty() || value != value.trim() || value.chars().any(is_hostile) {
             return Err(self.error(format!("`{key}` has no value that can be read aloud")));
         }
         Ok(value)

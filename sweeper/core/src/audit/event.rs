@@ -61,7 +61,7 @@ mod instant {
     use super::{Deserialize, Deserializer, Serializer, Timestamp};
     use serde::de::Error as _;
 
-    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
     pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
         match at {
             Some(at) => serializer.collect_str(at),
@@ -602,16 +602,22 @@ fn cut(value: &mut serde_json::Value, limit: usize) {
             let keep = text.floor_char_boundary(limit);
             let lost = text.len() - keep;
             text.truncate(keep);
-            text.push_str(&format!(" [cut: {lost} more bytes]"));
+            text.push_str(&[" [cut: ", &lost.to_string(), " more bytes]"].concat());
         }
         serde_json::Value::Array(list) => {
             if let Some(lost) = list.len().checked_sub(limit / 4).filter(|lost| *lost > 0) {
                 list.truncate(limit / 4);
                 list.push(format!("[cut: {lost} more]").into());
             }
-            list.iter_mut().for_each(|each| cut(each, limit));
+            for each in list {
+                cut(each, limit);
+            }
         }
-        serde_json::Value::Object(fields) => fields.values_mut().for_each(|each| cut(each, limit)),
+        serde_json::Value::Object(fields) => {
+            for each in fields.values_mut() {
+                cut(each, limit);
+            }
+        }
         _ => {}
     }
 }

@@ -184,7 +184,7 @@ impl Log for MemoryLog {
         self.writing(|contents| {
             if let Some(bytes) = contents.segments.get_mut(&segment) {
                 bytes.truncate(keep as usize);
-                let whole = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+                let whole = bytes.split_inclusive(|byte| *byte == b'\n').count() as u64;
                 contents.size = segment + whole;
             }
             Ok(())

@@ -580,7 +580,7 @@ fn what_events_say_is_judged_too() {
     assert_eq!(trail(&[begin.clone(), begin.clone()]), [(Kind::DuplicateIntent, 1)]);
     assert_eq!(trail(&[begin.clone(), end(&unknown), begin.clone()]), [(Kind::DuplicateIntent, 2)]);
     assert_eq!(trail(&[begin.clone(), end(&confirmed), begin.clone()]), [(Kind::DuplicateIntent, 2)]);
-    assert_eq!(trail(&[send.clone()]), [(Kind::OutcomeWithoutIntent, 0)]);
+    assert_eq!(trail(std::slice::from_ref(&send)), [(Kind::OutcomeWithoutIntent, 0)]);
     assert_eq!(trail(&[end(&confirmed)]), [(Kind::OutcomeWithoutIntent, 0)]);
     assert_eq!(trail(&[begin.clone(), end(&failed), end(&confirmed)]), [(Kind::OutcomeWithoutIntent, 2)]);
     // Another plan is another thing.

@@ -601,7 +601,7 @@ impl<'a> Reading<'a> {
         if self.chain.skipped > 0 {
             cannot_rule_out.push(format!("further damage in {} lines that could not be placed", self.chain.skipped));
         }
-        self.problems.sort_by(|a, b| (a.seq, a.last, a.kind, a.place).cmp(&(b.seq, b.last, b.kind, b.place)));
+        self.problems.sort_by_key(|a| (a.seq, a.last, a.kind, a.place));
         self.problems.dedup();
         let (open, more_open) = self.pairs.open(LISTED);
         Verdict {

@@ -131,7 +131,7 @@ pub fn read(text: &[u8]) -> Result<Plan, PlanError> {
     let again = write(&plan).map_err(failed)?;
     if again != text {
         let same = again.iter().zip(text).take_while(|(ours, theirs)| ours == theirs).count();
-        let line = text[..same].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = text[..same].split(|byte| *byte == b'\n').count();
         return Err(PlanError::Changed(format!("line {line} is not as a plan is written")));
     }
     if sha256(&bytes(&plan, "").map_err(failed)?) != plan.id {

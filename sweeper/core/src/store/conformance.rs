@@ -17,8 +17,11 @@ use std::{
 /// Opens a further handle on one state.
 pub type Open<'a> = dyn Fn() -> Box<dyn Store> + Sync + 'a;
 
+/// One check of a store that [`Open`] opens.
+pub type Check = fn(&Open<'_>);
+
 /// Every check, by name. Each needs an empty state, and panics where the store does not conform.
-pub const CHECKS: &[(&str, fn(&Open<'_>))] = &[
+pub const CHECKS: &[(&str, Check)] = &[
     ("nothing is there at first", |open| nothing_is_there_at_first(&*open())),
     ("a put needs the version it replaces", |open| a_put_needs_the_version_it_replaces(&*open())),
     ("a version is never used again", |open| a_version_is_never_used_again(&*open())),

@@ -232,7 +232,9 @@ impl Chain {
         let count = extra.len();
         let what = format!("{count} lines stand between events that belong together, before event {next}");
         let found = self.report(Kind::Inserted, next, next, place, what);
-        extra.iter().for_each(|line| self.displace(line, found));
+        for line in extra {
+            self.displace(line, found);
+        }
     }
 
     /// Reports lines of another deployment.
@@ -301,7 +303,9 @@ impl Chain {
             (0, Some(first)) => {
                 let what = format!("{} lines stand between events that belong together", spare.len());
                 let found = self.report(Kind::Inserted, next, end - 1, Some(first.place), what);
-                spare.iter().for_each(|line| self.displace(line, found));
+                for line in spare {
+                    self.displace(line, found);
+                }
             }
             (0, None) if placed.is_sorted_by(|a, b| a > b) => self.tip_edited(genuine),
             (0, None) => {
@@ -317,7 +321,9 @@ impl Chain {
                 };
                 let what = format!("event {seq} is not the line that was written");
                 let found = self.report(Kind::Edited, seq, last, Some(first.place), what);
-                spare.iter().for_each(|line| self.displace(line, found));
+                for line in spare {
+                    self.displace(line, found);
+                }
                 self.miss(wanted, found);
             }
         }
@@ -412,7 +418,9 @@ impl Chain {
             let what = format!("{} lines behind the last event do not belong to the log", lines.len());
             self.report(Kind::Inserted, next, next, place, what)
         };
-        lines.iter().for_each(|line| self.displace(line, found));
+        for line in lines {
+            self.displace(line, found);
+        }
     }
 
     /// Lines that are missing in one place and stand in another were moved.

@@ -22,7 +22,7 @@ pub use still::Look;
 
 use crate::{
     approve::{Approved, Trust},
-    audit::{self, LogError, Millis, Trail},
+    audit::{self, LogError, Millis, OutcomeResult, Trail},
     calls::Calls,
     caps::Caps,
     clock::Clock,
@@ -151,6 +151,26 @@ impl Ended {
             Self::Left(_) => "left",
         }
     }
+}
+
+/// As the log has it.
+impl From<&Ended> for OutcomeResult {
+    fn from(ended: &Ended) -> Self {
+        match ended {
+            Ended::Done { .. } => Self::Confirmed,
+            Ended::AlreadyGone => Self::AlreadyGone,
+            Ended::Failed(error) => Self::Failed { error: error.clone() },
+            Ended::Unknown(reason) => Self::Unknown { reason: reason.clone() },
+            Ended::Skipped(reason) | Ended::Left(reason) => {
+                Self::Skipped { field: changed_field(reason), reason: reason.clone() }
+            }
+        }
+    }
+}
+
+/// The field that a reason says has changed: `state` of `changed: state was available, is attached`.
+fn changed_field(reason: &str) -> Option<String> {
+    reason.strip_prefix("changed: ").and_then(|rest| rest.split(' ').next()).map(str::to_owned)
 }
 
 /// Why a run ended before its end. Each carries the words for people.

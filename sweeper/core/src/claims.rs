@@ -386,6 +386,11 @@ pub fn resolve(
     Ok(claim)
 }
 
+/// The claim of one item of a plan, if there is one.
+pub fn of_item(store: &dyn Store, plan: &str, number: u32) -> Result<Option<Claim>, StoreError> {
+    Ok(document::read(store, &item_key(plan, number))?.map(|(written, version)| Claim { written, version }))
+}
+
 /// Every claim of a plan, in the order of its items.
 pub fn of_plan(store: &dyn Store, plan: &str) -> Result<Vec<Claim>, StoreError> {
     listed(store, &items_of(plan))

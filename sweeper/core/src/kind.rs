@@ -201,13 +201,18 @@ pub trait Kind: Send + Sync {
     }
 }
 
-/// How far a deletion is that no operation tells of: done when the resource is gone.
-pub async fn deleted<K: Kind + ?Sized>(kind: &K, site: &Site, target: &Target) -> Result<Progress, CloudError> {
+/// Reads one resource again. Where it could not be told whether it is there, that is an error.
+pub async fn observed<K: Kind + ?Sized>(kind: &K, site: &Site, target: &Target) -> Result<Observed, CloudError> {
     let mut builder = InventoryBuilder::new(&[kind.spec()]);
     let mut listing = builder.listing(kind.spec(), site.scope());
     kind.observe(site, target, &mut listing).await?;
     builder.complete(listing, site.made());
-    let seen = Observed::of(builder.build(), kind.spec(), target)?;
+    Observed::of(builder.build(), kind.spec(), target)
+}
+
+/// How far a deletion is that no operation tells of: done when the resource is gone.
+pub async fn deleted<K: Kind + ?Sized>(kind: &K, site: &Site, target: &Target) -> Result<Progress, CloudError> {
+    let seen = observed(kind, site, target).await?;
     Ok(if seen.is_gone() { Progress::Done(None) } else { Progress::Running })
 }
 

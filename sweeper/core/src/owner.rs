@@ -33,6 +33,11 @@ pub fn of<'a>(view: &View<'a>, resource: Resource<'a>) -> Result<Owner, Unseen> 
     Ok(among(view.house, resource, &view.tags(resource)?))
 }
 
+/// As [`of`]; where that cannot be told, nobody, from `unknown`.
+pub fn known<'a>(view: &View<'a>, resource: Resource<'a>) -> Owner {
+    of(view, resource).unwrap_or_else(|_| Owner { name: None, from: "unknown".to_owned(), invalid: Vec::new() })
+}
+
 /// The owner of a resource with these tags.
 pub fn among(house: &House, resource: Resource<'_>, tags: &[(&str, &str)]) -> Owner {
     let mut invalid = Vec::new();

@@ -427,11 +427,7 @@ impl<'a> Report<'a> {
         detail: &policy::Detail,
         cost: &Cost,
     ) -> (policy::Decision, owner::Owner) {
-        let owner = owner::of(&self.view, resource).unwrap_or_else(|_| owner::Owner {
-            name: None,
-            from: "unknown".to_owned(),
-            invalid: Vec::new(),
-        });
+        let owner = owner::known(&self.view, resource);
         let decision = policy::decide(self.parts.set, &self.view, row, detail, self.ledger(), &owner, cost);
         (decision, owner)
     }

@@ -2,11 +2,10 @@
 
 use super::{Ended, Stop, identity, run::Run, run::damaged, token, undo};
 use crate::{
-    audit::{self, Event, OutcomeResult},
+    audit::{self, Event},
     caps::{self, Charge, Reserved},
     claims::{self, Claim, ClaimError, Item, Outcome, State},
     deed::{Deed, DeedKind, Kept, Pen, Permit, Progress, Sent, Target},
-    inventory::InventoryBuilder,
     kind::{CloudError, Fault, Kind},
     model::Timestamp,
     observe::{self, Observed},
@@ -129,16 +128,17 @@ impl Run<'_, '_> {
 
     /// Whether an earlier run of this plan did an action.
     fn is_confirmed(&self, no: u32) -> bool {
-        let claims = claims::of_plan(self.parts.store, &self.approved.plan().id);
-        claims.is_ok_and(|claims| {
-            claims.iter().any(|claim| claim.item().number == no && claim.state() == State::Confirmed)
-        })
+        self.claim_of(no).is_ok_and(|claim| claim.is_some_and(|claim| claim.state() == State::Confirmed))
+    }
+
+    /// The claim of an item of the plan, or of a copy.
+    pub(super) fn claim_of(&self, number: u32) -> Result<Option<Claim>, Stop> {
+        claims::of_item(self.parts.store, &self.approved.plan().id, number).map_err(|error| damaged(&error))
     }
 
     /// Whether an action was ever sent, by whichever run.
     fn may_have_been_sent(&self, no: u32) -> Result<bool, Stop> {
-        let claims = claims::of_plan(self.parts.store, &self.approved.plan().id).map_err(|error| damaged(&error))?;
-        Ok(claims.iter().any(|claim| claim.item().number == no && claim.sends() > 0))
+        Ok(self.claim_of(no)?.is_some_and(|claim| claim.sends() > 0))
     }
 
     /// Waits until another deed in the account fits the rate.
@@ -166,10 +166,9 @@ impl Run<'_, '_> {
                 Outcome::Claimed(claim) => claim,
                 Outcome::Taken(taken) => {
                     // What this run resolved is in its own hands, unsent.
-                    let own = claims::of_plan(self.parts.store, &plan.id)
-                        .map_err(|error| damaged(&error))?
-                        .into_iter()
-                        .find(|claim| claim.item() == &wanted && claim.writer() == &self.writer);
+                    let own = self
+                        .claim_of(wanted.number)?
+                        .filter(|claim| claim.item() == &wanted && claim.writer() == &self.writer);
                     match own {
                         Some(claim) if claim.state() == State::Intent => claim,
                         _ => {
@@ -186,26 +185,14 @@ impl Run<'_, '_> {
                 }
             };
         self.intend(action, &action.deed, people)?;
-        match self.ready(action, kind).await {
-            Ready::Yes => {}
-            Ready::Gone => return self.close(action, &mut claim, Ended::AlreadyGone, people, None),
-            Ready::Changed(change) => {
-                let ended = Ended::Skipped(format!("changed: {change}"));
-                return self.close(action, &mut claim, ended, people, None);
-            }
-            Ready::Unread(error) => {
-                // Not sent, and nothing known against it: the claim stays open for a later run.
-                let reason = format!("unread: {error}");
-                self.outcome(action, &action.deed, &Ended::Left(reason.clone()), people, None)?;
-                return Ok(Ended::Left(reason));
-            }
+        if let Some(ended) = self.unready(action, kind, &mut claim, people, None).await? {
+            return Ok(ended);
         }
         let kept = match self.copy(action, kind, people).await? {
             Ok(kept) => kept,
             Err(ended) => {
-                if let Ended::Left(_) = ended {
-                    self.outcome(action, &action.deed, &ended, people, None)?;
-                    return Ok(ended);
+                if let Ended::Left(why) = ended {
+                    return self.leave(action, why, people);
                 }
                 return self.close(action, &mut claim, ended, people, None);
             }
@@ -213,23 +200,13 @@ impl Run<'_, '_> {
         if kept.is_some() {
             // A copy takes its time.
             self.gate()?;
-            match self.ready(action, kind).await {
-                Ready::Yes => {}
-                Ready::Gone => return self.close(action, &mut claim, Ended::AlreadyGone, people, kept),
-                Ready::Changed(change) => {
-                    let ended = Ended::Skipped(format!("changed: {change}"));
-                    return self.close(action, &mut claim, ended, people, kept);
-                }
-                Ready::Unread(error) => {
-                    let reason = format!("unread: {error}");
-                    self.outcome(action, &action.deed, &Ended::Left(reason.clone()), people, None)?;
-                    return Ok(Ended::Left(reason));
-                }
+            if let Some(ended) = self.unready(action, kind, &mut claim, people, kept.as_ref()).await? {
+                return Ok(ended);
             }
         }
         let Some(permit) = self.permit(action, kind, &action.deed, kept.clone()) else {
             let ended = Ended::Failed(format!("{} is nothing that can be done to it", action.deed_kind().name()));
-            return self.close(action, &mut claim, ended, people, kept);
+            return self.close(action, &mut claim, ended, people, kept.as_ref());
         };
         let shot = self.shoot(action, kind, &permit, &mut claim).await?;
         let (ended, halt) = match shot {
@@ -239,12 +216,9 @@ impl Run<'_, '_> {
             Shot::Failed(why) => (Ended::Failed(why), None),
             Shot::Unknown(why) => (Ended::Unknown(why), None),
             Shot::Halt(why) => (Ended::Failed(why.clone()), Some(why)),
-            Shot::Left(why) => {
-                self.outcome(action, &action.deed, &Ended::Left(why.clone()), people, None)?;
-                return Ok(Ended::Left(why));
-            }
+            Shot::Left(why) => return self.leave(action, why, people),
         };
-        let ended = self.close(action, &mut claim, ended, people, kept)?;
+        let ended = self.close(action, &mut claim, ended, people, kept.as_ref())?;
         match halt {
             None => Ok(ended),
             Some(why) => {
@@ -252,6 +226,34 @@ impl Run<'_, '_> {
                 Err(Stop::Refused(format!("action {} met what nobody expected: {why}", action.no)))
             }
         }
+    }
+
+    /// Reads the resource right before something is done to it. `None`: it may be done. Otherwise how the action ended.
+    async fn unready(
+        &mut self,
+        action: &Action,
+        kind: &Arc<dyn Kind>,
+        claim: &mut Claim,
+        people: &[String],
+        kept: Option<&Kept>,
+    ) -> Result<Option<Ended>, Stop> {
+        let ended = match self.ready(action, kind).await {
+            Ready::Yes => return Ok(None),
+            Ready::Gone => Ended::AlreadyGone,
+            Ready::Changed(change) => Ended::Skipped(format!("changed: {change}")),
+            Ready::Unread(error) => {
+                // Not sent, and nothing known against it: the claim stays open for a later run.
+                return self.leave(action, format!("unread: {error}"), people).map(Some);
+            }
+        };
+        self.close(action, claim, ended, people, kept).map(Some)
+    }
+
+    /// Writes that an action is left to a later run. Its claim stays as it is.
+    fn leave(&mut self, action: &Action, why: String, people: &[String]) -> Result<Ended, Stop> {
+        let ended = Ended::Left(why);
+        self.outcome(action, &action.deed, &ended, people, None)?;
+        Ok(ended)
     }
 
     /// Writes that something is about to be done. Nothing is sent before this is durable.
@@ -316,23 +318,16 @@ impl Run<'_, '_> {
         let deed = Deed::Copy { keep: copy.keep, tags };
         let wanted = item(plan, action, &deed);
         let now = self.parts.clock().wall();
-        let mut claim =
-            match claims::claim(self.parts.store, &wanted, &self.writer, now).map_err(|error| damaged(&error))? {
-                Outcome::Claimed(claim) => claim,
-                Outcome::Taken(_) => {
-                    let claims = claims::of_plan(self.parts.store, &plan.id).map_err(|error| damaged(&error))?;
-                    match claims.into_iter().find(|claim| claim.item() == &wanted) {
-                        Some(claim) if claim.state() == State::Confirmed => {
-                            return match serde_json::from_str::<Kept>(claim.note()) {
-                                Ok(kept) => Ok(Ok(Some(kept))),
-                                Err(error) => Err(Stop::Damaged(format!("what was kept cannot be read: {error}"))),
-                            };
-                        }
-                        Some(claim) if claim.state() == State::Intent && claim.writer() == &self.writer => claim,
-                        _ => return Ok(Err(Ended::Failed("the copy could not be made before".to_owned()))),
-                    }
-                }
-            };
+        let mut claim = match claims::claim(self.parts.store, &wanted, &self.writer, now)
+            .map_err(|error| damaged(&error))?
+        {
+            Outcome::Claimed(claim) => claim,
+            Outcome::Taken(_) => match self.claim_of(wanted.number)?.filter(|claim| claim.item() == &wanted) {
+                Some(claim) if claim.state() == State::Confirmed => return kept_of(&claim).map(|kept| Ok(Some(kept))),
+                Some(claim) if claim.state() == State::Intent && claim.writer() == &self.writer => claim,
+                _ => return Ok(Err(Ended::Failed("the copy could not be made before".to_owned()))),
+            },
+        };
         let Some(permit) = self.permit(action, kind, &deed, None) else {
             return Ok(Err(Ended::Failed("no copy can be made of it".to_owned())));
         };
@@ -560,14 +555,14 @@ impl Run<'_, '_> {
         claim: &mut Claim,
         ended: Ended,
         people: &[String],
-        kept: Option<Kept>,
+        kept: Option<&Kept>,
     ) -> Result<Ended, Stop> {
         if let Ended::Done { kept: own, .. } = &ended {
             let now = self.parts.clock().wall();
             let entry = undo::Entry::of(self.approved.plan(), action, own.clone(), now);
             undo::remember(self.parts.store, &entry).map_err(|error| damaged(&error))?;
         }
-        self.outcome(action, &action.deed, &ended, people, kept.as_ref())?;
+        self.outcome(action, &action.deed, &ended, people, kept)?;
         let (to, note) = match &ended {
             Ended::Done { .. } => (State::Confirmed, String::new()),
             // A claim that was sent and found gone was done, by whomever.
@@ -592,16 +587,6 @@ impl Run<'_, '_> {
         people: &[String],
         kept: Option<&Kept>,
     ) -> Result<(), Stop> {
-        let result = match ended {
-            Ended::Done { .. } => OutcomeResult::Confirmed,
-            Ended::AlreadyGone => OutcomeResult::AlreadyGone,
-            Ended::Failed(error) => OutcomeResult::Failed { error: error.clone() },
-            Ended::Unknown(reason) => OutcomeResult::Unknown { reason: reason.clone() },
-            Ended::Skipped(reason) | Ended::Left(reason) => OutcomeResult::Skipped {
-                field: reason.strip_prefix("changed: ").and_then(|rest| rest.split(' ').next()).map(str::to_owned),
-                reason: reason.clone(),
-            },
-        };
         let request_id = match ended {
             Ended::Done { request, .. } if !request.is_empty() => Some(request.clone()),
             _ => None,
@@ -610,7 +595,7 @@ impl Run<'_, '_> {
         let outcome = audit::Outcome {
             action: deed.kind().name().to_owned(),
             resource: identity(&action.target),
-            result,
+            result: ended.into(),
             request_id,
             approved_by: people.to_vec(),
             monthly_cost: None,
@@ -620,20 +605,18 @@ impl Run<'_, '_> {
     }
 }
 
+/// What the claim of a copy that was made says of it.
+pub(super) fn kept_of(claim: &Claim) -> Result<Kept, Stop> {
+    serde_json::from_str(claim.note()).map_err(|error| Stop::Damaged(format!("what was kept cannot be read: {error}")))
+}
+
 /// Reads one resource.
 pub(super) async fn observed(
     calls: &crate::calls::Calls,
     kind: &Arc<dyn Kind>,
     target: &Target,
 ) -> Result<Observed, CloudError> {
-    let scope = target.scope();
-    let site = calls.site(&scope);
-    let spec = kind.spec();
-    let mut builder = InventoryBuilder::new(&[spec]);
-    let mut listing = builder.listing(spec, &scope);
-    kind.observe(&site, target, &mut listing).await?;
-    builder.complete(listing, site.made());
-    Observed::of(builder.build(), spec, target)
+    crate::kind::observed(kind.as_ref(), &calls.site(&target.scope()), target).await
 }
 
 /// Whether what a deed wants is so.

@@ -112,15 +112,8 @@ impl Run<'_, '_> {
 
     /// The copy that an earlier run made for an action, if it did.
     fn copied(&self, action: &Action) -> Result<Option<Kept>, Stop> {
-        let plan = self.approved.plan();
-        let claims = claims::of_plan(self.parts.store, &plan.id).map_err(|error| damaged(&error))?;
-        let claim = claims
-            .into_iter()
-            .find(|claim| claim.item().number == item::COPIES + action.no && claim.state() == State::Confirmed);
-        claim
-            .map(|claim| serde_json::from_str(claim.note()))
-            .transpose()
-            .map_err(|error| Stop::Damaged(format!("what was kept cannot be read: {error}")))
+        let claim = self.claim_of(item::COPIES + action.no)?.filter(|claim| claim.state() == State::Confirmed);
+        claim.as_ref().map(item::kept_of).transpose()
     }
 
     /// What became of a request that may have been sent.

@@ -1,6 +1,6 @@
 //! A run: the lock, what an earlier run left, the waves.
 
-use super::{Applied, Ended, Look, Parts, SWITCH, Stop, identity, item, millis};
+use super::{Applied, Ended, Look, Parts, SWITCH, Stop, changed_field, identity, item, millis};
 use crate::{
     approve::Approved,
     audit::{self, Event, LogError, Trail},
@@ -340,12 +340,10 @@ impl<'a, 'p> Run<'a, 'p> {
 
     /// Tells the log that an action is left alone, before anything was claimed.
     pub(super) fn skip(&mut self, action: &Action, reason: &str) -> Result<(), Stop> {
-        let (field, rest) = reason.split_once(": ").unwrap_or(("", reason));
-        let field = (field == "changed").then(|| rest.split(' ').next().unwrap_or_default().to_owned());
         let skip = audit::Skip {
             action: action.deed_kind().name().to_owned(),
             resource: identity(&action.target),
-            field,
+            field: changed_field(reason),
             reason: reason.to_owned(),
         };
         let plan = self.approved.plan().id.clone();

@@ -81,11 +81,7 @@ impl Look {
         let view = self.view();
         let costs = &self.outcome.sealed.costs;
         let detail = policy::detail(&self.set, &view, costs, row);
-        let owner = crate::owner::of(&view, resource).unwrap_or_else(|_| crate::owner::Owner {
-            name: None,
-            from: "unknown".to_owned(),
-            invalid: Vec::new(),
-        });
+        let owner = crate::owner::known(&view, resource);
         let cost = costs.monthly(resource);
         let decision = policy::decide(&self.set, &view, row, &detail, &self.outcome.sealed.ledger, &owner, &cost);
         if decision.act.name() != action.deed_kind().name() {

@@ -1,4 +1,4 @@
-//! For tests of providers: a permit without a plan. Not in any build that ships: see the test that says so.
+//! For tests of providers: a permit without a plan. Not in any build that ships: `tests/tools/shipped` says so.
 
 use crate::{
     deed::{Deed, Kept, Permit, Target},

@@ -2,7 +2,7 @@
 
 use super::{Ended, OpenTrail, Stop, identity, item::is_so, item::observed, millis, run::damaged, token};
 use crate::{
-    audit::{self, Event, OutcomeResult},
+    audit::{self, Event},
     calls::Calls,
     clock::Clock,
     deed::{Deed, Kept, Pen, Permit, Progress, Sent, Target},
@@ -192,15 +192,6 @@ pub async fn undo(entry: &Entry, parts: Parts<'_>) -> Result<Ended, Stop> {
         let run = format!("sweeper-undo-{}", entry.id);
         let permit = Permit::new(entry.target.clone(), deed.clone(), *spec, token, run, entry.kept.clone());
         let ended = change(entry, calls, &kind, &permit, &mut lock, store, clock.as_ref(), watch).await;
-        let result = match &ended {
-            Ended::Done { .. } => OutcomeResult::Confirmed,
-            Ended::AlreadyGone => OutcomeResult::AlreadyGone,
-            Ended::Failed(error) => OutcomeResult::Failed { error: error.clone() },
-            Ended::Unknown(reason) => OutcomeResult::Unknown { reason: reason.clone() },
-            Ended::Skipped(reason) | Ended::Left(reason) => {
-                OutcomeResult::Skipped { field: None, reason: reason.clone() }
-            }
-        };
         let made = match &ended {
             Ended::Done { kept, .. } => kept.as_ref().map(|kept| kept.native_id.clone()),
             _ => None,
@@ -208,7 +199,7 @@ pub async fn undo(entry: &Entry, parts: Parts<'_>) -> Result<Ended, Stop> {
         record(Event::new(audit::Outcome {
             action: name,
             resource: identity(&entry.target),
-            result,
+            result: (&ended).into(),
             request_id: None,
             approved_by: vec![holder.by.clone()],
             monthly_cost: None,
@@ -263,10 +254,7 @@ async fn change(
             Ok(Progress::Done(made)) => match is_so(calls, kind, &entry.target, permit.deed()).await {
                 Ok(so) if so || restores => return Ended::Done { request: sent.request, kept: made },
                 Ok(_) => "it is not as it should be yet".to_owned(),
-                Err(error) if restores => {
-                    let _ = error;
-                    return Ended::Done { request: sent.request, kept: made };
-                }
+                Err(_) if restores => return Ended::Done { request: sent.request, kept: made },
                 Err(error) => error.to_string(),
             },
             Ok(Progress::Failed(why)) => return Ended::Failed(why),

@@ -13,7 +13,7 @@ use std::{
 };
 use sweeper_core::{
     approve::Trust,
-    audit::{Checkpoint, HEAD_KEY, Log, LogError, Millis, Origin, Trail, TrailConfig},
+    audit::{self, Checkpoint, Log, LogError, Millis, Origin, Trail, TrailConfig},
     clock::Clock,
     lease::Holder,
     model::Timestamp,
@@ -109,21 +109,9 @@ impl Deployment {
         Origin::new(&self.name, LOG)
     }
 
-    /// The head of the log that the state remembers, against which a log that was put back is noticed.
-    pub fn remembered(&self) -> Option<Checkpoint> {
-        #[derive(serde::Deserialize)]
-        struct Head {
-            origin: String,
-            size: u64,
-            root: String,
-        }
-        let (bytes, _) = self.store.get(HEAD_KEY).ok()??;
-        let head: Head = serde_json::from_slice(&bytes).ok()?;
-        let mut root = [0_u8; 32];
-        for (at, byte) in root.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(head.root.get(2 * at..2 * at + 2)?, 16).ok()?;
-        }
-        Some(Checkpoint { origin: head.origin, size: head.size, root })
+    /// The head of the log that the state remembers.
+    pub fn remembered(&self) -> Result<Option<Checkpoint>, Failure> {
+        audit::remembered(self.store.as_ref(), &self.origin()).map_err(|error| log_failed(&error))
     }
 
     /// The key that signs the log's heads; made where there is none.

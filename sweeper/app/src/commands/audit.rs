@@ -66,7 +66,7 @@ fn opened(place: &Place) -> Result<Opened, Failure> {
     if keys.is_empty() {
         keys.push(deployment.signer()?.verifier().clone());
     }
-    let known = deployment.remembered().into_iter().collect();
+    let known = deployment.remembered()?.into_iter().collect();
     Ok((log, Some(deployment.origin()), keys, known))
 }
 

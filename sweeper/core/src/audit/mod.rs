@@ -31,7 +31,7 @@ pub use event::{
 #[cfg(any(test, feature = "conformance"))]
 pub use log::conformance;
 pub use log::{Contents, Log, LogError, MemoryLog, SEGMENT};
-pub use trail::{HEAD_KEY, Opened, Trail, TrailConfig};
+pub use trail::{HEAD_KEY, Opened, Trail, TrailConfig, remembered};
 pub use verify::{Damage, Kind, OpenIntent, Severity, TrustedKey, Verdict, Verify, verify};
 
 /// What the first line names as the line before it.

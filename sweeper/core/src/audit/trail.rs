@@ -119,6 +119,17 @@ impl Head {
     }
 }
 
+/// The head of the log that the state remembers, against which a log that was put back is noticed.
+///
+/// # Errors
+/// [`LogError::Damaged`] when what is remembered cannot be read, or is of another log.
+pub fn remembered(store: &dyn Store, origin: &Origin) -> Result<Option<Checkpoint>, LogError> {
+    let origin = origin.to_string();
+    let Some((bytes, _)) = store.get(HEAD_KEY)? else { return Ok(None) };
+    let Start { tree, .. } = Head::read(&bytes, &origin)?;
+    Ok(Some(Checkpoint { origin, size: tree.size(), root: tree.root() }))
+}
+
 impl Trail {
     /// Opens a log to write, a new one where there is none: reads what was written since the remembered head
     /// (everything, where the state remembers none) and compares it with that head and the newest checkpoint.

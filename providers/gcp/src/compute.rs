@@ -12,9 +12,21 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use sweeper_core::{
     calls::Site,
-    deed::{Deed, Pen, Permit, Progress, Sent, Target},
+    deed::{ActSpec, Deed, DeedKind, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     kind::{CloudError, Fault},
 };
+
+/// How a label is set.
+pub(crate) const fn tagging(writes: &'static [Write], reads: &'static [&'static str]) -> ActSpec {
+    let reversal = Reversal::Undo("the label is taken away");
+    ActSpec { deed: DeedKind::Tag, writes, reads, reversal, keeps: &[] }
+}
+
+/// How a label is taken away.
+pub(crate) const fn untagging(writes: &'static [Write], reads: &'static [&'static str]) -> ActSpec {
+    let reversal = Reversal::Undo("the label is set again");
+    ActSpec { deed: DeedKind::Untag, writes, reads, reversal, keeps: &[] }
+}
 
 /// A sort of resource, as the paths have it.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use crate::{
     advice, aggregated,
     auth::Gcp,
-    compute::Sort,
+    compute::{self, Sort},
     kinds::{at, hourly, uid},
     marks, operations, paths,
 };
@@ -63,20 +63,8 @@ const LABELS: &[Write] = &[
 const WATCHED: &[&str] = &[GET, GLOBAL_GET, operations::REGION, operations::GLOBAL];
 
 const ACTS: &[ActSpec] = &[
-    ActSpec {
-        deed: DeedKind::Tag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is taken away"),
-        keeps: &[],
-    },
-    ActSpec {
-        deed: DeedKind::Untag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is set again"),
-        keeps: &[],
-    },
+    compute::tagging(LABELS, WATCHED),
+    compute::untagging(LABELS, WATCHED),
     ActSpec {
         deed: DeedKind::Delete,
         writes: &[

@@ -3,7 +3,7 @@
 use crate::{
     advice, aggregated,
     auth::Gcp,
-    compute::{Sort, is_same},
+    compute::{self, Sort, is_same},
     kinds::{at, compute_snapshot, uid},
     marks, operations, paths,
     rest::{Request, Service, segment},
@@ -54,20 +54,8 @@ const WATCHED: &[&str] = &[GET, operations::ZONE, operations::REGION];
 const SORT: Sort = Sort { collection: "disks", get: GET };
 
 const ACTS: &[ActSpec] = &[
-    ActSpec {
-        deed: DeedKind::Tag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is taken away"),
-        keeps: &[],
-    },
-    ActSpec {
-        deed: DeedKind::Untag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is set again"),
-        keeps: &[],
-    },
+    compute::tagging(LABELS, WATCHED),
+    compute::untagging(LABELS, WATCHED),
     ActSpec {
         deed: DeedKind::Copy,
         writes: &[

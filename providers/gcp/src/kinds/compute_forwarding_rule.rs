@@ -7,7 +7,7 @@ use crate::{
     aggregated,
     aggregated::Blind,
     auth::Gcp,
-    compute::Sort,
+    compute::{self, Sort},
     kinds::{at, uid},
     marks, operations, paths, usage,
     usage::{Combine, Daily, Line, Measure},
@@ -69,20 +69,8 @@ const WATCHED: &[&str] = &[GET, GLOBAL_GET, operations::REGION, operations::GLOB
 
 /// A rule is read again with the list: what it leads to is told by up to six others.
 const ACTS: &[ActSpec] = &[
-    ActSpec {
-        deed: DeedKind::Tag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is taken away"),
-        keeps: &[],
-    },
-    ActSpec {
-        deed: DeedKind::Untag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is set again"),
-        keeps: &[],
-    },
+    compute::tagging(LABELS, WATCHED),
+    compute::untagging(LABELS, WATCHED),
     ActSpec {
         deed: DeedKind::Delete,
         writes: &[

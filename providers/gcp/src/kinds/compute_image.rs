@@ -3,7 +3,7 @@
 use crate::{
     advice, aggregated, asks,
     auth::Gcp,
-    compute::Sort,
+    compute::{self, Sort},
     fault,
     kinds::{at, members, uid},
     marks, operations, paths,
@@ -50,20 +50,8 @@ const WATCHED: &[&str] = &[GET, operations::GLOBAL];
 
 /// An image is read again with the list: which is the newest of its family no other call tells.
 const ACTS: &[ActSpec] = &[
-    ActSpec {
-        deed: DeedKind::Tag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is taken away"),
-        keeps: &[],
-    },
-    ActSpec {
-        deed: DeedKind::Untag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is set again"),
-        keeps: &[],
-    },
+    compute::tagging(LABELS, WATCHED),
+    compute::untagging(LABELS, WATCHED),
     ActSpec {
         deed: DeedKind::Delete,
         writes: &[Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/images/{}" }],

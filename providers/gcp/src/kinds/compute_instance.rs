@@ -3,7 +3,7 @@
 use crate::{
     advice, aggregated,
     auth::Gcp,
-    compute::Sort,
+    compute::{self, Sort},
     kinds::{at, compute_address, compute_disk, uid},
     marks, operations, paths, usage,
     usage::{Combine, Daily, Line, Measure},
@@ -54,20 +54,8 @@ const LABELS: &[Write] = &[Write {
 const WATCHED: &[&str] = &[GET, operations::ZONE];
 
 const ACTS: &[ActSpec] = &[
-    ActSpec {
-        deed: DeedKind::Tag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is taken away"),
-        keeps: &[],
-    },
-    ActSpec {
-        deed: DeedKind::Untag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is set again"),
-        keeps: &[],
-    },
+    compute::tagging(LABELS, WATCHED),
+    compute::untagging(LABELS, WATCHED),
     ActSpec {
         deed: DeedKind::Stop,
         writes: &[Write {

@@ -3,7 +3,7 @@
 use crate::{
     aggregated, asks,
     auth::Gcp,
-    compute::Sort,
+    compute::{self, Sort},
     fault,
     kinds::{at, members, uid},
     marks, operations, paths,
@@ -51,20 +51,8 @@ const LABELS: &[Write] =
 const WATCHED: &[&str] = &[GET, operations::GLOBAL];
 
 const ACTS: &[ActSpec] = &[
-    ActSpec {
-        deed: DeedKind::Tag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is taken away"),
-        keeps: &[],
-    },
-    ActSpec {
-        deed: DeedKind::Untag,
-        writes: LABELS,
-        reads: WATCHED,
-        reversal: Reversal::Undo("the label is set again"),
-        keeps: &[],
-    },
+    compute::tagging(LABELS, WATCHED),
+    compute::untagging(LABELS, WATCHED),
     ActSpec {
         deed: DeedKind::Delete,
         writes: &[Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/snapshots/{}" }],

@@ -2,8 +2,9 @@
 //!
 //! The emulator speaks the protocols that the SDKs of AWS (EC2 query, query, JSON, REST-JSON, REST-XML and
 //! Smithy RPC v2 CBOR), Azure (ARM and its data planes) and Google Cloud (JSON and gRPC) speak, so that a real
-//! client can be pointed at it. It is read-only, keeps a journal of every call with the permission the call
-//! needs, and can be told to misbehave: see [`Fault`]. One port serves all: a signature, the Host header or the
+//! client can be pointed at it. What is changed through it is changed, as by the real ones: with protections, operations
+//! that end later, copies and bins. It keeps a journal of every call with the permission the call needs, and can be told
+//! to misbehave: see [`Fault`]. One port serves all: a signature, the Host header or the
 //! path says whose a request is. Signatures are read for the account, the region and the service, never
 //! verified; of tokens only the presence is looked at.
 

@@ -6,6 +6,8 @@
 #[cfg(all(feature = "gcp", feature = "demo"))]
 mod apply;
 mod clouds;
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
+mod demo;
 mod files;
 mod iac;
 mod keep;

@@ -200,7 +200,7 @@ async fn gcp(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
 pub mod emulated {
     use crate::exit::{Exit, Failure};
     use std::collections::BTreeSet;
-    use sweeper_core::model::CloudId;
+    use sweeper_core::model::{CloudId, Timestamp};
     use sweeper_emulator::{Emulator, Options, Org, demo, parse_faults};
 
     /// What a sweep must say of a resource.
@@ -227,6 +227,16 @@ pub mod emulated {
     impl Served {
         /// Serves the organisation of the demo on a free port of this machine.
         pub async fn start() -> Result<Self, Failure> {
+            Self::serve(Options::default()).await
+        }
+
+        /// The same as it is at some time.
+        pub async fn start_at(now: Timestamp) -> Result<Self, Failure> {
+            let now = jiff::Timestamp::from_second(now.0).map_err(|error| Failure::usage(error.to_string()))?;
+            Self::serve(Options::new(now)).await
+        }
+
+        async fn serve(options: Options) -> Result<Self, Failure> {
             let demo = demo();
             let wrong =
                 |error: String| Failure::new(Exit::Bug, format!("the organisation of the demo is wrong: {error}"));
@@ -234,7 +244,7 @@ pub mod emulated {
             let faults = parse_faults(demo.faults).map_err(|error| wrong(error.to_string()))?;
             let clouds = org.resources.iter().filter_map(|resource| CloudId::parse(resource.kind.split('.').next()?));
             let clouds = clouds.collect();
-            let emulator = Emulator::start(org, Options { faults, ..Options::default() })
+            let emulator = Emulator::start(org, Options { faults, ..options })
                 .await
                 .map_err(|error| Failure::usage(format!("failed to serve the demo on 127.0.0.1: {error}")))?;
             Ok(Self { emulator, clouds })

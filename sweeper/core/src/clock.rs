@@ -2,10 +2,9 @@
 
 use crate::model::Timestamp;
 use async_trait::async_trait;
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+#[cfg(any(test, feature = "conformance"))]
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Wall time for facts, monotonic time for waits.
 #[async_trait]
@@ -45,12 +44,15 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that jumps to whatever is waited for: tests and simulations take no time.
+/// A clock that jumps to whatever is waited for, so that tests take no time. In no build that ships: what changes a
+/// cloud goes by the machine's clock, save in the demo, which has one of its own.
+#[cfg(any(test, feature = "conformance"))]
 pub struct VirtualClock {
     start: Timestamp,
     elapsed: Mutex<Duration>,
 }
 
+#[cfg(any(test, feature = "conformance"))]
 impl VirtualClock {
     pub fn new(start: Timestamp) -> Self {
         Self { start, elapsed: Mutex::new(Duration::ZERO) }
@@ -62,6 +64,7 @@ impl VirtualClock {
     }
 }
 
+#[cfg(any(test, feature = "conformance"))]
 #[async_trait]
 impl Clock for VirtualClock {
     fn wall(&self) -> Timestamp {

@@ -1,5 +1,7 @@
 //! `sweeper demo`: the same sweep, of an organisation that is served on this machine.
 
+mod play;
+
 use super::{LookArgs, Settings, random_id, report::ShowArgs};
 use crate::{
     clouds::{
@@ -14,8 +16,11 @@ use crate::{
     render::{Format, inert},
     state,
 };
-use std::{collections::BTreeSet, path::Path};
-use sweeper_core::policy::PolicySet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+use sweeper_core::{model::CloudId, policy::PolicySet};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -23,25 +28,31 @@ pub struct Args {
     pub format: Format,
     /// Write to a file, which is there whole or not at all
     #[arg(long, value_name = "FILE")]
-    pub output: Option<std::path::PathBuf>,
+    pub output: Option<PathBuf>,
     /// Show everything, also what costs next to nothing
     #[arg(long)]
     pub all: bool,
     /// Show what was planted and whether it was found, instead of the report
     #[arg(long)]
     pub truth: bool,
+    /// Play a month instead: find, tell, plan, approve, apply, prove, and take one deletion back
+    #[arg(long, conflicts_with_all = ["format", "output", "all", "truth"])]
+    pub play: bool,
+    /// Leave the play's config, policies, state, log, plan and approval in this new directory
+    #[arg(long, value_name = "DIR", requires = "play")]
+    pub keep: Option<PathBuf>,
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
+    if args.play {
+        return Box::pin(played(args.keep)).await;
+    }
     let config = Config::parse("demo-config.toml", emulated::config(), Path::new(""))?;
     let served = Served::start().await?;
     let mut settings = Settings::new(&LookArgs { state: Some("memory:".to_owned()), ..LookArgs::default() }, &config)?;
     settings.choice.endpoint = Some(served.url());
     settings.choice.untold.clear();
-    settings.choice.clouds = served.clouds().into_iter().filter(|cloud| clouds::BUILT.contains(cloud)).collect();
-    if settings.choice.clouds.is_empty() {
-        return Err(Failure::usage("the demo has nothing in any cloud of this build"));
-    }
+    settings.choice.clouds = clouds_here(&served)?;
     settings.state = Some(state::Place::Memory);
     let outcome = settings.run().await?;
     if args.truth {
@@ -49,6 +60,30 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     }
     let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None };
     show(&outcome, &settings.set, random_id()?, &show_args)
+}
+
+/// The demo's clouds that this build has.
+fn clouds_here(served: &Served) -> Result<BTreeSet<CloudId>, Failure> {
+    let here: BTreeSet<CloudId> = served.clouds().into_iter().filter(|cloud| clouds::BUILT.contains(cloud)).collect();
+    if here.is_empty() {
+        return Err(Failure::usage("the demo has nothing in any cloud of this build"));
+    }
+    Ok(here)
+}
+
+/// Plays in a directory that is kept, or in one that is gone afterwards.
+async fn played(keep: Option<PathBuf>) -> Result<Exit, Failure> {
+    let place = match &keep {
+        Some(place) => place.clone(),
+        None => std::env::temp_dir().join(format!("sweeper-play-{}", random_id()?)),
+    };
+    std::fs::create_dir(&place)
+        .map_err(|error| Failure::usage(format!("failed to make the directory {}: {error}", place.display())))?;
+    let ended = Box::pin(play::play(&place)).await;
+    if keep.is_none() {
+        let _ = std::fs::remove_dir_all(&place);
+    }
+    ended
 }
 
 /// Compares what was planted with what was found. Only detectors that something was planted for are held

@@ -216,3 +216,18 @@ fn a_plan_or_an_approval_that_was_changed_is_refused() {
     lab.run(&["approve", "plan.json", "--key", "mallory.key", "-o", "plan.approval"]).failed(6, &["[[approver]]"]);
     assert_eq!(lab.emulator.count("scratch-0002"), 1);
 }
+
+#[test]
+fn behind_the_fence_only_what_is_tagged_is_planned() {
+    let lab = Lab::new();
+    lab.config("enabled = true\nfence = true\ntag_key = \"condemned\"");
+    lab.a_month_later();
+    let plan = lab.plan();
+    assert!(plan.actions.is_empty(), "{plan:#?}");
+    assert_eq!(plan.held.iter().filter(|held| held.reason == "fence: not tagged condemned").count(), 2, "{plan:#?}");
+    let tagged = serde_json::json!({ "tags.condemned": "disks" });
+    assert_eq!(lab.emulator.set("scratch-0002", tagged.as_object().unwrap()), 1);
+    let plan = lab.plan();
+    let names: Vec<&str> = plan.actions.iter().map(|action| action.target.native_id.as_str()).collect();
+    assert_eq!(names, ["scratch-0002"], "{:#?}", plan.held);
+}

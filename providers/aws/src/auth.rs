@@ -34,6 +34,10 @@ pub struct Config {
     /// An emulator that serves every service, entered with a dummy credential; nothing of the environment
     /// is then used.
     pub endpoint: Option<String>,
+    /// Tag keys that keep a thing: a session that deletes is denied whatever carries one, at the instant of the call.
+    pub protect_keys: Vec<String>,
+    /// The tag key without which a session that deletes is denied, of whatever can have tags.
+    pub fence: Option<String>,
 }
 
 /// How to enter the accounts of an organisation.
@@ -41,6 +45,8 @@ pub struct Config {
 pub struct OrgConfig {
     /// The role's name in every account.
     pub role: String,
+    /// The name of the role that changes are made in; without it, the same.
+    pub write_role: Option<String>,
     pub external_id: Option<String>,
     /// Only these accounts; empty for all active ones.
     pub accounts: BTreeSet<String>,
@@ -84,6 +90,8 @@ pub(crate) struct Aws {
     home_region: String,
     s3_path_style: bool,
     org: Option<OrgConfig>,
+    pub(crate) protect_keys: Vec<String>,
+    pub(crate) fence: Option<String>,
     /// The account of the credentials, once it is known.
     home: OnceCell<String>,
     accounts: Mutex<BTreeMap<String, SdkConfig>>,
@@ -176,7 +184,7 @@ impl Aws {
     }
 
     /// Configuration that acts in an account: with the credentials themselves at home, elsewhere with a session of
-    /// its own in the account's role, which `policy` narrows.
+    /// its own in the account's role for changes, which `policy` narrows.
     pub(crate) async fn entered_for(
         &self,
         site: &Site,
@@ -191,7 +199,8 @@ impl Aws {
         }
         match &self.org {
             Some(org) if org.accounts.is_empty() || org.accounts.contains(account) => {
-                let (_, credentials) = self.assume(site, account, org, session, policy, length).await?;
+                let role = org.write_role.as_deref().unwrap_or(&org.role);
+                let (_, credentials) = self.assume(site, account, (role, org), session, policy, length).await?;
                 let credentials = SharedCredentialsProvider::new(credentials);
                 Ok(self.base.to_builder().credentials_provider(credentials).build())
             }
@@ -204,12 +213,12 @@ impl Aws {
         &self,
         site: &Site,
         account: &str,
-        org: &OrgConfig,
+        (role, org): (&str, &OrgConfig),
         session: &str,
         policy: &str,
         length: Duration,
     ) -> Result<(SharedCredentialsProvider, Credentials), CloudError> {
-        let mut role = AssumeRoleProvider::builder(format!("arn:aws:iam::{account}:role/{}", org.role))
+        let mut role = AssumeRoleProvider::builder(format!("arn:aws:iam::{account}:role/{role}"))
             .session_name(session)
             .session_length(length)
             .policy(policy)
@@ -352,6 +361,8 @@ pub(crate) async fn configured(config: &Config) -> Arc<Aws> {
     Arc::new(Aws {
         s3_path_style: config.s3_path_style || base.endpoint_url().is_some(),
         org: config.org.clone(),
+        protect_keys: config.protect_keys.clone(),
+        fence: config.fence.clone(),
         home: OnceCell::new(),
         base,
         home_region,
@@ -492,7 +503,7 @@ impl Provider {
     async fn enter(&self, id: &str, org: &OrgConfig) -> Result<(), CloudError> {
         let site = self.site(id);
         let hour = Duration::from_hours(1);
-        let (renewed, _) = self.aws.assume(&site, id, org, "sweeper-survey", READ_ONLY, hour).await?;
+        let (renewed, _) = self.aws.assume(&site, id, (&org.role, org), "sweeper-survey", READ_ONLY, hour).await?;
         let config = self.aws.base.to_builder().credentials_provider(renewed).build();
         lock(&self.aws.accounts).insert(id.to_owned(), config);
         Ok(())

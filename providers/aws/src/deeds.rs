@@ -55,7 +55,7 @@ impl Stage {
     async fn with(org: &str, config: Config) -> Self {
         let accounts = format!(
             "[[account]]\nid = \"{HOME}\"\nregions = [\"us-east-1\", \"eu-west-1\"]\n\
-             [[account]]\nid = \"{OTHER}\"\nregions = [\"us-east-1\"]\nrole = \"sweeper\"\n"
+             [[account]]\nid = \"{OTHER}\"\nregions = [\"us-east-1\"]\nrole = \"sweeper\"\ndelete_role = \"sweeper-delete\"\n"
         );
         let now = "2026-06-15T00:00:00Z".parse().unwrap();
         let emulator = Emulator::start(Org::parse(&(accounts + org)).unwrap(), Options::new(now)).await.unwrap();
@@ -581,7 +581,12 @@ async fn swapped_kind_account_and_region_are_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn another_account_is_changed_in_a_session_of_its_own() {
-    let org = OrgConfig { role: "sweeper".to_owned(), external_id: None, accounts: BTreeSet::new() };
+    let org = OrgConfig {
+        role: "sweeper".to_owned(),
+        write_role: Some("sweeper-delete".to_owned()),
+        external_id: None,
+        accounts: BTreeSet::new(),
+    };
     let there = ORG.replace(HOME, OTHER).replace("eu-west-1", "us-east-1");
     let config = Config { org: Some(org), ..Config::default() };
     let stage = Stage::with(&format!("[organization]\nid = \"o-1\"\nmanagement = \"{HOME}\"\n{there}"), config).await;

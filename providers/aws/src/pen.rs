@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::{error::Error, future::Future, time::Duration};
 use sweeper_core::{
-    deed::{Pen, Sent, Target, Write},
+    deed::{DeedKind, Pen, Sent, Target, Write},
     kind::{CloudError, Fault, KindSpec},
 };
 
@@ -48,7 +48,7 @@ impl Aws {
         if pen.site().scope() != &target.scope() {
             return refused("it would be done in another place than the permit's".to_owned());
         }
-        let policy = session_policy(declared, on);
+        let policy = session_policy(declared, on, &self.fences(spec, pen.permit().deed().kind()));
         if policy.len() > LONGEST {
             return refused("its session policy is longer than STS takes".to_owned());
         }
@@ -93,12 +93,31 @@ impl Writer {
     }
 }
 
-/// Allows the declared calls and nothing else. A call on a thing that is not made yet names none.
-fn session_policy(declared: &[Write], on: &[String]) -> String {
+impl Aws {
+    /// Tags that AWS itself holds a deletion against: the key, and whether the call is denied where it is missing
+    /// rather than where it is.
+    fn fences(&self, spec: &KindSpec, deed: DeedKind) -> Vec<(&str, bool)> {
+        if !matches!(deed, DeedKind::Delete | DeedKind::Stop | DeedKind::SetRetention) {
+            return Vec::new();
+        }
+        let has_tags = spec.act(DeedKind::Tag).is_some();
+        let protect = self.protect_keys.iter().map(|key| (key.as_str(), false));
+        protect.chain(self.fence.as_deref().filter(|_| has_tags).map(|key| (key, true))).collect()
+    }
+}
+
+/// Allows the declared calls and nothing else. A call on a thing that is not made yet names none. What an owner
+/// protects by a tag after the last look is still denied: AWS reads the tags when the call comes. Where a call knows no
+/// `aws:ResourceTag`, the key counts as missing.
+fn session_policy(declared: &[Write], on: &[String], fences: &[(&str, bool)]) -> String {
     let actions: Vec<&str> = declared.iter().map(|write| write.permission).collect();
     let on = if on.is_empty() { json!("*") } else { json!(on) };
-    let statement = json!({ "Effect": "Allow", "Action": actions, "Resource": on });
-    json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
+    let mut statements = vec![json!({ "Effect": "Allow", "Action": actions, "Resource": on })];
+    for (key, missing) in fences {
+        let condition = json!({ "Null": { format!("aws:ResourceTag/{key}"): missing.to_string() } });
+        statements.push(json!({ "Effect": "Deny", "Action": actions, "Resource": "*", "Condition": condition }));
+    }
+    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }
 
 /// Sends a change, once. The SDK's futures are large: none is held but in a box.
@@ -157,10 +176,17 @@ mod tests {
     fn a_session_may_only_do_what_is_declared() {
         let declared = [Write { permission: "ec2:DeleteVolume", method: "POST", action: "DeleteVolume" }];
         assert_eq!(
-            session_policy(&declared, &["arn:aws:ec2:us-east-1:1:volume/vol-1".to_owned()]),
+            session_policy(&declared, &["arn:aws:ec2:us-east-1:1:volume/vol-1".to_owned()], &[]),
             r#"{"Statement":[{"Action":["ec2:DeleteVolume"],"Effect":"Allow","Resource":["arn:aws:ec2:us-east-1:1:volume/vol-1"]}],"Version":"2012-10-17"}"#
         );
-        assert!(session_policy(&declared, &[]).contains(r#""Resource":"*""#));
+        assert!(session_policy(&declared, &[], &[]).contains(r#""Resource":"*""#));
+        let fenced = session_policy(&declared, &[], &[("sweeper-protect", false), ("condemned", true)]);
+        for denied in [
+            r#"{"Action":["ec2:DeleteVolume"],"Condition":{"Null":{"aws:ResourceTag/sweeper-protect":"false"}},"Effect":"Deny","Resource":"*"}"#,
+            r#"{"Action":["ec2:DeleteVolume"],"Condition":{"Null":{"aws:ResourceTag/condemned":"true"}},"Effect":"Deny","Resource":"*"}"#,
+        ] {
+            assert!(fenced.contains(denied), "{fenced}");
+        }
     }
 
     #[test]

@@ -161,6 +161,8 @@ pub struct Account {
     /// The role that other accounts may assume; without one nobody may.
     #[serde(default)]
     pub role: Option<String>,
+    /// A second role, under the same terms.
+    pub delete_role: Option<String>,
     /// The external id that assuming the role takes.
     #[serde(default)]
     pub external_id: Option<String>,

@@ -30,6 +30,18 @@ pub struct Choice {
     pub parent: Option<String>,
     /// Where an emulator serves every cloud, instead of the clouds themselves.
     pub endpoint: Option<String>,
+    /// Tags that a cloud itself can hold a deletion against.
+    pub fences: Fences,
+}
+
+/// Tags that a cloud itself holds a deletion against, at the instant of the call.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a build without AWS reads none of it"))]
+pub struct Fences {
+    /// What carries one of them stays.
+    pub protect: Vec<String>,
+    /// What does not carry it stays.
+    pub condemned: Option<String>,
 }
 
 impl Choice {
@@ -61,6 +73,8 @@ pub const fn noun(cloud: CloudId) -> &'static str {
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "a build without AWS reads none of it"))]
 pub struct Org {
     pub role: String,
+    /// What changes are made in.
+    pub write_role: Option<String>,
     pub external_id: Option<String>,
 }
 
@@ -162,11 +176,14 @@ async fn aws(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
         regions: choice.regions.get(&CloudId::Aws).cloned().unwrap_or_default(),
         org: choice.org.as_ref().map(|org| sweeper_aws::OrgConfig {
             role: org.role.clone(),
+            write_role: org.write_role.clone(),
             external_id: org.external_id.clone(),
             accounts: accounts.clone(),
         }),
         s3_path_style: choice.endpoint.is_some(),
         endpoint: choice.endpoint.clone(),
+        protect_keys: choice.fences.protect.clone(),
+        fence: choice.fences.condemned.clone(),
     };
     sweeper_aws::connect(config, calls.clone()).await
 }

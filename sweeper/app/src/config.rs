@@ -122,6 +122,8 @@ pub struct Aws {
     /// The whole organisation.
     pub org: bool,
     pub role: Option<String>,
+    /// The role that changes are made in; without it, `role`.
+    pub delete_role: Option<String>,
     pub external_id: Option<String>,
     pub accounts: BTreeSet<String>,
     pub regions: BTreeSet<String>,
@@ -269,7 +271,7 @@ const SCOPE: &[&str] = &["accounts", "class", "owner", "contact"];
 const WAIVER: &[&str] = &["accounts", "regions", "kinds", "reason", "until"];
 const IAC: &[&str] = &["index", "max_age", "clouds"];
 const LIMITS: &[&str] = &["concurrency", "rate", "burst", "tries", "call_timeout", "deadline", "max_api_usd"];
-const AWS: &[&str] = &["org", "role", "external_id", "accounts", "regions"];
+const AWS: &[&str] = &["org", "role", "delete_role", "external_id", "accounts", "regions"];
 const AZURE: &[&str] = &["org", "management_group", "subscriptions", "regions"];
 const GCP: &[&str] = &["organization", "folder", "projects", "regions"];
 const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "format", "output"];
@@ -285,6 +287,7 @@ const APPLY: &[&str] = &[
     "max_plan_age",
     "retention_days",
     "tag_key",
+    "fence",
     "protected",
     "solo",
 ];
@@ -329,6 +332,7 @@ impl Reader<'_> {
             config.aws = Aws {
                 org: self.truth(aws, "org").unwrap_or(false),
                 role: self.string(aws, "role"),
+                delete_role: self.string(aws, "delete_role"),
                 external_id: self.string(aws, "external_id"),
                 accounts: self.ids(aws, "accounts", CloudId::Aws),
                 regions: self.list(aws, "regions").into_iter().collect(),
@@ -538,6 +542,7 @@ impl Reader<'_> {
         if let Some(key) = self.string(table, "tag_key") {
             apply.rules.tag_key = key;
         }
+        apply.rules.fence = self.truth(table, "fence").unwrap_or(false);
         if let Some(limit) = self.table(table, "limit") {
             self.known(limit, CAPS);
             if let Some(count) = self.number(limit, "count") {

@@ -1,6 +1,6 @@
 //! Least-privilege roles, made of what the kinds declare, in each cloud's own form.
 
-use crate::clouds;
+use crate::clouds::{self, Fences};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,6 +46,18 @@ pub struct Role {
     pub cloud: CloudId,
     pub at: At,
     pub permissions: BTreeMap<&'static str, BTreeSet<&'static str>>,
+    /// What AWS denies whatever the rest allows.
+    denied: Vec<Denied>,
+}
+
+/// Actions that are denied by a tag of what they are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Denied {
+    sid: &'static str,
+    key: String,
+    /// Where the tag is missing, rather than where it is.
+    missing: bool,
+    actions: BTreeSet<&'static str>,
 }
 
 impl Role {
@@ -69,12 +81,13 @@ impl Role {
                 }
             }
         }
-        Self { what: For::Read, cloud, at, permissions }
+        Self { what: For::Read, cloud, at, permissions, denied: Vec::new() }
     }
 
     /// What changing needs beside looking: every call that the deeds of some kinds declare, and no other. Whoever
-    /// marks cannot delete.
-    pub fn write(what: For, cloud: CloudId, at: At, kinds: &[&'static KindSpec]) -> Self {
+    /// marks cannot delete. What has one of the tags that `protect` has no deletion in AWS, nor what lacks the tag of
+    /// `fence`: AWS reads tags when the call comes, after every look of ours.
+    pub fn write(what: For, cloud: CloudId, at: At, kinds: &[&'static KindSpec], fences: &Fences) -> Self {
         let mut permissions: BTreeMap<&'static str, BTreeSet<&'static str>> = BTreeMap::new();
         for spec in kinds.iter().filter(|spec| spec.cloud == cloud) {
             let is_mark = |deed: DeedKind| matches!(deed, DeedKind::Tag | DeedKind::Untag);
@@ -84,7 +97,8 @@ impl Role {
                 }
             }
         }
-        Self { what, cloud, at, permissions }
+        let denied = if cloud == CloudId::Aws && what == For::Delete { denied(kinds, fences) } else { Vec::new() };
+        Self { what, cloud, at, permissions, denied }
     }
 
     fn title(&self) -> &'static str {
@@ -108,7 +122,7 @@ impl Role {
             For::Delete => "Stops, copies, deletes and restores what was approved, beside sweeper's role for reading",
         };
         match self.cloud {
-            CloudId::Aws => parts(self.sid(), &all),
+            CloudId::Aws => parts(self.sid(), &all, &self.denied),
             CloudId::Azure => {
                 let (data, actions): (Vec<&str>, Vec<&str>) = all.into_iter().partition(|one| is_of_data(one));
                 let role = |name: &str, actions: &[&str], data: &[&str], scope: &str| {
@@ -181,8 +195,34 @@ pub fn is_of_data(action: &str) -> bool {
     DATA.iter().any(|start| action.starts_with(start))
 }
 
-/// IAM policies of at most [`MOST_OF_A_POLICY`] characters that together allow all actions.
-fn parts(sid: &str, actions: &[&str]) -> Vec<Value> {
+/// What tags keep from being stopped and deleted. A call that knows no `aws:ResourceTag` sees every key as missing, so
+/// only kinds whose tags can be set are held to one that must be there.
+fn denied(kinds: &[&'static KindSpec], fences: &Fences) -> Vec<Denied> {
+    let of = |must_have_tags: bool| -> BTreeSet<&'static str> {
+        let kinds = kinds.iter().filter(|spec| spec.cloud == CloudId::Aws);
+        let kinds = kinds.filter(|spec| !must_have_tags || spec.act(DeedKind::Tag).is_some());
+        let acts = kinds.flat_map(|spec| spec.acts);
+        let acts = acts.filter(|act| matches!(act.deed, DeedKind::Delete | DeedKind::Stop | DeedKind::SetRetention));
+        acts.flat_map(|act| act.writes).map(|write| write.permission).collect()
+    };
+    let protected = fences.protect.iter().map(|key| Denied {
+        sid: "SweeperProtected",
+        key: key.clone(),
+        missing: false,
+        actions: of(false),
+    });
+    let condemned = fences.condemned.iter().map(|key| Denied {
+        sid: "SweeperNotCondemned",
+        key: key.clone(),
+        missing: true,
+        actions: of(true),
+    });
+    protected.chain(condemned).collect()
+}
+
+/// IAM policies of at most [`MOST_OF_A_POLICY`] characters that together allow all actions. What is denied stands in
+/// the first: a denial holds whatever another policy allows.
+fn parts(sid: &str, actions: &[&str], denied: &[Denied]) -> Vec<Value> {
     let document = |actions: &[&str]| {
         json!({
             "Version": "2012-10-17",
@@ -190,9 +230,23 @@ fn parts(sid: &str, actions: &[&str]) -> Vec<Value> {
         })
     };
     let frame = document(&[]).to_string().len();
+    let denials: Vec<Value> = denied
+        .iter()
+        .enumerate()
+        .map(|(at, denied)| {
+            json!({
+                // Sids are unique in a policy.
+                "Sid": format!("{}{}", denied.sid, if at == 0 { String::new() } else { at.to_string() }),
+                "Effect": "Deny",
+                "Action": denied.actions,
+                "Resource": "*",
+                "Condition": { "Null": { format!("aws:ResourceTag/{}", denied.key): denied.missing.to_string() } },
+            })
+        })
+        .collect();
     let mut parts = Vec::new();
     let mut part: Vec<&str> = Vec::new();
-    let mut length = frame;
+    let mut length = frame + denials.iter().map(|one| one.to_string().len() + 1).sum::<usize>();
     for action in actions {
         // Its quotes and a comma.
         let more = action.len() + 3;
@@ -205,6 +259,9 @@ fn parts(sid: &str, actions: &[&str]) -> Vec<Value> {
         part.push(action);
     }
     parts.push(document(&part));
+    if let Some(Value::Array(statements)) = parts.first_mut().and_then(|first| first.get_mut("Statement")) {
+        statements.extend(denials);
+    }
     parts
 }
 
@@ -216,7 +273,7 @@ mod tests {
     fn a_long_policy_is_split_and_loses_nothing() {
         let actions: Vec<String> = (0..400).map(|n| format!("service{n}:DescribeManyThings")).collect();
         let actions: Vec<&str> = actions.iter().map(String::as_str).collect();
-        let documents = parts("SweeperRead", &actions);
+        let documents = parts("SweeperRead", &actions, &[]);
         assert!(documents.len() > 1 && documents.iter().all(|one| one.to_string().len() <= MOST_OF_A_POLICY));
         let again: Vec<&str> = documents
             .iter()
@@ -224,7 +281,30 @@ mod tests {
             .map(|action| action.as_str().unwrap())
             .collect();
         assert_eq!(again, actions);
-        assert_eq!(parts("SweeperRead", &actions[..3]).len(), 1);
+        assert_eq!(parts("SweeperRead", &actions[..3], &[]).len(), 1);
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn what_is_protected_by_a_tag_has_no_deletion_in_aws() {
+        let fences = Fences { protect: vec!["keep-out".to_owned()], condemned: Some("condemned".to_owned()) };
+        let role = Role::write(For::Delete, CloudId::Aws, At::Account, &clouds::specs(), &fences);
+        let documents = role.documents();
+        let statements = documents[0]["Statement"].as_array().unwrap();
+        let with = |key: &str| statements.iter().find(|one| one.to_string().contains(key)).unwrap();
+        let (protected, condemned) = (with("aws:ResourceTag/keep-out"), with("aws:ResourceTag/condemned"));
+        assert_eq!(protected["Condition"]["Null"]["aws:ResourceTag/keep-out"], "false");
+        assert_eq!(condemned["Condition"]["Null"]["aws:ResourceTag/condemned"], "true");
+        for one in [protected, condemned] {
+            assert_eq!(one["Effect"], "Deny");
+            assert!(one["Action"].to_string().contains("ec2:DeleteVolume"));
+            // Copies are still made, and taken back.
+            assert!(!one["Action"].to_string().contains("ec2:CreateSnapshot"));
+        }
+        // Uploads have no tags: nothing can be asked of them.
+        assert!(protected["Action"].to_string().contains("s3:AbortMultipartUpload"));
+        assert!(!condemned["Action"].to_string().contains("s3:AbortMultipartUpload"));
+        assert!(documents.iter().all(|one| one.to_string().len() <= MOST_OF_A_POLICY));
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn assume_role(cloud: &Cloud, request: &Request) -> Result<Reply, WireError> {
         .ok_or_else(|| invalid(format!("{arn} is invalid")))?;
     let granted = cloud.account(account).is_some_and(|known| {
         known.status == "ACTIVE"
-            && known.role.as_deref() == Some(role)
+            && (known.role.as_deref() == Some(role) || known.delete_role.as_deref() == Some(role))
             && (known.external_id.is_none() || known.external_id.as_deref() == request.text("ExternalId"))
     });
     if !granted {

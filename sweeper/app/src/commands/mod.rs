@@ -23,7 +23,7 @@ pub mod survey;
 pub mod undo;
 
 use crate::{
-    clouds::{self, Choice, Org},
+    clouds::{self, Choice, Fences, Org},
     config::{self, Config},
     engine::{self, Inputs, Outcome},
     exit::{Exit, Failure},
@@ -359,6 +359,7 @@ fn choice(args: &LookArgs, config: &Config, signs: &BTreeMap<CloudId, String>) -
     Ok(Choice {
         org: (args.org || config.aws.org).then(|| Org {
             role: config.aws.role.clone().unwrap_or_else(|| config::ROLE.to_owned()),
+            write_role: config.aws.delete_role.clone(),
             external_id: config.aws.external_id.clone(),
         }),
         // The root group of a tenant is known without being told.
@@ -373,6 +374,10 @@ fn choice(args: &LookArgs, config: &Config, signs: &BTreeMap<CloudId, String>) -
         accounts,
         regions,
         endpoint: None,
+        fences: Fences {
+            protect: config.house.protect_keys.clone(),
+            condemned: config.apply.rules.fence.then(|| config.apply.rules.tag_key.clone()),
+        },
     })
 }
 

@@ -2,13 +2,13 @@
 
 use super::cloud;
 use crate::{
-    clouds,
+    clouds::{self, Fences},
     exit::{Exit, Failure},
     output, policies,
     roles::{At, For, Role},
 };
 use std::path::PathBuf;
-use sweeper_core::{model::CloudId, policy};
+use sweeper_core::{house::House, model::CloudId, policy};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -24,6 +24,13 @@ pub struct Args {
     /// Only what these policies need: a policy file or a directory of them [default: every kind]
     #[arg(long, value_name = "PATH")]
     pub policies: Option<PathBuf>,
+    /// With --role delete in AWS: nothing that can have tags is stopped or deleted without this one
+    #[arg(long, value_name = "TAG-KEY")]
+    pub fence: Option<String>,
+    /// With --role delete in AWS: nothing with one of these tags is stopped or deleted [default:
+    /// sweeper-protect]
+    #[arg(long, value_name = "TAG-KEY", value_delimiter = ',')]
+    pub protect: Vec<String>,
     #[arg(long, value_enum, default_value_t = Form::Json)]
     pub format: Form,
     /// Write to a file, which is there whole or not at all
@@ -54,7 +61,11 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let role = match args.role {
         For::Read => Role::read(args.cloud, args.at, &specs),
-        what => Role::write(what, args.cloud, args.at, &specs),
+        what => {
+            let protect = if args.protect.is_empty() { House::default().protect_keys } else { args.protect.clone() };
+            let fences = Fences { protect, condemned: args.fence.clone() };
+            Role::write(what, args.cloud, args.at, &specs, &fences)
+        }
     };
     if role.permissions.is_empty() {
         return Err(Failure::usage("nothing of these kinds is ever changed, so there is no role for it"));

@@ -6,7 +6,7 @@ use crate::{
     deed::{Deed, DeedKind, Target},
     detect::View,
     intern::Sym,
-    inventory::Resource,
+    inventory::{Resource, Unseen},
     model::{Class, CloudId, DAY, Relation, Timestamp},
     money::Basis,
     observe,
@@ -42,6 +42,9 @@ pub struct Rules {
     pub keep_for: i64,
     /// The tag that `then = "tag"` sets; its value is the policy's name.
     pub tag_key: String,
+    /// Nothing that can have tags is stopped or deleted without that tag: the clouds' own rights can be made to ask for
+    /// it, so that who tags and who deletes are two.
+    pub fence: bool,
     /// Days that `then = "set-retention"` sets; `None` holds such actions.
     pub retention_days: Option<u32>,
 }
@@ -53,6 +56,7 @@ impl Default for Rules {
             fresh: lint::FRESH,
             keep_for: 30 * DAY,
             tag_key: "sweeper-found".to_owned(),
+            fence: false,
             retention_days: None,
         }
     }
@@ -126,6 +130,30 @@ pub fn draw(parts: Parts<'_>, order: &Order, rules: &Rules) -> io::Result<Plan> 
     })
 }
 
+/// What the deed's tag, or the fence's, says against it.
+fn tagged(view: &View<'_>, resource: Resource<'_>, deed: &Deed, rules: &Rules) -> Result<(), String> {
+    let fenced = rules.fence
+        && matches!(deed.kind(), DeedKind::Delete | DeedKind::Stop | DeedKind::SetRetention)
+        && resource.kind().act(DeedKind::Tag).is_some();
+    let key = match deed {
+        Deed::Tag { key, .. } => key,
+        _ if fenced => &rules.tag_key,
+        _ => return Ok(()),
+    };
+    let unread = |unseen: Unseen| format!("tags not readable: {}", unseen.cause);
+    let value = view
+        .tags(resource)
+        .map_err(unread)?
+        .into_iter()
+        .find(|(own, _)| own.eq_ignore_ascii_case(key))
+        .map(|tag| tag.1);
+    match (deed, value) {
+        (Deed::Tag { value, .. }, Some(own)) if own == value => Err(format!("already: tagged {key}")),
+        (Deed::Tag { .. }, _) | (_, Some(_)) => Ok(()),
+        (_, None) => Err(format!("fence: not tagged {key}")),
+    }
+}
+
 fn completeness(report: &Report<'_>) -> Completeness {
     let mut seen = Completeness::default();
     for covered in report.coverage() {
@@ -184,6 +212,7 @@ fn action(
         },
         other => return Err(format!("bug: a policy asks for {}", other.name())),
     };
+    tagged(view, resource, &deed, rules)?;
     let keep = match policy.keep {
         Keep::None => None,
         keep if deed_kind != DeedKind::Delete => {

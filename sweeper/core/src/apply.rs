@@ -63,6 +63,8 @@ pub struct Pace {
     pub soak: Duration,
     /// A look older than this is taken again.
     pub look_age: Duration,
+    /// Copies that are under way at once.
+    pub copies: usize,
     /// Deeds a minute and account.
     pub rate: u32,
     /// How long a call may take, and what lies between asking the lease and the call.
@@ -83,6 +85,7 @@ impl Default for Pace {
             waves: vec![1, 5, 25],
             soak: Duration::from_secs(30),
             look_age: Duration::from_mins(10),
+            copies: 25,
             rate: 10,
             call: Duration::from_secs(35),
             poll: Duration::from_secs(2),

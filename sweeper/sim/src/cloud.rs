@@ -370,6 +370,25 @@ impl Sim {
         sim
     }
 
+    /// A fleet of volumes in fine weather, `unused` of them nobody's, whose owners do nothing.
+    pub fn fleet(rng: Rng, clock: Arc<SimClock>, start: Timestamp, unused: u64, used: u64) -> Self {
+        let sim = Self::quiet(rng, clock, start);
+        {
+            let mut truth = lock(&sim.truth);
+            truth.next = unused + used;
+            truth.things = (1..=unused + used)
+                .map(|uid| {
+                    let created = start.plus(-100 * 86_400);
+                    let thing =
+                        Thing { id: id(VOLUME.id, uid), uid, created, used: uid > unused, ..empty(Duration::ZERO) };
+                    (uid, thing)
+                })
+                .collect();
+            truth.before = vec![(Duration::ZERO, truth.things.clone())];
+        }
+        sim
+    }
+
     /// The same cloud, called by a run of its own.
     #[must_use]
     pub fn called_by(&self, fuse: Fuse) -> Self {

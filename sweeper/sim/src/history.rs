@@ -19,6 +19,7 @@ use sweeper_core::{
     apply::{self, Applied, Ended, Look, Pace, Stop, World},
     approve::{Against, Items, Key, KeyKind, OneTime, Person, Role, Text, Trust},
     audit::{self, Body, MemoryLog, Millis, Origin, Trail, TrailConfig, TrustedKey, Verify},
+    calendar::Calendar,
     calls::{Calls, Limits},
     caps::Caps,
     claims,
@@ -39,8 +40,8 @@ use sweeper_core::{
 };
 
 /// When every history begins: a Monday.
-const START: Timestamp = Timestamp(1_780_876_800);
-const DEPLOYMENT: &str = "sim";
+pub(crate) const START: Timestamp = Timestamp(1_780_876_800);
+pub(crate) const DEPLOYMENT: &str = "sim";
 
 const POLICIES: &str = r#"
 [[policy]]
@@ -108,15 +109,18 @@ pub struct Story {
     pub events: u64,
 }
 
-struct House_ {
-    clock: Arc<SimClock>,
-    sim: Sim,
+pub(crate) struct House_ {
+    pub(crate) clock: Arc<SimClock>,
+    pub(crate) sim: Sim,
     store: MemoryStore,
     log: MemoryLog,
     ledger: Arc<InMemory>,
-    set: Arc<PolicySet>,
+    pub(crate) set: Arc<PolicySet>,
     signer: Signer,
-    trust: Trust,
+    pub(crate) trust: Trust,
+    pub(crate) caps: Caps,
+    /// When things are done; always, where there is none.
+    pub(crate) calendar: Option<Calendar>,
     runs: u32,
 }
 
@@ -157,12 +161,12 @@ impl World for Eyes<'_> {
         None
     }
 
-    fn closed(&self, _: &Target, _: Timestamp) -> Option<String> {
-        None
+    fn closed(&self, target: &Target, now: Timestamp) -> Option<String> {
+        self.house.calendar.as_ref()?.may_act(&target.scope(), now).err().map(|why| why.to_string())
     }
 }
 
-async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome {
+pub(crate) async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome {
     let cloud: Arc<dyn Cloud> = Arc::new(Plugin::new(sim));
     let universes = survey::universes(vec![cloud], calls).await;
     let rules = House {
@@ -192,23 +196,23 @@ async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome {
     .await
 }
 
-fn policies() -> Result<PolicySet, String> {
+pub(crate) fn policies(text: &str) -> Result<PolicySet, String> {
     let kinds: &[&'static KindSpec] =
         &[&crate::cloud::ADDRESS, &crate::cloud::MACHINE, &crate::cloud::NAMED, &crate::cloud::VOLUME];
-    let source = Source { path: "sim.toml".to_owned(), text: POLICIES.to_owned() };
+    let source = Source { path: "sim.toml".to_owned(), text: text.to_owned() };
     let loaded = load(&[source], &Known { kinds });
     let said = loaded.problems.iter().map(sweeper_core::policy::Problem::render).collect::<String>();
     loaded.set.ok_or(said)
 }
 
-fn calls(clock: &Arc<SimClock>, seed: u64) -> Calls {
+pub(crate) fn calls(clock: &Arc<SimClock>, seed: u64) -> Calls {
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     Calls::new(clock, Limits { seed, ..Limits::default() })
 }
 
 impl House_ {
     /// A deployment that trusts Alice; with her key, and one of somebody else.
-    fn new(sim: Sim, set: PolicySet, clock: &Arc<SimClock>) -> Result<(Self, Signer, Signer), String> {
+    pub(crate) fn new(sim: Sim, set: PolicySet, clock: &Arc<SimClock>) -> Result<(Self, Signer, Signer), String> {
         let key = |name: &str, byte: u8| Signer::generate(name, &[byte; 32]).map_err(|error| error.to_string());
         let (signer, admin, stranger) = (key("sweeper/sim", 1)?, key("alice", 2)?, key("mallory", 3)?);
         let alice = Person { roles: BTreeSet::from([Role::Admin]), aliases: BTreeSet::new() };
@@ -233,19 +237,21 @@ impl House_ {
             set: Arc::new(set),
             signer,
             trust,
+            caps: Caps::default(),
+            calendar: None,
             runs: 0,
         };
         Ok((house, admin, stranger))
     }
 
-    fn holder(&mut self) -> Holder {
+    pub(crate) fn holder(&mut self) -> Holder {
         self.runs += 1;
         Holder { by: format!("runner {}", self.runs), run: format!("run-{}", self.runs) }
     }
 }
 
 /// One run of apply, and whether it died.
-async fn run(
+pub(crate) async fn run(
     house: &House_,
     holder: Holder,
     plan: &Plan,
@@ -288,7 +294,7 @@ async fn run(
         kinds,
         trust: &house.trust,
         pace: Pace::default(),
-        caps: Caps::default(),
+        caps: house.caps,
         holder,
         deployment: DEPLOYMENT.to_owned(),
         tool: "sweeper 0.1.0".to_owned(),
@@ -314,14 +320,15 @@ fn weather(rng: &mut Rng) -> Weather {
     }
 }
 
-const FINE: Weather = Weather { throttled: 0, lost_request: 0, lost_reply: 0, denied_list: 0, old_list: 0, slow: 0 };
+pub(crate) const FINE: Weather =
+    Weather { throttled: 0, lost_request: 0, lost_reply: 0, denied_list: 0, old_list: 0, slow: 0 };
 
 /// Plays a history.
 pub fn play(seed: u64) -> Story {
     silence();
     let mut story = Story::default();
     let mut rng = Rng::new(seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(17));
-    let set = match policies() {
+    let set = match policies(POLICIES) {
         Ok(set) => set,
         Err(said) => {
             story.violations.push(format!("bug: the policies of the simulation cannot be read: {said}"));
@@ -459,7 +466,7 @@ pub struct Ending {
 /// One organisation in fine weather whose owners do nothing; a run that is struck so, then one that is not.
 pub fn disturbed(seed: u64, blow: Option<Blow>) -> Result<Ending, String> {
     silence();
-    let set = policies()?;
+    let set = policies(POLICIES)?;
     let clock = SimClock::new(START);
     let mut rng = Rng::new(seed);
     let sim = Sim::quiet(rng.fork(), Arc::clone(&clock), START);
@@ -585,7 +592,7 @@ fn note(plan: &Plan, rng: &mut Rng, admin: &Signer, stranger: &Signer, now: Time
 }
 
 /// What an approval allows.
-fn leave(plan: &Plan, numbers: BTreeSet<u32>, count: u32) -> Leave {
+pub(crate) fn leave(plan: &Plan, numbers: BTreeSet<u32>, count: u32) -> Leave {
     let mut tokens = BTreeMap::new();
     for action in &plan.actions {
         for deed in [action.deed_kind().name(), DeedKind::Copy.name()] {
@@ -595,7 +602,7 @@ fn leave(plan: &Plan, numbers: BTreeSet<u32>, count: u32) -> Leave {
     Leave { plan: plan.clone(), numbers, count, tokens }
 }
 
-fn judge(house: &House_, leaves: &[Leave], story: &mut Story) {
+pub(crate) fn judge(house: &House_, leaves: &[Leave], story: &mut Story) {
     let mut intents = BTreeSet::new();
     house.log.with(|contents| {
         for bytes in contents.segments.values() {
@@ -629,7 +636,7 @@ fn judge(house: &House_, leaves: &[Leave], story: &mut Story) {
 }
 
 /// A run that is killed says nothing.
-fn silence() {
+pub(crate) fn silence() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let loud = panic::take_hook();

@@ -14,5 +14,6 @@ pub mod fuse;
 pub mod history;
 pub mod oracle;
 pub mod rng;
+pub mod week;
 
 pub use history::{History, Story, play};

@@ -55,6 +55,8 @@ enum Ready {
 /// What sending came to.
 enum Shot {
     Done(Sent, Option<Kept>),
+    /// The cloud took it; how it ends is seen later.
+    Sent(Sent),
     Gone,
     /// Not sent again: it is not as it was any more.
     Changed(String),
@@ -66,35 +68,80 @@ enum Shot {
     Halt(String),
 }
 
+/// An action that is claimed and has room under every cap. Nothing was done to its resource yet; a copy may be under
+/// way.
+pub(super) struct Begun<'a> {
+    pub(super) action: &'a Action,
+    kind: Arc<dyn Kind>,
+    people: Vec<String>,
+    claim: Claim,
+    copy: Copying,
+    /// What it is charged as, and on which meters.
+    charge: String,
+    meters: Vec<String>,
+}
+
+impl Begun<'_> {
+    /// Whether there is a copy to wait for.
+    pub(super) const fn waits(&self) -> bool {
+        matches!(self.copy, Copying::Going(_))
+    }
+}
+
+/// How far a copy is.
+enum Copying {
+    NotWanted,
+    Made(Kept),
+    Going(Box<Going>),
+}
+
+/// A copy that was asked for, and is watched later.
+struct Going {
+    claim: Claim,
+    deed: Deed,
+    permit: Permit,
+    sent: Sent,
+}
+
+/// How far an action came at once.
+pub(super) enum Step<'a> {
+    Ended(Ended),
+    Begun(Box<Begun<'a>>),
+}
+
+/// Whether a change is watched to its end at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    Now,
+    Later,
+}
+
 impl Run<'_, '_> {
-    /// Brings one action to its end.
-    pub(super) async fn one(&mut self, action: &Action) -> Result<Ended, Stop> {
+    /// Begins one action: everything up to the request for its copy, which takes its time, so that other actions are
+    /// begun meanwhile.
+    pub(super) async fn begin<'x>(&mut self, action: &'x Action) -> Result<Step<'x>, Stop> {
+        let ended = |ended| Ok(Step::Ended(ended));
         self.gate()?;
         let plan = self.approved.plan();
         if let Some(before) = action.after.iter().find(|no| {
             !matches!(self.ended().get(no), Some(Ended::Done { .. } | Ended::AlreadyGone)) && !self.is_confirmed(**no)
         }) {
-            return Ok(Ended::Left(format!("order: action {before} comes first, and is not done")));
+            return ended(Ended::Left(format!("order: action {before} comes first, and is not done")));
         }
-        let now = self.parts.clock().wall();
-        if let Some(why) = self.parts.world.closed(&action.target, now) {
-            return Ok(Ended::Left(format!("closed: {why}")));
-        }
-        if let Some((look, _)) = &self.look
-            && let Err(ended) = look.still(action, plan.policies.get(&action.policy))
-        {
-            let (Ended::Skipped(reason) | Ended::Left(reason)) = &ended else { return Ok(ended) };
-            self.skip(action, &reason.clone())?;
-            return Ok(ended);
+        if let Some(against) = self.against(action) {
+            if let Ended::Skipped(reason) = &against {
+                self.skip(action, &reason.clone())?;
+            }
+            return ended(against);
         }
         let Some(kind) = self.parts.kinds.get(action.target.kind.as_str()).cloned() else {
-            return Ok(Ended::Left(format!("no provider: nothing here knows {}", action.target.kind)));
+            return ended(Ended::Left(format!("no provider: nothing here knows {}", action.target.kind)));
         };
         self.pace(&action.target).await?;
         let charge =
             Charge { id: format!("{}/{}", plan.id, action.no), run: plan.id.clone(), count: 1, monthly: action.usd() };
         let granted = self.approved.actions().find(|(own, _)| own.no == action.no).map(|(_, granted)| granted.clone());
-        let Some(granted) = granted else { return Ok(Ended::Left("not approved".to_owned())) };
+        let Some(granted) = granted else { return ended(Ended::Left("not approved".to_owned())) };
         let meters = self.meters(action, &granted);
         let now = self.parts.clock().wall();
         match caps::reserve(self.parts.store, &meters, &charge, now).map_err(|error| damaged(&error))? {
@@ -110,18 +157,58 @@ impl Run<'_, '_> {
                     self.record(Event::new(event).of_item(&plan.id, action.no))?;
                     self.applied.capped.push(cap.clone());
                 }
-                return Ok(Ended::Left(format!("cap: {cap}")));
+                return ended(Ended::Left(format!("cap: {cap}")));
             }
         }
-        let ended = self.claimed(action, &kind, &granted.people.iter().cloned().collect::<Vec<_>>()).await;
-        let names: Vec<&str> = meters.iter().map(|meter| meter.name.as_str()).collect();
+        let people: Vec<String> = granted.people.iter().cloned().collect();
+        let meters: Vec<String> = meters.into_iter().map(|meter| meter.name).collect();
+        match self.claimed(action, &kind, &people).await {
+            Ok(Ok((claim, copy))) => {
+                Ok(Step::Begun(Box::new(Begun { action, kind, people, claim, copy, charge: charge.id, meters })))
+            }
+            Ok(Err(early)) => ended(self.settle(action, &meters, &charge.id, Ok(early))?),
+            Err(stop) => ended(self.settle(action, &meters, &charge.id, Err(stop))?),
+        }
+    }
+
+    /// Brings an action that was begun to its end.
+    pub(super) async fn finish(&mut self, mut begun: Begun<'_>) -> Result<Ended, Stop> {
+        let ended = self.finished(&mut begun).await;
+        self.settle(begun.action, &begun.meters, &begun.charge, ended)
+    }
+
+    /// Leaves an action that was begun to a later run, as one whose turn does not come any more.
+    pub(super) fn put_back(&mut self, begun: &Begun<'_>, why: &str) -> Result<Ended, Stop> {
+        let left = self.leave(begun.action, why.to_owned(), &begun.people);
+        self.settle(begun.action, &begun.meters, &begun.charge, left)
+    }
+
+    /// What the hour and the last look say against an action.
+    fn against(&self, action: &Action) -> Option<Ended> {
+        let now = self.parts.clock().wall();
+        if let Some(why) = self.parts.world.closed(&action.target, now) {
+            return Some(Ended::Left(format!("closed: {why}")));
+        }
+        let policy = self.approved.plan().policies.get(&action.policy);
+        self.look.as_ref().and_then(|(look, _)| look.still(action, policy).err())
+    }
+
+    /// Gives back the room that an action was given, unless it may have been done.
+    fn settle(
+        &mut self,
+        action: &Action,
+        meters: &[String],
+        charge: &str,
+        ended: Result<Ended, Stop>,
+    ) -> Result<Ended, Stop> {
+        let names: Vec<&str> = meters.iter().map(String::as_str).collect();
         let now = self.parts.clock().wall();
         // What may have been done keeps its room: also what was found gone after somebody had sent it, whose doing it
         // may have been.
         let done = matches!(&ended, Ok(Ended::Done { .. } | Ended::Unknown(_) | Ended::Failed(_)) | Err(_))
             || self.may_have_been_sent(action.no)?;
         if !matches!(ended, Err(Stop::Damaged(_))) {
-            caps::settle(self.parts.store, &names, &charge.id, done, now).map_err(|error| damaged(&error))?;
+            caps::settle(self.parts.store, &names, charge, done, now).map_err(|error| damaged(&error))?;
         }
         ended
     }
@@ -157,7 +244,12 @@ impl Run<'_, '_> {
         }
     }
 
-    async fn claimed(&mut self, action: &Action, kind: &Arc<dyn Kind>, people: &[String]) -> Result<Ended, Stop> {
+    async fn claimed(
+        &mut self,
+        action: &Action,
+        kind: &Arc<dyn Kind>,
+        people: &[String],
+    ) -> Result<Result<(Claim, Copying), Ended>, Stop> {
         let plan = self.approved.plan();
         let now = self.parts.clock().wall();
         let wanted = item(plan, action, &action.deed);
@@ -179,38 +271,60 @@ impl Run<'_, '_> {
                                 taken.state.name()
                             );
                             self.skip(action, &reason)?;
-                            return Ok(Ended::Skipped(reason));
+                            return Ok(Err(Ended::Skipped(reason)));
                         }
                     }
                 }
             };
         self.intend(action, &action.deed, people)?;
         if let Some(ended) = self.unready(action, kind, &mut claim, people, None).await? {
-            return Ok(ended);
+            return Ok(Err(ended));
         }
-        let kept = match self.copy(action, kind, people).await? {
-            Ok(kept) => kept,
-            Err(ended) => {
-                if let Ended::Left(why) = ended {
-                    return self.leave(action, why, people);
-                }
-                return self.close(action, &mut claim, ended, people, None);
-            }
+        match self.copy(action, kind, people).await? {
+            Ok(copy) => Ok(Ok((claim, copy))),
+            Err(ended) => self.uncopied(action, &mut claim, ended, people).map(Err),
+        }
+    }
+
+    /// There is no copy: nothing is done.
+    fn uncopied(&mut self, action: &Action, claim: &mut Claim, ended: Ended, people: &[String]) -> Result<Ended, Stop> {
+        if let Ended::Left(why) = ended {
+            return self.leave(action, why, people);
+        }
+        self.close(action, claim, ended, people, None)
+    }
+
+    async fn finished(&mut self, begun: &mut Begun<'_>) -> Result<Ended, Stop> {
+        let Begun { action, kind, people, claim, copy, .. } = begun;
+        let (action, kind, people): (&Action, &Arc<dyn Kind>, &[String]) = (*action, &*kind, &*people);
+        let kept = match std::mem::replace(copy, Copying::NotWanted) {
+            Copying::NotWanted => None,
+            Copying::Made(kept) => Some(kept),
+            Copying::Going(going) => match self.copy_ended(action, kind, people, *going).await? {
+                Ok(kept) => Some(kept),
+                Err(ended) => return self.uncopied(action, claim, ended, people),
+            },
         };
         if kept.is_some() {
             // A copy takes its time.
             self.gate()?;
-            if let Some(ended) = self.unready(action, kind, &mut claim, people, kept.as_ref()).await? {
+            match self.against(action) {
+                None => {}
+                Some(Ended::Left(why)) => return self.leave(action, why, people),
+                Some(ended) => return self.close(action, claim, ended, people, kept.as_ref()),
+            }
+            if let Some(ended) = self.unready(action, kind, claim, people, kept.as_ref()).await? {
                 return Ok(ended);
             }
         }
         let Some(permit) = self.permit(action, kind, &action.deed, kept.clone()) else {
             let ended = Ended::Failed(format!("{} is nothing that can be done to it", action.deed_kind().name()));
-            return self.close(action, &mut claim, ended, people, kept.as_ref());
+            return self.close(action, claim, ended, people, kept.as_ref());
         };
-        let shot = self.shoot(action, kind, &permit, &mut claim).await?;
+        let shot = self.shoot(action, kind, &permit, claim, Watch::Now).await?;
         let (ended, halt) = match shot {
             Shot::Done(sent, _) => (Ended::Done { request: sent.request, kept: kept.clone() }, None),
+            Shot::Sent(_) => (Ended::Unknown("it was not watched".to_owned()), None),
             Shot::Gone => (Ended::AlreadyGone, None),
             Shot::Changed(why) => (Ended::Skipped(why), None),
             Shot::Failed(why) => (Ended::Failed(why), None),
@@ -218,7 +332,7 @@ impl Run<'_, '_> {
             Shot::Halt(why) => (Ended::Failed(why.clone()), Some(why)),
             Shot::Left(why) => return self.leave(action, why, people),
         };
-        let ended = self.close(action, &mut claim, ended, people, kept.as_ref())?;
+        let ended = self.close(action, claim, ended, people, kept.as_ref())?;
         match halt {
             None => Ok(ended),
             Some(why) => {
@@ -300,15 +414,15 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Makes the copy that the plan keeps, or finds the one that an earlier run made. A change of its own: with its
+    /// Asks for the copy that the plan keeps, or finds the one that an earlier run made. A change of its own: with its
     /// own claim, intent and outcome.
     async fn copy(
         &mut self,
         action: &Action,
         kind: &Arc<dyn Kind>,
         people: &[String],
-    ) -> Result<Result<Option<Kept>, Ended>, Stop> {
-        let Some(copy) = &action.keep else { return Ok(Ok(None)) };
+    ) -> Result<Result<Copying, Ended>, Stop> {
+        let Some(copy) = &action.keep else { return Ok(Ok(Copying::NotWanted)) };
         let plan = self.approved.plan();
         let tags = BTreeMap::from([
             ("sweeper-plan".to_owned(), plan.id.get(..32).unwrap_or(&plan.id).to_owned()),
@@ -318,26 +432,58 @@ impl Run<'_, '_> {
         let deed = Deed::Copy { keep: copy.keep, tags };
         let wanted = item(plan, action, &deed);
         let now = self.parts.clock().wall();
-        let mut claim = match claims::claim(self.parts.store, &wanted, &self.writer, now)
-            .map_err(|error| damaged(&error))?
-        {
-            Outcome::Claimed(claim) => claim,
-            Outcome::Taken(_) => match self.claim_of(wanted.number)?.filter(|claim| claim.item() == &wanted) {
-                Some(claim) if claim.state() == State::Confirmed => return kept_of(&claim).map(|kept| Ok(Some(kept))),
-                Some(claim) if claim.state() == State::Intent && claim.writer() == &self.writer => claim,
-                _ => return Ok(Err(Ended::Failed("the copy could not be made before".to_owned()))),
-            },
-        };
+        let mut claim =
+            match claims::claim(self.parts.store, &wanted, &self.writer, now).map_err(|error| damaged(&error))? {
+                Outcome::Claimed(claim) => claim,
+                Outcome::Taken(_) => match self.claim_of(wanted.number)?.filter(|claim| claim.item() == &wanted) {
+                    Some(claim) if claim.state() == State::Confirmed => {
+                        return kept_of(&claim).map(|kept| Ok(Copying::Made(kept)));
+                    }
+                    Some(claim) if claim.state() == State::Intent && claim.writer() == &self.writer => claim,
+                    _ => return Ok(Err(Ended::Failed("the copy could not be made before".to_owned()))),
+                },
+            };
         let Some(permit) = self.permit(action, kind, &deed, None) else {
             return Ok(Err(Ended::Failed("no copy can be made of it".to_owned())));
         };
         self.intend(action, &deed, people)?;
-        match self.shoot(action, kind, &permit, &mut claim).await? {
+        match self.shoot(action, kind, &permit, &mut claim, Watch::Later).await? {
+            Shot::Sent(sent) => Ok(Ok(Copying::Going(Box::new(Going { claim, deed, permit, sent })))),
+            shot => {
+                let made = self.made(action, people, &deed, &mut claim, shot)?;
+                Ok(made.map(Copying::Made))
+            }
+        }
+    }
+
+    /// Watches a copy that was asked for to its end.
+    async fn copy_ended(
+        &mut self,
+        action: &Action,
+        kind: &Arc<dyn Kind>,
+        people: &[String],
+        going: Going,
+    ) -> Result<Result<Kept, Ended>, Stop> {
+        let Going { mut claim, deed, permit, sent } = going;
+        let shot = self.watch(action, kind, &permit, &sent).await?;
+        self.made(action, people, &deed, &mut claim, shot)
+    }
+
+    /// What came of a copy.
+    fn made(
+        &mut self,
+        action: &Action,
+        people: &[String],
+        deed: &Deed,
+        claim: &mut Claim,
+        shot: Shot,
+    ) -> Result<Result<Kept, Ended>, Stop> {
+        match shot {
             Shot::Done(sent, Some(kept)) => {
                 let note = serde_json::to_string(&kept).map_err(|error| Stop::Damaged(error.to_string()))?;
                 let made = Ended::Done { request: sent.request, kept: Some(kept.clone()) };
-                self.outcome(action, &deed, &made, people, Some(&kept))?;
-                self.advance(&mut claim, State::Confirmed, &note)?;
+                self.outcome(action, deed, &made, people, Some(&kept))?;
+                self.advance(claim, State::Confirmed, &note)?;
                 let copied = Target {
                     kind: kept.kind.clone(),
                     native_id: kept.native_id.clone(),
@@ -348,30 +494,31 @@ impl Run<'_, '_> {
                     resource: identity(&action.target),
                     copy: identity(&copied),
                     verified: true,
-                    until: Some(copy.until),
+                    until: action.keep.as_ref().map(|copy| copy.until),
                     monthly_cost: None,
                 };
-                self.record(Event::new(event).of_item(&plan.id, action.no))?;
-                Ok(Ok(Some(kept)))
+                let plan = self.approved.plan().id.clone();
+                self.record(Event::new(event).of_item(&plan, action.no))?;
+                Ok(Ok(kept))
             }
-            Shot::Done(_, None) => {
-                self.no_copy(action, &deed, &mut claim, people, "the copy was not read back").map(Err)
+            Shot::Done(_, None) | Shot::Sent(_) => {
+                self.no_copy(action, deed, claim, people, "the copy was not read back").map(Err)
             }
             Shot::Gone => {
-                self.outcome(action, &deed, &Ended::AlreadyGone, people, None)?;
-                self.advance(&mut claim, State::Failed, "gone")?;
+                self.outcome(action, deed, &Ended::AlreadyGone, people, None)?;
+                self.advance(claim, State::Failed, "gone")?;
                 Ok(Err(Ended::AlreadyGone))
             }
             Shot::Changed(why) | Shot::Failed(why) | Shot::Halt(why) => {
-                self.no_copy(action, &deed, &mut claim, people, &why).map(Err)
+                self.no_copy(action, deed, claim, people, &why).map(Err)
             }
             Shot::Unknown(why) => {
-                self.outcome(action, &deed, &Ended::Unknown(why.clone()), people, None)?;
+                self.outcome(action, deed, &Ended::Unknown(why.clone()), people, None)?;
                 // The claim of the copy stays open: the next run looks for it.
                 Ok(Err(Ended::Left(format!("the copy: {why}"))))
             }
             Shot::Left(why) => {
-                self.outcome(action, &deed, &Ended::Left(why.clone()), people, None)?;
+                self.outcome(action, deed, &Ended::Left(why.clone()), people, None)?;
                 Ok(Err(Ended::Left(format!("the copy: {why}"))))
             }
         }
@@ -396,13 +543,15 @@ impl Run<'_, '_> {
         claims::advance(self.parts.store, claim, to, now, note).map_err(|error| lost(&error))
     }
 
-    /// Sends a change and watches it to its end. Every sending is claimed as sent first.
+    /// Sends a change and watches it to its end, or leaves the watching to later where the cloud has taken it. Every
+    /// sending is claimed as sent first.
     async fn shoot(
         &mut self,
         action: &Action,
         kind: &Arc<dyn Kind>,
         permit: &Permit,
         claim: &mut Claim,
+        when: Watch,
     ) -> Result<Shot, Stop> {
         let site = self.parts.calls.site(&action.target.scope());
         let mut tries = 0;
@@ -429,6 +578,7 @@ impl Run<'_, '_> {
             }
             let pen = Pen::new(&site, permit);
             let error = match kind.act(&pen).await {
+                Ok(sent) if when == Watch::Later => return Ok(Shot::Sent(sent)),
                 Ok(sent) => return self.watch(action, kind, permit, &sent).await,
                 Err(error) => error,
             };

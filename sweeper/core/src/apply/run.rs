@@ -1,6 +1,10 @@
 //! A run: the lock, what an earlier run left, the waves.
 
-use super::{Applied, Ended, Look, Parts, SWITCH, Stop, changed_field, identity, item, millis};
+use super::{
+    Applied, Ended, Look, Parts, SWITCH, Stop, changed_field, identity,
+    item::{self, Begun, Step},
+    millis,
+};
 use crate::{
     approve::Approved,
     audit::{self, Event, LogError, Trail},
@@ -13,7 +17,10 @@ use crate::{
     store::StoreError,
     used,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 pub(super) struct Run<'a, 'p> {
     pub(super) approved: &'a Approved,
@@ -118,18 +125,9 @@ impl<'a, 'p> Run<'a, 'p> {
             let before = done.len();
             self.look().await?;
             self.regret(&done)?;
-            for _ in 0..size {
-                let Some(action) = left.pop() else { break };
-                if self.is_stale() {
-                    self.look().await?;
-                    self.regret(&done)?;
-                }
-                let ended = self.one(action).await?;
-                if matches!(ended, Ended::Done { .. }) {
-                    done.push(action);
-                }
-                self.applied.ended.insert(action.no, ended);
-            }
+            let mut wave: Vec<&Action> = left.split_off(left.len() - size.min(left.len()));
+            wave.reverse();
+            self.wave(wave, &mut done).await?;
             if done.len() > before && (!left.is_empty()) {
                 self.wait(self.parts.pace.soak).await?;
             }
@@ -139,6 +137,76 @@ impl<'a, 'p> Run<'a, 'p> {
             self.wait(self.parts.pace.soak).await?;
             self.look().await?;
             self.regret(&done)?;
+        }
+        Ok(())
+    }
+
+    /// Does a wave. Copies take their time, so that some actions are begun before the first of them is finished; each is
+    /// finished in its turn.
+    async fn wave(&mut self, wave: Vec<&'a Action>, done: &mut Vec<&'a Action>) -> Result<(), Stop> {
+        let mut begun: VecDeque<Begun<'a>> = VecDeque::new();
+        let outcome = self.turns(wave, &mut begun, done).await;
+        if let Err(stop) = &outcome
+            && !matches!(stop, Stop::Damaged(_) | Stop::Locked(_))
+        {
+            let why = stop.why().to_owned();
+            for begun in begun {
+                let ended = self.put_back(&begun, &why)?;
+                self.applied.ended.insert(begun.action.no, ended);
+            }
+        }
+        outcome
+    }
+
+    async fn turns(
+        &mut self,
+        wave: Vec<&'a Action>,
+        begun: &mut VecDeque<Begun<'a>>,
+        done: &mut Vec<&'a Action>,
+    ) -> Result<(), Stop> {
+        for action in wave {
+            let most = self.parts.pace.copies.max(1);
+            while begun.len() >= most || begun.iter().any(|other| action.after.contains(&other.action.no)) {
+                self.turn(begun, done).await?;
+            }
+            self.fresh(done).await?;
+            match self.begin(action).await? {
+                Step::Ended(ended) => drop(self.applied.ended.insert(action.no, ended)),
+                Step::Begun(one) if one.waits() => begun.push_back(*one),
+                // Nothing is gained by letting a thing wait that has no copy to wait for.
+                Step::Begun(one) => self.end(*one, done).await?,
+            }
+        }
+        while !begun.is_empty() {
+            self.turn(begun, done).await?;
+        }
+        Ok(())
+    }
+
+    /// Finishes the action that was begun first.
+    async fn turn(&mut self, begun: &mut VecDeque<Begun<'a>>, done: &mut Vec<&'a Action>) -> Result<(), Stop> {
+        self.fresh(done).await?;
+        match begun.pop_front() {
+            Some(first) => self.end(first, done).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn end(&mut self, begun: Begun<'a>, done: &mut Vec<&'a Action>) -> Result<(), Stop> {
+        let action = begun.action;
+        let ended = self.finish(begun).await?;
+        if matches!(ended, Ended::Done { .. }) {
+            done.push(action);
+        }
+        self.applied.ended.insert(action.no, ended);
+        Ok(())
+    }
+
+    /// Looks again where the last look is too old.
+    async fn fresh(&mut self, done: &[&Action]) -> Result<(), Stop> {
+        if self.is_stale() {
+            self.look().await?;
+            self.regret(done)?;
         }
         Ok(())
     }

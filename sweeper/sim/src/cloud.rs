@@ -153,6 +153,10 @@ struct Truth {
     weather: Weather,
     /// Everything that is begun goes well.
     certain: bool,
+    /// Things that the caller has no right to delete.
+    denied: BTreeSet<u64>,
+    /// Things that somebody makes again as soon as they are gone, under the same name.
+    restless: BTreeSet<u64>,
 }
 
 /// What an owner does.
@@ -192,11 +196,11 @@ impl Truth {
             && entry.key().0 <= now
         {
             let ((at, _), event) = entry.remove_entry();
-            self.end(at);
+            self.end(at, start);
             self.happen(event, at, start);
             changed = true;
         }
-        self.end(now);
+        self.end(now, start);
         if changed {
             let things = self.things.clone();
             self.before.push((now, things));
@@ -207,7 +211,7 @@ impl Truth {
     }
 
     /// What is under way ends.
-    fn end(&mut self, now: Duration) {
+    fn end(&mut self, now: Duration, start: Timestamp) {
         let over: Vec<u64> = self
             .things
             .iter()
@@ -217,7 +221,15 @@ impl Truth {
         for uid in over {
             let Some(thing) = self.things.get_mut(&uid) else { continue };
             match thing.ending.take() {
-                Some((DeedKind::Delete, _, true)) => drop(self.things.remove(&uid)),
+                Some((DeedKind::Delete, _, true)) => {
+                    let gone = self.things.remove(&uid);
+                    if let Some(gone) = gone.filter(|_| self.restless.remove(&uid)) {
+                        self.next += 1;
+                        let created = start.plus(now.as_secs() as i64);
+                        let again = Thing { uid: self.next, created, changed: now, ending: None, ..gone };
+                        self.things.insert(again.uid, again);
+                    }
+                }
                 Some((DeedKind::Stop, _, true)) => thing.used = false,
                 _ => {}
             }
@@ -349,6 +361,8 @@ impl Sim {
             rng: rng.fork(),
             weather,
             certain: false,
+            denied: BTreeSet::new(),
+            restless: BTreeSet::new(),
         };
         Self { truth: Arc::new(Mutex::new(truth)), clock, start, fuse: Fuse::default() }
     }
@@ -370,8 +384,14 @@ impl Sim {
         sim
     }
 
-    /// A fleet of volumes in fine weather, `unused` of them nobody's, whose owners do nothing.
-    pub fn fleet(rng: Rng, clock: Arc<SimClock>, start: Timestamp, unused: u64, used: u64) -> Self {
+    /// A fleet of disks of a kind in fine weather, `unused` of them nobody's, whose owners do nothing.
+    pub fn fleet(
+        kind: &'static KindSpec,
+        rng: Rng,
+        clock: Arc<SimClock>,
+        start: Timestamp,
+        (unused, used): (u64, u64),
+    ) -> Self {
         let sim = Self::quiet(rng, clock, start);
         {
             let mut truth = lock(&sim.truth);
@@ -379,8 +399,14 @@ impl Sim {
             truth.things = (1..=unused + used)
                 .map(|uid| {
                     let created = start.plus(-100 * 86_400);
-                    let thing =
-                        Thing { id: id(VOLUME.id, uid), uid, created, used: uid > unused, ..empty(Duration::ZERO) };
+                    let thing = Thing {
+                        kind: kind.id,
+                        id: id(kind.id, uid),
+                        uid,
+                        created,
+                        used: uid > unused,
+                        ..empty(Duration::ZERO)
+                    };
                     (uid, thing)
                 })
                 .collect();
@@ -401,6 +427,16 @@ impl Sim {
         let mut truth = lock(&self.truth);
         let n = 1_000_000 + truth.events.len() as u64;
         truth.events.insert((at, n), event);
+    }
+
+    /// Has something made again under its name as soon as it is gone.
+    pub fn make_again(&self, uid: u64) {
+        lock(&self.truth).restless.insert(uid);
+    }
+
+    /// Takes away the right to delete something.
+    pub fn deny(&self, uid: u64) {
+        lock(&self.truth).denied.insert(uid);
     }
 
     /// What is there now.
@@ -636,6 +672,9 @@ impl Sort {
             return Ok(sent);
         }
         let refused = |why: &str| Err(CloudError::new(Fault::Refused, op, why));
+        if truth.denied.contains(&thing.uid) {
+            return Err(CloudError::new(Fault::Denied, op, "no right to it"));
+        }
         if thing.locked {
             return refused("it is protected against deletion");
         }
@@ -663,7 +702,7 @@ impl Sort {
         if let Some(thing) = truth.things.get_mut(&thing.uid) {
             thing.ending = Some((deed, until, well));
         }
-        truth.end(now);
+        truth.end(now, self.0.start);
         Ok(sent)
     }
 }

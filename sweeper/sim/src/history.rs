@@ -112,7 +112,7 @@ pub struct Story {
 pub(crate) struct House_ {
     pub(crate) clock: Arc<SimClock>,
     pub(crate) sim: Sim,
-    store: MemoryStore,
+    pub(crate) store: MemoryStore,
     log: MemoryLog,
     ledger: Arc<InMemory>,
     pub(crate) set: Arc<PolicySet>,
@@ -121,6 +121,8 @@ pub(crate) struct House_ {
     pub(crate) caps: Caps,
     /// When things are done; always, where there is none.
     pub(crate) calendar: Option<Calendar>,
+    /// When somebody pulls the kill switch.
+    pub(crate) pulled: Option<Duration>,
     runs: u32,
 }
 
@@ -158,7 +160,8 @@ impl World for Eyes<'_> {
     }
 
     fn switch(&self) -> Option<String> {
-        None
+        let pulled = self.house.pulled.is_some_and(|at| at <= self.house.clock.mono());
+        pulled.then(|| "somebody pulled it".to_owned())
     }
 
     fn closed(&self, target: &Target, now: Timestamp) -> Option<String> {
@@ -239,6 +242,7 @@ impl House_ {
             trust,
             caps: Caps::default(),
             calendar: None,
+            pulled: None,
             runs: 0,
         };
         Ok((house, admin, stranger))

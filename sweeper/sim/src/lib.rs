@@ -13,6 +13,8 @@ pub mod cloud;
 pub mod fuse;
 pub mod history;
 pub mod oracle;
+#[cfg(test)]
+mod refusals;
 pub mod rng;
 pub mod week;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::SimClock,
-    cloud::Sim,
+    cloud::{Sim, VOLUME},
     fuse::Fuse,
     history::{DEPLOYMENT, House_, START, Story, calls, judge, leave, policies, run, silence, survey},
     rng::Rng,
@@ -53,7 +53,7 @@ pub struct Week {
 pub fn play(unused: u64, used: u64, caps: Caps) -> Result<Week, String> {
     silence();
     let clock = SimClock::new(START);
-    let sim = Sim::fleet(Rng::new(1), std::sync::Arc::clone(&clock), START, unused, used);
+    let sim = Sim::fleet(&VOLUME, Rng::new(1), std::sync::Arc::clone(&clock), START, (unused, used));
     let (mut house, alice, _) = House_::new(sim, policies(POLICIES)?, &clock)?;
     house.caps = caps;
     house.trust.ceiling = Some(caps);

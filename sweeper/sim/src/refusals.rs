@@ -1,0 +1,399 @@
+//! What is refused: plans, approvals and moments that are not what somebody agreed to. Each alone, in fine weather, so
+//! that nothing else can be the reason.
+
+use crate::{
+    clock::SimClock,
+    cloud::{Event, NAMED, Sim, VOLUME},
+    fuse::Fuse,
+    history::{DEPLOYMENT, House_, START, calls, policies, run, survey},
+    rng::Rng,
+};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use sweeper_core::{
+    apply::{Applied, Ended, SWITCH, Stop},
+    approve::{Items, Key, KeyKind, OneTime, Person, Refusal, Role, Standing, Text},
+    clock::Clock as _,
+    deed::DeedKind,
+    kind::KindSpec,
+    model::{DAY, Timestamp},
+    money::Amount,
+    note::Signer,
+    plan::{self, Order, Plan, Rules},
+    store::Store as _,
+};
+
+const POLICIES: &str = r#"
+[[policy]]
+name = "disks"
+sweep = "unattached-disk"
+when = "true"
+for = "2d"
+then = "delete"
+keep = "snapshot"
+grace = "0h"
+consent = "objection"
+approve = "APPROVE"
+limit = { count = 50, share = "100%", monthly_usd = 2000 }
+accounts = ["aws:111111111111"]
+"#;
+
+const UNUSED: u64 = 6;
+
+/// A deployment after some days, with a plan of six disks.
+struct Stage {
+    house: House_,
+    alice: Signer,
+    mallory: Signer,
+    plan: Plan,
+}
+
+impl Stage {
+    fn new(approve: &str, order: impl FnOnce(&mut Order)) -> Self {
+        Self::of(&VOLUME, UNUSED, approve, order)
+    }
+
+    fn of(kind: &'static KindSpec, unused: u64, approve: &str, order: impl FnOnce(&mut Order)) -> Self {
+        let clock = SimClock::new(START);
+        let sim = Sim::fleet(kind, Rng::new(7), Arc::clone(&clock), START, (unused, 200));
+        let set = policies(&POLICIES.replace("APPROVE", approve)).unwrap();
+        let (house, alice, mallory) = House_::new(sim, set, &clock).unwrap();
+        let plan = drawn(&house, order);
+        Self { house, alice, mallory, plan }
+    }
+
+    fn usual() -> Self {
+        Self::new("admin", |_| {})
+    }
+
+    fn now(&self) -> Timestamp {
+        self.house.clock.wall()
+    }
+
+    fn text(&self) -> OneTime {
+        OneTime {
+            plan: self.plan.id.clone(),
+            deployment: DEPLOYMENT.to_owned(),
+            items: Items::All,
+            by: "alice".to_owned(),
+            reviewers: BTreeSet::new(),
+            count: 50,
+            monthly_usd: Amount::whole(500),
+            from: self.now(),
+            until: self.now().plus(DAY),
+            nonce: "a".repeat(32),
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut OneTime)) -> Vec<u8> {
+        let mut text = self.text();
+        change(&mut text);
+        self.alice.sign(&Text::OneTime(text).to_string()).unwrap().into_bytes()
+    }
+
+    fn read(&self, note: &[u8]) -> Result<(), Refusal> {
+        self.house.trust.read(note, DEPLOYMENT, self.now()).map(drop)
+    }
+
+    fn apply(&mut self, notes: &[Vec<u8>]) -> Applied {
+        let holder = self.house.holder();
+        let (house, plan) = (&self.house, &self.plan);
+        house.clock.run(run(house, holder, plan, notes, Fuse::new(None, &house.clock), None)).unwrap()
+    }
+
+    /// Deletions that the cloud did.
+    fn deleted(&self) -> usize {
+        self.house.sim.done().iter().filter(|done| done.deed == DeedKind::Delete).count()
+    }
+
+    /// Nothing was done, and somebody who reads it knows why.
+    fn refuses(&mut self, notes: &[Vec<u8>], says: &str) {
+        let applied = self.apply(notes);
+        let said = format!("{:?} {:?}", applied.stopped, applied.ended);
+        assert!(said.contains(says), "{says:?} is not in {said}");
+        assert_eq!(self.house.sim.done().len(), 0, "{says}: {said}");
+    }
+}
+
+fn drawn(house: &House_, order: impl FnOnce(&mut Order)) -> Plan {
+    let mut outcome = None;
+    let begin = house.clock.mono().as_secs() / DAY as u64;
+    for day in begin..begin + 4 {
+        house.clock.until(Duration::from_secs(day * DAY as u64 + 3600));
+        outcome = Some(house.clock.run(survey(house, &house.sim, &calls(&house.clock, day))));
+    }
+    let mut words = Order {
+        deployment: DEPLOYMENT.to_owned(),
+        requester: "bob".to_owned(),
+        tool: "sweeper 0.1.0".to_owned(),
+        survey: "s".to_owned(),
+        made: house.clock.wall(),
+        only: BTreeSet::new(),
+    };
+    order(&mut words);
+    plan::draw(outcome.unwrap().parts(&house.set), &words, &Rules::default()).unwrap()
+}
+
+#[test]
+fn what_is_in_order_is_done() {
+    let mut stage = Stage::usual();
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!(applied.stopped, None);
+    assert_eq!((applied.done(), stage.deleted()), (UNUSED as usize, UNUSED as usize), "{:?}", applied.ended);
+}
+
+#[test]
+fn no_bit_of_a_plan_can_be_flipped() {
+    // One action is enough: every field is there.
+    let stage = Stage::of(&VOLUME, 1, "admin", |_| {});
+    let bytes = plan::write(&stage.plan).unwrap();
+    assert_eq!(plan::read(&bytes).unwrap(), stage.plan);
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << bit;
+            assert!(plan::read(&changed).is_err(), "byte {at}, bit {bit}");
+        }
+        let mut shorter = bytes.clone();
+        shorter.remove(at);
+        assert!(plan::read(&shorter).is_err(), "without byte {at}");
+    }
+}
+
+#[test]
+fn no_bit_of_an_approval_can_be_flipped() {
+    let stage = Stage::usual();
+    let note = stage.note(|_| {});
+    stage.read(&note).unwrap();
+    for at in 0..note.len() {
+        for bit in 0..8 {
+            let mut changed = note.clone();
+            changed[at] ^= 1 << bit;
+            assert!(stage.read(&changed).is_err(), "byte {at}, bit {bit}: {}", String::from_utf8_lossy(&changed));
+        }
+    }
+}
+
+#[test]
+fn an_approval_is_of_a_person_a_plan_a_deployment_and_a_time() {
+    let mut stage = Stage::usual();
+    let now = stage.now();
+    let is = |refusal: Result<(), Refusal>, expected: &str| {
+        let said = refusal.unwrap_err().to_string();
+        assert!(said.contains(expected), "{expected:?} is not in {said}");
+    };
+    is(stage.read(&stage.note(|text| text.until = now)), "it ended");
+    is(stage.read(&stage.note(|text| text.from = now.plus(1))), "it begins");
+    is(stage.read(&stage.note(|text| text.deployment = "other".to_owned())), "of deployment other");
+    is(stage.read(&stage.note(|text| text.by = "bob".to_owned())), "signed it");
+    // A name that only looks the same is another: its first letter is Cyrillic.
+    is(stage.read(&stage.note(|text| text.by = "\u{430}lice".to_owned())), "");
+    let text = Text::OneTime(stage.text()).to_string();
+    is(stage.read(stage.mallory.sign(&text).unwrap().as_bytes()), "no key of the trust roots");
+    is(stage.read(text.as_bytes()), "");
+    is(stage.read(b""), "");
+    // Of another plan: nothing of this one is approved by it.
+    let other = stage.note(|text| text.plan = "0".repeat(64));
+    stage.refuses(&[other], "not approved");
+    stage.refuses(&[], "not approved");
+    // Who was given back the key, and whose time is over.
+    let good = stage.note(|_| {});
+    stage.house.trust.keys[0].until = now;
+    is(stage.read(&good), "is good from");
+    stage.house.trust.keys[0].until = Timestamp(i64::MAX);
+    stage.house.trust.keys[0].revoked = true;
+    is(stage.read(&good), "was revoked");
+}
+
+#[test]
+fn who_asked_does_not_approve_and_one_person_is_not_two() {
+    let mut own = Stage::new("admin", |order| order.requester = "alice".to_owned());
+    let note = own.note(|_| {});
+    own.refuses(&[note], "who asked for the plan does not count");
+    // The same person by two keys, and by one key twice.
+    let mut two = Stage::new("two-people", |_| {});
+    let second = Signer::generate("alice", &[9; 32]).unwrap();
+    two.house.trust.keys.push(Key {
+        person: "alice".to_owned(),
+        kind: KeyKind::Note(second.verifier().clone()),
+        from: Timestamp(0),
+        until: Timestamp(i64::MAX),
+        revoked: false,
+    });
+    let mut text = two.text();
+    let first = two.note(|_| {});
+    text.nonce = "b".repeat(32);
+    let again = second.sign(&Text::OneTime(text.clone()).to_string()).unwrap().into_bytes();
+    two.refuses(&[first.clone(), first.clone(), again], "two people");
+    // With somebody else it is enough.
+    let carol = Signer::generate("carol", &[10; 32]).unwrap();
+    two.house
+        .trust
+        .people
+        .insert("carol".to_owned(), Person { roles: BTreeSet::from([Role::Admin]), aliases: BTreeSet::new() });
+    two.house.trust.keys.push(Key {
+        person: "carol".to_owned(),
+        kind: KeyKind::Note(carol.verifier().clone()),
+        from: Timestamp(0),
+        until: Timestamp(i64::MAX),
+        revoked: false,
+    });
+    text.by = "carol".to_owned();
+    text.nonce = "c".repeat(32);
+    let hers = carol.sign(&Text::OneTime(text).to_string()).unwrap().into_bytes();
+    assert_eq!(two.apply(&[first, hers]).done(), UNUSED as usize);
+}
+
+#[test]
+fn only_what_was_named_is_done_and_no_more_than_was_said() {
+    let mut stage = Stage::usual();
+    let note = stage.note(|text| text.items = Items::parse("2,4").unwrap());
+    let applied = stage.apply(&[note]);
+    let done: Vec<u32> =
+        applied.ended.iter().filter(|(_, ended)| matches!(ended, Ended::Done { .. })).map(|one| *one.0).collect();
+    assert_eq!(done, [2, 4]);
+    let mut stage = Stage::usual();
+    let note = stage.note(|text| text.count = 3);
+    assert_eq!(stage.apply(&[note]).done(), 3);
+    assert_eq!(stage.deleted(), 3);
+    let mut stage = Stage::usual();
+    let note = stage.note(|text| text.monthly_usd = Amount::whole(25));
+    assert_eq!(stage.apply(&[note]).done(), 2, "ten dollars each");
+}
+
+#[test]
+fn an_approval_is_used_for_one_plan() {
+    let mut stage = Stage::usual();
+    let note = stage.note(|text| text.items = Items::parse("1").unwrap());
+    assert_eq!(stage.apply(&[note]).done(), 1);
+    let done = stage.house.sim.done().len();
+    // Another plan of the same things, and a note of it under the same nonce.
+    stage.plan = drawn(&stage.house, |order| order.survey = "t".to_owned());
+    let replayed = stage.note(|_| {});
+    let applied = stage.apply(&[replayed]);
+    assert!(
+        matches!(&applied.stopped, Some(Stop::Refused(why)) if why.contains("used before")),
+        "{:?}",
+        applied.stopped
+    );
+    assert_eq!(stage.house.sim.done().len(), done);
+}
+
+#[test]
+fn a_standing_approval_is_of_one_policy_as_it_was() {
+    let mut stage = Stage::new("standing", |_| {});
+    let standing = |rule: String, scope: &str, deed: &str, days: i64| {
+        Text::Standing(Standing {
+            policy: "disks".to_owned(),
+            rule,
+            deployment: DEPLOYMENT.to_owned(),
+            scopes: BTreeSet::from([scope.to_owned()]),
+            deed: deed.to_owned(),
+            by: "alice".to_owned(),
+            count_run: 10,
+            count_week: 30,
+            usd_run: Amount::whole(1000),
+            usd_week: Amount::whole(1000),
+            usd_item: Amount::whole(10),
+            from: stage.now(),
+            until: stage.now().plus(days * DAY),
+            nonce: "d".repeat(32),
+        })
+    };
+    let rule = stage.house.set.policies[0].digest();
+    let signed = |text: Text| stage.alice.sign(&text.to_string()).unwrap().into_bytes();
+    let good = signed(standing(rule.clone(), "aws:111111111111", "delete", 30));
+    let edited = signed(standing("0".repeat(64), "aws:111111111111", "delete", 30));
+    let elsewhere = signed(standing(rule.clone(), "aws:222222222222", "delete", 30));
+    let stop = signed(standing(rule.clone(), "aws:111111111111", "stop", 30));
+    let long = signed(standing(rule, "aws:111111111111", "delete", 91));
+    assert!(matches!(stage.read(&long), Err(Refusal::TooLong)));
+    for note in [edited, elsewhere, stop] {
+        stage.refuses(&[note], "not approved");
+    }
+    assert_eq!(stage.apply(&[good]).done(), UNUSED as usize);
+}
+
+#[test]
+fn a_plan_is_of_a_deployment_a_release_and_a_week() {
+    let mut other = Stage::new("admin", |order| order.deployment = "other".to_owned());
+    let note = other.note(|_| {});
+    other.refuses(&[note], "the plan is of deployment other");
+    let mut newer = Stage::new("admin", |order| order.tool = "sweeper 9.0.0".to_owned());
+    let note = newer.note(|_| {});
+    newer.refuses(&[note], "the plan was made by sweeper 9.0.0");
+    let mut old = Stage::usual();
+    let note = old.note(|text| text.until = text.from.plus(60 * DAY));
+    old.house.clock.jump(Duration::from_secs(8 * DAY as u64));
+    old.refuses(&[note], "the plan:");
+    let mut off = Stage::usual();
+    off.house.trust.may_apply = false;
+    let note = off.note(|_| {});
+    off.refuses(&[note], "enabled = true");
+    let mut cooling = Stage::usual();
+    cooling.house.trust.changed = Some(cooling.now());
+    let note = cooling.note(|_| {});
+    cooling.refuses(&[note], "the trust roots changed");
+    let mut edited = Stage::usual();
+    let text = POLICIES.replace("APPROVE", "admin").replace("when = \"true\"", "when = \"size_gib > 1\"");
+    edited.house.set = Arc::new(policies(&text).unwrap());
+    let note = edited.note(|_| {});
+    edited.refuses(&[note], "policy");
+}
+
+#[test]
+fn an_error_that_nobody_expected_stops_before_the_next() {
+    let mut stage = Stage::usual();
+    let second = &stage.plan.actions[1].target;
+    stage.house.sim.deny(second.uid.parse().unwrap());
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert!(matches!(&applied.stopped, Some(Stop::Refused(why)) if why.contains("action 2")), "{:?}", applied.stopped);
+    assert_eq!(stage.deleted(), 1, "only the first: {:?}", applied.ended);
+    for no in 3..=UNUSED as u32 {
+        assert!(matches!(applied.ended[&no], Ended::Left(_)), "{:?}", applied.ended[&no]);
+    }
+}
+
+#[test]
+fn the_kill_switch_stops_before_the_next_call() {
+    let mut stage = Stage::usual();
+    let at = stage.house.clock.mono() + Duration::from_mins(12);
+    stage.house.pulled = Some(at);
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert!(
+        matches!(&applied.stopped, Some(Stop::Refused(why)) if why.contains("kill switch")),
+        "{:?}",
+        applied.stopped
+    );
+    let late = stage.house.sim.done().iter().filter(|done| done.at > at + Duration::from_secs(2)).count();
+    assert_eq!(late, 0);
+    assert!(stage.deleted() < UNUSED as usize);
+    // The key of the state, whatever it says.
+    let mut stage = Stage::usual();
+    stage.house.store.put_if(SWITCH, b"", None).unwrap();
+    let note = stage.note(|_| {});
+    stage.refuses(&[note], "kill switch");
+}
+
+#[test]
+fn what_is_protected_between_waves_stays() {
+    let mut stage = Stage::usual();
+    for action in stage.plan.actions.iter().skip(1) {
+        stage.house.sim.soon(Event::Protect(action.target.uid.parse().unwrap()), Duration::from_secs(1));
+    }
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!(stage.deleted(), 1, "{:?}", applied.ended);
+}
+
+#[test]
+fn a_thing_that_is_made_again_stops_the_run() {
+    let mut stage = Stage::of(&NAMED, UNUSED, "admin", |_| {});
+    stage.house.sim.make_again(stage.plan.actions[0].target.uid.parse().unwrap());
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert!(matches!(&applied.stopped, Some(Stop::Refused(why)) if why.contains("recreated")), "{:?}", applied.stopped);
+    assert_eq!(stage.deleted(), 1, "{:?}", applied.ended);
+}

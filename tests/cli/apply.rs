@@ -1,7 +1,7 @@
 //! Plan, approve, apply, prove, undo: the binary over a cloud that is served on this machine.
 
 use super::{Place, Ran};
-use std::{fs, sync::Arc};
+use std::{fs, process::Command, sync::Arc};
 use sweeper_core::{
     ledger::{Advanced, Ledger as _},
     model::{DAY, Timestamp},
@@ -55,14 +55,15 @@ limit = { count = 10, share = "100%", monthly_usd = 500 }
 accounts = ["gcp:shop-lab"]
 "#;
 
-struct Lab {
-    emulator: Emulator,
-    place: Place,
+/// A deployment over a project that is served here.
+pub(super) struct Lab {
+    pub(super) emulator: Emulator,
+    pub(super) place: Place,
     _runtime: Runtime,
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let emulator = runtime.block_on(Emulator::start(Org::parse(ORG).unwrap(), Options::default())).unwrap();
         let place = Place::new();
@@ -70,18 +71,22 @@ impl Lab {
         Self { emulator, place, _runtime: runtime }
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.place.command(arguments);
         command
             .env("SWEEPER_GCP_ENDPOINT", self.emulator.url())
             .env("GOOGLE_CLOUD_PROJECT", "shop-lab")
             .env("SWEEPER_USER", "bob@example.com")
             .env("SWEEPER_STATE", self.place.path("state.db"));
-        Ran::of(&command.output().unwrap())
+        command
+    }
+
+    pub(super) fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&self.command(arguments).output().unwrap())
     }
 
     /// A config in which Alice may approve, and whose waves are not waited for.
-    fn config(&self, more: &str) {
+    pub(super) fn config(&self, more: &str) {
         let key = self.run(&["approve", "--new-key", "alice@example.com", "--key", "alice.key"]);
         let approver = key.ended(0).replace("\"owner\"", "\"admin\"");
         let rules = "soak = \"1s\"\nlimit = { count = 10, share = \"100%\", monthly_usd = 500 }";
@@ -92,7 +97,7 @@ impl Lab {
     }
 
     /// As if the last month had been looked at: the clocks run since then, with two sightings.
-    fn a_month_later(&self) {
+    pub(super) fn a_month_later(&self) {
         self.run(&["report", "--cloud", "gcp", "--policies", "policies.toml", "--format", "json"]).ended(0);
         let ledger = StoreLedger::new(Arc::new(SqliteStore::open(&self.place.path("state.db")).unwrap()));
         let clocks = ledger.load().unwrap();
@@ -110,22 +115,19 @@ impl Lab {
         ledger.merge(&Advanced { at: Some(now), slice, cleared: Vec::new() }).unwrap();
     }
 
-    fn plan(&self) -> plan::Plan {
+    pub(super) fn plan(&self) -> plan::Plan {
         self.run(&["plan", "--cloud", "gcp", "--policies", "policies.toml", "-o", "plan.json"]).ended(0);
         plan::read(&fs::read(self.place.path("plan.json")).unwrap()).unwrap()
     }
 
-    fn apply(&self) -> Ran {
-        self.run(&[
-            "apply",
-            "plan.json",
-            "--approval",
-            "plan.approval",
-            "--cloud",
-            "gcp",
-            "--policies",
-            "policies.toml",
-        ])
+    /// The command that applies the plan.
+    pub(super) fn applying(&self) -> Command {
+        let plan = ["apply", "plan.json", "--approval", "plan.approval"];
+        self.command(&[&plan[..], &["--cloud", "gcp", "--policies", "policies.toml"]].concat())
+    }
+
+    pub(super) fn apply(&self) -> Ran {
+        Ran::of(&self.applying().output().unwrap())
     }
 }
 

@@ -14,6 +14,8 @@ mod keep;
 mod look;
 #[cfg(feature = "aws")]
 mod offline;
+#[cfg(all(unix, feature = "gcp", feature = "demo"))]
+mod struck;
 
 #[cfg(all(feature = "azure", feature = "gcp", feature = "demo"))]
 mod served;

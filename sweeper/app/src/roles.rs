@@ -308,6 +308,37 @@ mod tests {
     }
 
     #[test]
+    fn what_contains_other_things_has_no_deletion() {
+        use sweeper_core::model::Class;
+        let specs = clouds::specs();
+        let contains = [Class::Registry, Class::Bucket, Class::Cluster, Class::Referrer];
+        for spec in specs.iter().filter(|spec| contains.contains(&spec.class)) {
+            assert!(spec.act(DeedKind::Delete).is_none(), "{}", spec.id);
+        }
+        // Nor is there any call that deletes one, whatever kind declares it.
+        const WHOLE: &[&str] = &[
+            "DeleteBucket",
+            "DeleteRepository",
+            "DeleteCluster",
+            "DeleteDBInstance",
+            "DeleteDBCluster",
+            "buckets.delete",
+            "repositories.delete",
+            "clusters.delete",
+            "projects.delete",
+            "instances.deleteAll",
+            "resourceGroups/delete",
+            "registries/delete",
+            "storageAccounts/delete",
+            "servers/delete",
+            "managedClusters/delete",
+        ];
+        for write in specs.iter().flat_map(|spec| spec.acts).flat_map(|act| act.writes) {
+            assert!(!WHOLE.iter().any(|whole| write.permission.ends_with(whole)), "{}", write.permission);
+        }
+    }
+
+    #[test]
     fn roles_have_what_kinds_and_runs_need() {
         let specs = clouds::specs();
         for cloud in clouds::BUILT {

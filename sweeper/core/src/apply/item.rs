@@ -204,10 +204,15 @@ impl Run<'_, '_> {
         let names: Vec<&str> = meters.iter().map(String::as_str).collect();
         let now = self.parts.clock().wall();
         // What may have been done keeps its room: also what was found gone after somebody had sent it, whose doing it
-        // may have been.
-        let done = matches!(&ended, Ok(Ended::Done { .. } | Ended::Unknown(_) | Ended::Failed(_)) | Err(_))
-            || self.may_have_been_sent(action.no)?;
-        if !matches!(ended, Err(Stop::Damaged(_))) {
+        // may have been. What a later run takes up again keeps the room it has, and is not counted twice.
+        let sent = self.may_have_been_sent(action.no)?;
+        let done = match &ended {
+            Err(Stop::Damaged(_)) | Ok(Ended::Unknown(_)) => None,
+            Err(_) | Ok(Ended::Left(_)) => (!sent).then_some(false),
+            Ok(Ended::Done { .. } | Ended::Failed(_)) => Some(true),
+            Ok(Ended::AlreadyGone | Ended::Skipped(_)) => Some(sent),
+        };
+        if let Some(done) = done {
             caps::settle(self.parts.store, &names, charge, done, now).map_err(|error| damaged(&error))?;
         }
         ended

@@ -22,17 +22,25 @@ pub(crate) const fn tag(writes: &'static [Write]) -> ActSpec {
         reads: &[],
         reversal: Reversal::Undo("the tag is taken away again"),
         keeps: &[],
+        takes: &[],
     }
 }
 
 /// A tag is taken away.
 pub(crate) const fn untag(writes: &'static [Write]) -> ActSpec {
-    ActSpec { deed: DeedKind::Untag, writes, reads: &[], reversal: Reversal::Undo("the tag is set again"), keeps: &[] }
+    ActSpec {
+        deed: DeedKind::Untag,
+        writes,
+        reads: &[],
+        reversal: Reversal::Undo("the tag is set again"),
+        keeps: &[],
+        takes: &[],
+    }
 }
 
 /// A deletion of which nothing is kept.
 pub(crate) const fn delete(writes: &'static [Write], reversal: Reversal) -> ActSpec {
-    ActSpec { deed: DeedKind::Delete, writes, reads: &[], reversal, keeps: &[] }
+    ActSpec { deed: DeedKind::Delete, writes, reads: &[], reversal, keeps: &[], takes: &[] }
 }
 
 const EC2_SET: &str = "ec2:CreateTags";

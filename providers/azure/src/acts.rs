@@ -58,6 +58,7 @@ macro_rules! tagging {
             reads: &[],
             reversal: ::sweeper_core::deed::Reversal::Undo($how),
             keeps: &[],
+            takes: &[],
         }
     };
     (tag $of:literal) => { $crate::acts::tagging!(@ Tag, $of, "the tag is taken away again") };
@@ -77,6 +78,7 @@ macro_rules! act {
             reads: $reads,
             reversal: $reversal,
             keeps: $keeps,
+            takes: &[],
         }
     };
 }
@@ -90,6 +92,7 @@ macro_rules! defining {
             reads: &[],
             reversal: ::sweeper_core::deed::Reversal::Again("a definition that is kept costs nothing"),
             keeps: &[::sweeper_core::policy::Keep::Definition],
+            takes: &[],
         }
     };
 }

@@ -19,13 +19,13 @@ use sweeper_core::{
 /// How a label is set.
 pub(crate) const fn tagging(writes: &'static [Write], reads: &'static [&'static str]) -> ActSpec {
     let reversal = Reversal::Undo("the label is taken away");
-    ActSpec { deed: DeedKind::Tag, writes, reads, reversal, keeps: &[] }
+    ActSpec { deed: DeedKind::Tag, writes, reads, reversal, keeps: &[], takes: &[] }
 }
 
 /// How a label is taken away.
 pub(crate) const fn untagging(writes: &'static [Write], reads: &'static [&'static str]) -> ActSpec {
     let reversal = Reversal::Undo("the label is set again");
-    ActSpec { deed: DeedKind::Untag, writes, reads, reversal, keeps: &[] }
+    ActSpec { deed: DeedKind::Untag, writes, reads, reversal, keeps: &[], takes: &[] }
 }
 
 /// A sort of resource, as the paths have it.

@@ -7,7 +7,7 @@
 use crate::{
     calls::Site,
     kind::{CloudError, Fault},
-    model::{CloudId, Scope, Timestamp},
+    model::{Class, CloudId, Scope, Timestamp},
     policy::{Keep, Verb},
 };
 use serde::{Deserialize, Serialize};
@@ -149,6 +149,8 @@ pub struct ActSpec {
     pub reversal: Reversal,
     /// Copies that can be kept of it first; empty where none can.
     pub keeps: &'static [Keep],
+    /// Classes of what the cloud takes along with it, of what it is known to use; empty where everything else stays.
+    pub takes: &'static [Class],
 }
 
 /// Which resource a deed is for, as it was seen when it was planned.

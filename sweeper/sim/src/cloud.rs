@@ -52,8 +52,16 @@ const DISK_ACTS: &[ActSpec] = &[
         reads: &[],
         reversal: Reversal::FromCopy("from its snapshot"),
         keeps: &[Keep::Snapshot],
+        takes: &[],
     },
-    ActSpec { deed: DeedKind::Copy, writes: &[COPY], reads: &[], reversal: Reversal::Undo("removed"), keeps: &[] },
+    ActSpec {
+        deed: DeedKind::Copy,
+        writes: &[COPY],
+        reads: &[],
+        reversal: Reversal::Undo("removed"),
+        keeps: &[],
+        takes: &[],
+    },
 ];
 
 /// A disk whose id is never used again.
@@ -69,6 +77,7 @@ pub static MACHINE: KindSpec = KindSpec {
         reads: &[],
         reversal: Reversal::Undo("it is started again"),
         keeps: &[],
+        takes: &[],
     }],
     ..spec("aws.sim-machine", Class::Vm, "machine")
 };
@@ -81,6 +90,7 @@ pub static ADDRESS: KindSpec = KindSpec {
         reads: &[],
         reversal: Reversal::OneWay("the address"),
         keeps: &[],
+        takes: &[],
     }],
     ..spec("aws.sim-address", Class::Address, "address")
 };

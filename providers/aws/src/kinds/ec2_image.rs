@@ -39,21 +39,23 @@ pub(super) static SPEC: KindSpec = KindSpec {
     acts: &[EC2_TAG, EC2_UNTAG, ACT_DELETE, ACT_RESTORE],
 };
 
-const ACT_DELETE: ActSpec = acts::delete(
+const ACT_DELETE: ActSpec = ActSpec {
+    takes: &[Class::Snapshot],
+    ..acts::delete(
     &[
         post(DELETE, "DeregisterImage"),
         // Needed besides, by the same request: its snapshots go along, but for those of other images.
         post("ec2:DeleteSnapshot", "DeregisterImage"),
     ],
     Reversal::FromBin("it and its snapshots are restored from the Recycle Bin, where retention rules cover them"),
-);
+)};
 
 const ACT_RESTORE: ActSpec = ActSpec {
     deed: DeedKind::Restore,
     writes: &[post(RESTORE, "RestoreImageFromRecycleBin")],
     reads: &[],
     reversal: Reversal::Undo("it is deregistered again"),
-    keeps: &[],
+    keeps: &[], takes: &[],
 };
 
 const DELETE: &str = "ec2:DeregisterImage";

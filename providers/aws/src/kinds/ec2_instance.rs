@@ -45,7 +45,7 @@ const ACT_STOP: ActSpec = ActSpec {
     writes: &[post(STOP, "StopInstances")],
     reads: &[],
     reversal: Reversal::Undo("it is started again; a public address that was lent to it is another one then"),
-    keeps: &[],
+    keeps: &[], takes: &[],
 };
 
 const ACT_START: ActSpec = ActSpec {
@@ -53,13 +53,16 @@ const ACT_START: ActSpec = ActSpec {
     writes: &[post(START, "StartInstances")],
     reads: &[],
     reversal: Reversal::Undo("it is stopped again"),
-    keeps: &[],
+    keeps: &[], takes: &[],
 };
 
-const ACT_DELETE: ActSpec = acts::delete(
-    &[post(DELETE, "TerminateInstances")],
-    Reversal::OneWay("the machine, and the volumes and interfaces that were attached to go with it"),
-);
+const ACT_DELETE: ActSpec = ActSpec {
+    takes: &[Class::Disk, Class::Interface],
+    ..acts::delete(
+        &[post(DELETE, "TerminateInstances")],
+        Reversal::OneWay("the machine, and the volumes and interfaces that were attached to go with it"),
+    )
+};
 
 const STOP: &str = "ec2:StopInstances";
 const START: &str = "ec2:StartInstances";

@@ -48,7 +48,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
             writes: &[],
             reads: &[],
             reversal: Reversal::Again("a definition that is kept costs nothing"),
-            keeps: &[Keep::Definition],
+            keeps: &[Keep::Definition], takes: &[],
         },
         ActSpec {
             deed: DeedKind::Delete,
@@ -58,7 +58,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
                 "taken out of the registry's bin, under one of its tags or a new one, where soft delete is on; elsewhere not at all",
             ),
             // A record of its tags. The image does not come back of that.
-            keeps: &[Keep::Definition],
+            keeps: &[Keep::Definition], takes: &[],
         },
         ActSpec {
             deed: DeedKind::Restore,
@@ -69,7 +69,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
             }],
             reads: &[acr::DELETED],
             reversal: Reversal::Again("the image is deleted again"),
-            keeps: &[],
+            keeps: &[], takes: &[],
         },
     ],
 };

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sweeper_core::{
     answers::{Answer, Ask, Metric, Question},
     calls::Site,
-    deed::{Deed, Pen, Permit, Progress, Reversal, Sent, Target},
+    deed::{ActSpec, Deed, Pen, Permit, Progress, Reversal, Sent, Target},
     facts::{FactsRef, Vm, VmState},
     inventory::{Inventory, Listing, Resource},
     kind::{CloudError, Kind, KindSpec, Places, Prices},
@@ -58,15 +58,18 @@ pub(super) static SPEC: KindSpec = KindSpec {
             &[]
         ),
         acts::defining!(),
-        acts::act!(
-            Delete,
-            "DELETE" "Microsoft.Compute/virtualMachines/{}",
-            "Microsoft.Compute/virtualMachines/delete",
-            acts::COMPUTE,
-            Reversal::OneWay("the machine, and the disks and interfaces that go with it; others stay"),
-            // A record of what it was. It is not made again of that.
-            &[Keep::Definition]
-        ),
+        ActSpec {
+            takes: &[Class::Disk, Class::Interface],
+            ..acts::act!(
+                Delete,
+                "DELETE" "Microsoft.Compute/virtualMachines/{}",
+                "Microsoft.Compute/virtualMachines/delete",
+                acts::COMPUTE,
+                Reversal::OneWay("the machine, and the disks and interfaces that go with it; others stay"),
+                // A record of what it was. It is not made again of that.
+                &[Keep::Definition]
+            )
+        },
     ],
 };
 

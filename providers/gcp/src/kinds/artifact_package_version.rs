@@ -60,7 +60,7 @@ const ACTS: &[ActSpec] = &[ActSpec {
     writes: artifact_repository::DELETES,
     reads: &[GET, REPOSITORY],
     reversal: Reversal::OneWay("the version: Artifact Registry keeps nothing of a deleted one, and formats such as Maven's refuse to have it published again"),
-    keeps: &[],
+    keeps: &[], takes: &[],
 }];
 
 pub(super) struct ArtifactPackageVersion(pub(super) Arc<Gcp>);

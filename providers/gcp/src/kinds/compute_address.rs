@@ -73,7 +73,7 @@ const ACTS: &[ActSpec] = &[
         ],
         reads: WATCHED,
         reversal: Reversal::OneWay("the address itself: it goes back to Google, who gives it to somebody else"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
 ];
 

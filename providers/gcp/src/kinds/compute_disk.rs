@@ -67,7 +67,7 @@ const ACTS: &[ActSpec] = &[
         ],
         reads: &[GET, compute_snapshot::GET, operations::ZONE, operations::REGION],
         reversal: Reversal::Undo("the snapshot is deleted"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
     ActSpec {
         deed: DeedKind::Delete,
@@ -77,7 +77,7 @@ const ACTS: &[ActSpec] = &[
         ],
         reads: WATCHED,
         reversal: Reversal::FromCopy("a disk of the same name, zone, type and labels is made from the snapshot"),
-        keeps: &[Keep::Snapshot],
+        keeps: &[Keep::Snapshot], takes: &[],
     },
     ActSpec {
         deed: DeedKind::Restore,
@@ -89,7 +89,7 @@ const ACTS: &[ActSpec] = &[
         ],
         reads: &[GET, "compute.snapshots.useReadOnly", operations::ZONE, operations::REGION],
         reversal: Reversal::Undo("the disk is deleted"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
 ];
 

@@ -87,7 +87,7 @@ const ACTS: &[ActSpec] = &[
         ],
         reads: WATCHED,
         reversal: Reversal::OneWay("the rule, and its address where that was not reserved; what it leads to stays"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
 ];
 

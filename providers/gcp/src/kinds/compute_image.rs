@@ -57,7 +57,7 @@ const ACTS: &[ActSpec] = &[
         writes: &[Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/images/{}" }],
         reads: WATCHED,
         reversal: Reversal::OneWay("what the image holds: Compute Engine keeps nothing of a deleted one"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
 ];
 const ADVICE: advice::Recommender = advice::Recommender {

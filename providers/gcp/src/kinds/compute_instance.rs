@@ -65,7 +65,7 @@ const ACTS: &[ActSpec] = &[
         }],
         reads: WATCHED,
         reversal: Reversal::Undo("the machine is started; an address that was not reserved is another one then"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
     ActSpec {
         deed: DeedKind::Start,
@@ -76,7 +76,7 @@ const ACTS: &[ActSpec] = &[
         }],
         reads: WATCHED,
         reversal: Reversal::Undo("the machine is stopped"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
     ActSpec {
         deed: DeedKind::Delete,
@@ -88,6 +88,7 @@ const ACTS: &[ActSpec] = &[
         reads: WATCHED,
         reversal: Reversal::OneWay("the machine, and the disks that were attached to be deleted with it"),
         keeps: &[],
+        takes: &[Class::Disk],
     },
 ];
 const ADVICE: advice::Recommender = advice::Recommender {

@@ -58,7 +58,7 @@ const ACTS: &[ActSpec] = &[
         writes: &[Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/snapshots/{}" }],
         reads: WATCHED,
         reversal: Reversal::OneWay("what the snapshot holds: Compute Engine keeps nothing of a deleted one"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
 ];
 const SHARES: &str = "compute.snapshots.getIamPolicy";

@@ -64,7 +64,7 @@ const ACTS: &[ActSpec] = &[ActSpec {
     }],
     reads: &[GET, "cloudfunctions.operations.get"],
     reversal: Reversal::OneWay("the function and what it runs as; its source stays in its bucket as long as that keeps it"),
-    keeps: &[],
+    keeps: &[], takes: &[],
 }];
 
 /// Executions a day of functions of the first generation, by whatever they were started.

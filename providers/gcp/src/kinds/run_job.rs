@@ -61,7 +61,7 @@ const ACTS: &[ActSpec] = &[ActSpec {
     }],
     reads: &[GET, WATCH],
     reversal: Reversal::OneWay("the job, its settings and the record of its executions"),
-    keeps: &[],
+    keeps: &[], takes: &[],
 }];
 
 /// Executions that came to their end, well or not, a day.

@@ -62,7 +62,7 @@ const ACTS: &[ActSpec] = &[ActSpec {
     }],
     reads: &[GET, SERVICE, LIST, WATCH],
     reversal: Reversal::OneWay("the revision: one like it has to be deployed again, from its image"),
-    keeps: &[],
+    keeps: &[], takes: &[],
 }];
 
 pub(super) struct RunRevision(pub(super) Arc<Gcp>);

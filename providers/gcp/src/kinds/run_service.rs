@@ -67,7 +67,7 @@ const ACTS: &[ActSpec] = &[ActSpec {
     }],
     reads: &[GET, WATCH],
     reversal: Reversal::OneWay("the service with all its revisions, its address and its settings"),
-    keeps: &[],
+    keeps: &[], takes: &[],
 }];
 
 /// Requests a day. Cloud Run tells them a revision, and nothing where there are none.

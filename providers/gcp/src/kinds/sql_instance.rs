@@ -51,14 +51,14 @@ const ACTS: &[ActSpec] = &[
         writes: SWITCH,
         reads: &[GET],
         reversal: Reversal::Undo("the instance is switched on"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
     ActSpec {
         deed: DeedKind::Start,
         writes: SWITCH,
         reads: &[GET],
         reversal: Reversal::Undo("the instance is switched off"),
-        keeps: &[],
+        keeps: &[], takes: &[],
     },
 ];
 

@@ -7,7 +7,7 @@ use crate::{
     claims::{self, Claim, ClaimError, Item, Outcome, State},
     deed::{Deed, DeedKind, Kept, Pen, Permit, Progress, Sent, Target},
     kind::{CloudError, Fault, Kind},
-    model::Timestamp,
+    model::{CloudId, Timestamp},
     observe::{self, Observed},
     plan::Action,
 };
@@ -328,7 +328,7 @@ impl Run<'_, '_> {
         };
         let shot = self.shoot(action, kind, &permit, claim, Watch::Now).await?;
         let (ended, halt) = match shot {
-            Shot::Done(sent, _) => (Ended::Done { request: sent.request, kept: kept.clone() }, None),
+            Shot::Done(sent, own) => (Ended::Done { request: sent.request, kept: with_bin(kept.clone(), own) }, None),
             Shot::Sent(_) => (Ended::Unknown("it was not watched".to_owned()), None),
             Shot::Gone => (Ended::AlreadyGone, None),
             Shot::Changed(why) => (Ended::Skipped(why), None),
@@ -336,6 +336,10 @@ impl Run<'_, '_> {
             Shot::Unknown(why) => (Ended::Unknown(why), None),
             Shot::Halt(why) => (Ended::Failed(why.clone()), Some(why)),
             Shot::Left(why) => return self.leave(action, why, people),
+        };
+        let kept = match &ended {
+            Ended::Done { kept, .. } => kept.clone(),
+            _ => kept,
         };
         let ended = self.close(action, claim, ended, people, kept.as_ref())?;
         match halt {
@@ -760,6 +764,15 @@ impl Run<'_, '_> {
     }
 }
 
+/// What is kept of a thing that is gone: the copy, for as long as the cloud's own bin has what it leads to, or else what
+/// is in the bin.
+fn with_bin(copy: Option<Kept>, bin: Option<Kept>) -> Option<Kept> {
+    match (copy, bin) {
+        (Some(copy), Some(bin)) => Some(Kept { until: copy.until.into_iter().chain(bin.until).min(), ..copy }),
+        (copy, bin) => copy.or(bin),
+    }
+}
+
 /// What the claim of a copy that was made says of it.
 pub(super) fn kept_of(claim: &Claim) -> Result<Kept, Stop> {
     serde_json::from_str(claim.note()).map_err(|error| Stop::Damaged(format!("what was kept cannot be read: {error}")))
@@ -789,10 +802,19 @@ pub(super) async fn is_so(
     }
     let fields = observe::fields(resource);
     let is = |key: &str, value: &str| fields.get(key).is_some_and(|own| own == value);
+    // Azure keeps the spelling that a key has, whatever spelling it is set or taken away by ("tag names are
+    // case-insensitive for operations", Azure Resource Manager, Use tags); other clouds tell the spellings apart.
+    let tag = |key: &str| {
+        fields.iter().find(|(field, _)| {
+            field
+                .strip_prefix("tag:")
+                .is_some_and(|own| own == key || (target.cloud == CloudId::Azure && own.eq_ignore_ascii_case(key)))
+        })
+    };
     Ok(match deed {
         Deed::Delete => false,
-        Deed::Tag { key, value } => is(&format!("tag:{key}"), value) || is("tags", "not listed"),
-        Deed::Untag { key } => !fields.contains_key(&format!("tag:{key}")),
+        Deed::Tag { key, value } => tag(key).is_some_and(|(_, own)| own == value) || is("tags", "not listed"),
+        Deed::Untag { key } => tag(key).is_none(),
         Deed::Stop => ["stopped", "deallocated"].iter().any(|state| is("state", state)),
         Deed::Start => ["running", "available"].iter().any(|state| is("state", state)),
         Deed::SetRetention { days } => {
@@ -805,4 +827,24 @@ pub(super) async fn is_so(
 /// The time after which a request that somebody sent can no longer arrive.
 pub(super) fn quiet_from(claim: &Claim, call: Duration) -> Timestamp {
     claim.at().plus(call.as_secs() as i64 + 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_bin_keeps_is_known_and_ends_what_rests_on_it() {
+        let kept = |id: &str, until: Option<i64>| Kept {
+            kind: "azure.acr-manifest".to_owned(),
+            native_id: id.to_owned(),
+            until: until.map(Timestamp),
+            recipe: BTreeMap::new(),
+        };
+        assert_eq!(with_bin(None, None), None);
+        assert_eq!(with_bin(None, Some(kept("bin", Some(7)))), Some(kept("bin", Some(7))));
+        assert_eq!(with_bin(Some(kept("copy", None)), None), Some(kept("copy", None)));
+        assert_eq!(with_bin(Some(kept("copy", None)), Some(kept("bin", Some(7)))), Some(kept("copy", Some(7))));
+        assert_eq!(with_bin(Some(kept("copy", Some(3))), Some(kept("bin", Some(7)))), Some(kept("copy", Some(3))));
+    }
 }

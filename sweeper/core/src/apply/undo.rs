@@ -62,7 +62,12 @@ impl Entry {
             reversal: action.reversal.clone(),
             owner: action.owner.clone(),
             monthly_cost: action.monthly_cost.clone(),
-            until: kept.as_ref().and_then(|kept| kept.until).or(action.keep.as_ref().map(|copy| copy.until)),
+            until: kept
+                .as_ref()
+                .and_then(|kept| kept.until)
+                .into_iter()
+                .chain(action.keep.as_ref().map(|copy| copy.until))
+                .min(),
             kept,
             at,
             undone: None,

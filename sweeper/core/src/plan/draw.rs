@@ -271,12 +271,12 @@ pub(crate) fn target(resource: Resource<'_>) -> Target {
 /// What goes along. A machine's disks and interfaces go where the cloud was told so when they were attached, which
 /// its listing does not say: they count as going. An image takes the snapshots it is made of along.
 fn cascade(parts: Parts<'_>, view: &View<'_>, resource: Resource<'_>, deed: DeedKind) -> Result<Vec<Cascade>, String> {
-    let (relation, classes, why): (Relation, &[Class], &str) = match (deed, resource.kind().class) {
-        (DeedKind::Delete, Class::Vm) => {
-            (Relation::UsedByVm, &[Class::Disk, Class::Interface], "goes with the machine, if it was attached so")
-        }
-        (DeedKind::Delete, Class::Image) => (Relation::UsedByImage, &[Class::Snapshot], "goes with the image"),
-        _ => return Ok(Vec::new()),
+    let classes = resource.kind().act(deed).map_or(&[][..], |act| act.takes);
+    let (relation, why) = match resource.kind().class {
+        _ if classes.is_empty() => return Ok(Vec::new()),
+        Class::Vm => (Relation::UsedByVm, "goes with the machine, if it was attached so"),
+        Class::Image => (Relation::UsedByImage, "goes with the image"),
+        other => return Err(format!("bug: nothing is known of what goes with a {}", other.name())),
     };
     let inventory = view.inventory;
     let targets: BTreeSet<Sym> =

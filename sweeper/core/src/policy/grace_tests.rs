@@ -23,6 +23,7 @@ const DELETES: ActSpec = ActSpec {
     reads: &[],
     reversal: Reversal::FromCopy("made again from the snapshot"),
     keeps: &[Keep::Snapshot],
+    takes: &[],
 };
 static DISK: KindSpec = KindSpec {
     id: "aws.ec2-volume",

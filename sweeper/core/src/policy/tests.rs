@@ -42,6 +42,7 @@ const DELETE_DISK: ActSpec = ActSpec {
     reads: &[],
     reversal: Reversal::FromCopy("made again from the snapshot"),
     keeps: &[Keep::Snapshot],
+    takes: &[],
 };
 static DISK: KindSpec = KindSpec { acts: &[DELETE_DISK], ..kind("aws.ec2-volume", CloudId::Aws, Class::Disk, &[]) };
 static GCP_DISK: KindSpec = kind("gcp.disk", CloudId::Gcp, Class::Disk, &[]);

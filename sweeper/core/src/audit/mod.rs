@@ -40,6 +40,11 @@ pub use verify::{Damage, Kind, OpenIntent, Severity, TrustedKey, Verdict, Verify
 /// What the first line names as the line before it.
 pub const GENESIS: merkle::Hash = [0; 32];
 
+/// The SHA-256 of a text, hexadecimal, as events carry it.
+pub fn digest(text: &str) -> String {
+    crate::survey_file::hexadecimal(&line_hash(text.as_bytes()))
+}
+
 /// The hash by which the next line names this one: SHA-256 of its bytes, without the newline.
 pub fn line_hash(line: &[u8]) -> merkle::Hash {
     use sha2::Digest as _;

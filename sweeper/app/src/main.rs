@@ -16,6 +16,7 @@ mod log;
 mod notify;
 mod output;
 mod policies;
+mod recording;
 mod render;
 mod roles;
 mod signs;
@@ -80,6 +81,8 @@ enum Command {
     /// Show the log of everything that was done, and hold it against its signatures
     #[command(subcommand)]
     Audit(commands::audit::Command),
+    /// Describe what machines read, as JSON Schema
+    Schema(commands::schema::Args),
     /// Show or break the lock under which changes are made
     #[command(subcommand)]
     Lock(commands::lock::Command),
@@ -126,6 +129,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Policy(command) => commands::policy::run(&command),
         Command::Init(args) => commands::init::run(&args),
+        Command::Schema(args) => commands::schema::run(&args),
         Command::Permissions(args) => commands::permissions::run(&args),
         Command::IacIndex(args) => {
             log::start();

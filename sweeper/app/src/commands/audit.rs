@@ -1,5 +1,7 @@
 //! `sweeper audit`: the log of everything that was done, and whether anybody changed it.
 
+mod export;
+
 use crate::{
     config::Config,
     deployment::{self, Deployment},
@@ -8,7 +10,7 @@ use crate::{
 };
 use std::{fs, io::BufRead as _, path::PathBuf};
 use sweeper_core::{
-    audit::{self, Checkpoint, Log, Origin, TrustedKey, Verify},
+    audit::{self, Checkpoint, Damage, Log, Origin, TrustedKey, Verdict, Verify},
     clock::{Clock as _, SystemClock},
     note::Verifier,
 };
@@ -32,6 +34,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         known: Vec<PathBuf>,
     },
+    /// Write the events for a SIEM, a line of JSON each, after the log was verified
+    Export(export::Args),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -74,6 +78,7 @@ pub fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Show { place, plan } => show(place, plan.as_deref()),
         Command::Verify { place, known } => verify(place, known),
+        Command::Export(args) => export::run(args),
     }
 }
 
@@ -100,7 +105,8 @@ fn show(place: &Place, plan: Option<&str>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn verify(place: &Place, known: &[PathBuf]) -> Result<Exit, Failure> {
+/// A log, its name, and what is wrong with it, held against heads from elsewhere.
+fn judged(place: &Place, known: &[PathBuf]) -> Result<(Box<dyn Log>, Origin, Verdict), Failure> {
     let (log, origin, keys, mut heads) = opened(place)?;
     for path in known {
         let bytes = fs::read(path)
@@ -118,12 +124,21 @@ fn verify(place: &Place, known: &[PathBuf]) -> Result<Exit, Failure> {
         keys.into_iter().map(|verifier| TrustedKey { verifier, from: None, until: None, revoked: None }).collect();
     let asked = Verify { origin: &origin, keys: &trusted, known: &heads, max_silence: None };
     let verdict = audit::verify(log.as_ref(), asked).map_err(|error| deployment::log_failed(&error))?;
+    Ok((log, origin, verdict))
+}
+
+/// A problem in a line.
+fn described(problem: &Damage) -> String {
+    let place = problem.place.map_or_else(String::new, |(segment, line)| format!(", segment {segment} line {line}"));
+    format!("{}: event {}{place}: {}", problem.kind.name(), problem.seq, problem.what)
+}
+
+fn verify(place: &Place, known: &[PathBuf]) -> Result<Exit, Failure> {
+    let (.., verdict) = judged(place, known)?;
     output::to(None, |out| {
         writeln!(out, "{} events, {} of them under a signed head", verdict.events, verdict.signed)?;
         for problem in &verdict.problems {
-            let place =
-                problem.place.map_or_else(String::new, |(segment, line)| format!(", segment {segment} line {line}"));
-            writeln!(out, "{}: event {}{place}: {}", problem.kind.name(), problem.seq, problem.what)?;
+            writeln!(out, "{}", described(problem))?;
         }
         if verdict.more_problems > 0 {
             writeln!(out, "and {} more", verdict.more_problems)?;

@@ -4,9 +4,11 @@
 use crate::{
     clouds,
     config::Config,
+    deployment::person,
     exit::{Exit, Failure},
     log,
     output::Whole,
+    recording::Recorder,
 };
 use std::{
     fs,
@@ -14,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use sweeper_core::{
+    audit::{self, Event},
     clock::{Clock as _, SystemClock},
     model::{DAY, Timestamp},
     policy::{Except, Known, Level, Problem, Source, load},
@@ -71,10 +74,26 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     whole.write_all(text.as_bytes()).map_err(failed)?;
     whole.keep().map_err(failed)?;
     log::say(&format!("`{}` is kept until {}: {}", args.resource, args.until, path.display()));
+    recorded(&path, args, &config)?;
     if !is_read(&path, config.policies.as_deref()) {
         log::warn(&format!("runs read it only where --policies or the config's `policies` names {}", path.display()));
     }
     Ok(Exit::Done)
+}
+
+/// Records it where the deployment keeps a log. Keeping never waits for whoever has the lock.
+fn recorded(path: &Path, args: &Args, config: &Config) -> Result<(), Failure> {
+    let event = audit::Except {
+        resource: args.resource.clone(),
+        reason: args.reason.trim().to_owned(),
+        until: args.until.clone(),
+        file: path.display().to_string(),
+        by: person(),
+    };
+    if let Some(recorder) = Recorder::open(None, config)? {
+        recorder.record_if_free(vec![Event::new(event)])?;
+    }
+    Ok(())
 }
 
 fn file(args: &Args, config: &Config) -> PathBuf {

@@ -2,14 +2,15 @@
 
 use crate::{
     config::Config,
-    deployment,
+    deployment::{self, person},
     exit::{Exit, Failure},
-    log, output,
+    log, output, recording,
     render::inert,
     state,
 };
 use std::{path::PathBuf, sync::Arc};
 use sweeper_core::{
+    audit::{self, Event},
     clock::{Clock as _, SystemClock},
     floor,
     ledger::{Advanced, Ledger as _, LedgerSlice, State},
@@ -65,7 +66,7 @@ pub struct Place {
 
 impl Place {
     /// The state that is there: looking makes none.
-    fn open(&self) -> Result<Arc<dyn Store>, Failure> {
+    fn open(&self) -> Result<(Arc<dyn Store>, Config), Failure> {
         let config = Config::find(self.config.as_deref())?;
         let missing = || {
             Failure::usage("there is no state yet: nothing is remembered")
@@ -77,13 +78,15 @@ impl Place {
             state::Place::File(path) if !state::database(path).exists() => return Err(missing()),
             state::Place::File(_) | state::Place::Bucket(_) => {}
         }
-        state::open(&place).map_err(|error| deployment::failed(&error))
+        let store = state::open(&place).map_err(|error| deployment::failed(&error))?;
+        Ok((store, config))
     }
 }
 
 pub fn run(command: &Command) -> Result<Exit, Failure> {
     let (Command::Show { place, .. } | Command::Restart { place }) = command;
-    let ledger = StoreLedger::new(place.open()?);
+    let (store, config) = place.open()?;
+    let ledger = StoreLedger::new(store);
     let failed = |error: String| Failure::new(Exit::Damaged, error);
     let mut slice = ledger.load().map_err(failed)?;
     slice.check(SystemClock::default().wall());
@@ -98,7 +101,11 @@ pub fn run(command: &Command) -> Result<Exit, Failure> {
             let cleared: Vec<_> = slice.iter().map(|(key, _)| key.clone()).collect();
             let at = slice.iter().map(|(_, sighting)| sighting.last_seen).max();
             let count = cleared.len() as u64;
-            ledger.merge(&Advanced { at, slice: LedgerSlice::default(), cleared }).map_err(failed)?;
+            recording::recorded(place.state.as_deref(), &config, || {
+                ledger.merge(&Advanced { at, slice: LedgerSlice::default(), cleared }).map_err(failed)?;
+                let event = audit::Ledger { change: "restart".to_owned(), entries: count, by: person() };
+                Ok(((), vec![Event::new(event)]))
+            })?;
             log::say(&format!("{} forgotten: all begin anew", super::counted(count, "clock")));
         }
     }
@@ -145,7 +152,7 @@ fn write(slice: &LedgerSlice, only: Option<&str>, out: &mut dyn std::io::Write) 
 
 pub fn run_floor(command: &FloorCommand) -> Result<Exit, Failure> {
     let (FloorCommand::Show { place } | FloorCommand::Reset { place, .. }) = command;
-    let store = place.open()?;
+    let (store, config) = place.open()?;
     match command {
         FloorCommand::Show { .. } => {
             let floor = floor::load(store.as_ref()).map_err(|error| deployment::failed(&error))?;
@@ -159,7 +166,15 @@ pub fn run_floor(command: &FloorCommand) -> Result<Exit, Failure> {
             })?;
         }
         FloorCommand::Reset { kind, scope, .. } => {
-            let gone = floor::reset(store.as_ref(), kind, scope).map_err(|error| deployment::failed(&error))?;
+            let gone = recording::recorded(place.state.as_deref(), &config, || {
+                let gone = floor::reset(store.as_ref(), kind, scope).map_err(|error| deployment::failed(&error))?;
+                let events = gone.iter().map(|(kind, scope, size)| {
+                    let (kind, scope) = (kind.clone(), scope.clone());
+                    Event::new(audit::Floor { scope, kind, old: Some(*size), new: None, by: person() })
+                });
+                let events = events.collect();
+                Ok((gone, events))
+            })?;
             for (kind, scope, size) in &gone {
                 log::say(&format!("{kind} in {scope} was {size}"));
             }

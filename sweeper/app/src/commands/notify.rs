@@ -8,10 +8,13 @@ use crate::{
     exit::{Exit, Failure},
     log,
     notify::{self, Digest, deliver},
-    output, state,
+    output,
+    recording::Recorder,
+    state,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use sweeper_core::{
+    audit::{self, Event},
     clock::{Clock as _, SystemClock},
     ledger::{Ledger as _, LedgerKey, Told},
     model::Timestamp,
@@ -27,32 +30,53 @@ pub struct Args {
     preview: bool,
 }
 
-/// A notice that was delivered by every channel of its policies, for the audit log.
-pub struct Delivered<'a> {
-    pub to: Option<&'a str>,
-    /// Names of the channels.
-    pub channels: &'a BTreeSet<&'a str>,
-    pub at: Timestamp,
-    /// What its owner is told by it.
-    pub marks: &'a [(LedgerKey, Told)],
+/// What became of the notice to one owner, once the ledger has it.
+struct Notified<'a> {
+    to: Option<&'a str>,
+    /// By channel.
+    sent: &'a BTreeMap<&'a str, Sent>,
+    at: Timestamp,
+    /// What its owner is told by it: what every channel of its policies delivered.
+    marks: &'a [(LedgerKey, Told)],
+}
+
+/// A notice that was handed to a channel.
+struct Sent {
+    delivered: bool,
+    resources: u64,
+    /// The SHA-256 of its text.
+    digest: String,
+}
+
+impl Notified<'_> {
+    /// An event for each channel.
+    fn events(&self) -> Vec<Event> {
+        let event = |(channel, sent): (&&str, &Sent)| {
+            Event::new(audit::Notice {
+                channel: (*channel).to_owned(),
+                to: self.to.unwrap_or("nobody known").to_owned(),
+                delivered: sent.delivered,
+                receipt: None,
+                resources: sent.resources,
+                digest: Some(sent.digest.clone()),
+            })
+        };
+        self.sent.iter().map(event).collect()
+    }
+
+    fn say(&self) {
+        if self.marks.is_empty() {
+            return;
+        }
+        let channels: Vec<&str> =
+            self.sent.iter().filter(|(_, sent)| sent.delivered).map(|(channel, _)| *channel).collect();
+        let count = super::counted(self.marks.len() as u64, "finding");
+        let to = self.to.unwrap_or("nobody known");
+        log::say(&format!("{to} was told of {count} by {} at {}", channels.join(", "), self.at));
+    }
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
-    run_with(args, &mut |delivered: &Delivered<'_>| {
-        let channels: Vec<&str> = delivered.channels.iter().copied().collect();
-        let count = super::counted(delivered.marks.len() as u64, "finding");
-        let to = delivered.to.unwrap_or("nobody known");
-        log::say(&format!("{to} was told of {count} by {} at {}", channels.join(", "), delivered.at));
-        Ok(())
-    })
-    .await
-}
-
-/// As [`run`]; `on_delivered` hears of every delivery once the ledger has it.
-pub async fn run_with(
-    args: Args,
-    on_delivered: &mut (dyn FnMut(&Delivered<'_>) -> Result<(), Failure> + Send),
-) -> Result<Exit, Failure> {
     if args.look.now.is_some() {
         return Err(Failure::usage("notices are sent now: --now is for reports"));
     }
@@ -90,6 +114,11 @@ pub async fn run_with(
         log::say(&format!("{} would be told", super::counted(digests.len() as u64, "owner")));
         return Ok(Exit::of(&causes));
     }
+    // Before the first notice leaves: what the log cannot have is not done.
+    let recorder = Recorder::open(args.look.state.as_deref(), &config)?;
+    if let Some(recorder) = &recorder {
+        recorder.record(|| Ok(((), Vec::new())))?;
+    }
     let ledger = state::ledger(place).map_err(|error| crate::deployment::failed(&error))?;
     let known = ledger.load().map_err(|error| Failure::new(Exit::Damaged, error))?;
     let clock = SystemClock::default();
@@ -113,17 +142,23 @@ pub async fn run_with(
                 *room -= 1;
             }
         }
-        let delivered = send(digest, channels, &id, clock.wall(), &mut causes);
+        let sent = send(digest, channels, &id, clock.wall(), &mut causes);
         let at = clock.wall();
+        let delivered = sent.iter().filter(|(_, sent)| sent.delivered).map(|(channel, _)| *channel).collect();
         let marks = digest.marks(&delivered, at);
-        if marks.is_empty() {
-            continue;
+        if !marks.is_empty() {
+            ledger.mark(&marks).map_err(|error| {
+                Failure::new(Exit::Damaged, format!("a notice went out and could not be remembered: {error}"))
+            })?;
+            told += 1;
         }
-        ledger.mark(&marks).map_err(|error| {
-            Failure::new(Exit::Damaged, format!("a notice went out and could not be remembered: {error}"))
-        })?;
-        on_delivered(&Delivered { to: digest.to.as_deref(), channels: &delivered, at, marks: &marks })?;
-        told += 1;
+        let notified = Notified { to: digest.to.as_deref(), sent: &sent, at, marks: &marks };
+        notified.say();
+        if let Some(recorder) = &recorder
+            && !recorder.record_if_free(notified.events())?
+        {
+            causes.push(Exit::Locked.cause("a notice went out that the log does not have: somebody else has the lock"));
+        }
     }
     log::say(&format!("{} told", super::counted(told, "owner")));
     if later > 0 {
@@ -132,28 +167,31 @@ pub async fn run_with(
     Ok(Exit::of(&causes))
 }
 
-/// Sends a digest by each of its channels; gives those that delivered.
+/// Sends a digest by each of its channels.
 fn send<'d>(
     digest: &'d Digest,
     channels: &[Channel],
     run: &str,
     made: Timestamp,
     causes: &mut Vec<Cause>,
-) -> BTreeSet<&'d str> {
-    let mut delivered = BTreeSet::new();
+) -> BTreeMap<&'d str, Sent> {
+    let mut all = BTreeMap::new();
     for name in digest.channels() {
         let Some(channel) = channels.iter().find(|channel| channel.name == name) else { continue };
-        match deliver::deliver(channel, &digest.notice(name, run, made), deliver::TIMEOUT) {
-            Ok(()) => {
-                delivered.insert(name);
-            }
+        let notice = digest.notice(name, run, made);
+        let mut sent =
+            Sent { delivered: true, resources: notice.new.len() as u64, digest: audit::digest(&notice.text) };
+        match deliver::deliver(channel, &notice, deliver::TIMEOUT) {
+            Ok(()) => {}
             Err(error) => {
+                sent.delivered = false;
                 let to = digest.to.as_deref().unwrap_or("nobody known");
                 let said = format!("the notice to {to} by `{name}` was not delivered, and no grace begins: {error}");
                 log::warn(&said);
                 causes.push(Exit::ActionsFailed.cause(said));
             }
         }
+        all.insert(name, sent);
     }
-    delivered
+    all
 }

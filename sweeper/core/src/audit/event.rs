@@ -1,6 +1,9 @@
 //! One event of the log, a line of JSON: format `sweeper.audit/1` (`tests/audit/audit.schema.json`).
 
-use super::merkle::Hash;
+use super::{
+    merkle::Hash,
+    schema::{Described, Object},
+};
 use crate::{
     inert::{InertJson, is_hostile},
     model::{CloudId, Timestamp},
@@ -76,32 +79,43 @@ mod instant {
     }
 }
 
-/// Which resource: as the plan names it, and so that nothing else can be meant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    pub kind: String,
-    pub cloud: CloudId,
-    pub account: String,
-    pub region: String,
-    /// What the cloud's calls take.
-    pub native_id: String,
-    /// What no other resource ever has, not even one created under the same name.
-    pub uid: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "instant")]
-    pub created: Option<Timestamp>,
-}
-
+/// Payloads, with their JSON Schema made of the very fields and their documentation.
 macro_rules! payloads {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
-        $($(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident {
+        $($(#[doc = $field_doc:literal])* $(#[serde($($serde:tt)*)])? $field:ident: $type:ty,)*
+    })*) => {
+        $($(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* })*
+        pub struct $name { $($(#[doc = $field_doc])* $(#[serde($($serde)*)])? pub $field: $type,)* }
+
+        impl Described for $name {
+            fn schema() -> serde_json::Value {
+                #[allow(unused_mut, clippy::allow_attributes, reason = "one payload has no fields")]
+                let mut object = Object::new(concat!($($doc),*));
+                $(object.field::<$type>(stringify!($field), concat!($($field_doc),*));)*
+                object.into_schema()
+            }
+        })*
     };
 }
 
 payloads! {
+    /// Which resource: as the plan names it, and so that nothing else can be meant.
+    Identity {
+        kind: String,
+        cloud: CloudId,
+        account: String,
+        region: String,
+        /// What the cloud's calls take.
+        native_id: String,
+        /// What no other resource ever has, not even one created under the same name.
+        uid: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "instant")]
+        created: Option<Timestamp>,
+    }
+
     /// An action is about to be taken. Durable before anything of it is sent.
     Intent {
         /// The verb of the plan: `delete`, `stop`, `restore`, …
@@ -315,6 +329,27 @@ payloads! {
         new: Option<u64>,
         by: String,
     }
+
+    /// What is remembered of findings between runs was forgotten: their clocks and marks begin anew.
+    Ledger {
+        /// What was done: `restart`.
+        change: String,
+        /// How many clocks were forgotten.
+        entries: u64,
+        by: String,
+    }
+
+    /// An exception was written into a file of policies: what it names is kept.
+    Except {
+        /// Which resources, as the policy has it; `*` is any text.
+        resource: String,
+        reason: String,
+        /// The last day on which they are kept.
+        until: String,
+        /// The file of policies.
+        file: String,
+        by: String,
+    }
 }
 
 /// How an action ended.
@@ -387,6 +422,11 @@ macro_rules! bodies {
             pub const fn name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $name),* }
             }
+
+            /// Every type, with the JSON Schema of what is its own.
+            pub(super) fn schemas() -> Vec<(&'static str, serde_json::Value)> {
+                vec![$(($name, <$payload>::schema())),*]
+            }
         }
 
         $(impl From<$payload> for Body {
@@ -416,6 +456,8 @@ bodies! {
     Lock(Lock) "lock",
     Recovered(Recovered) "recovered",
     Floor(Floor) "floor",
+    Ledger(Ledger) "ledger",
+    Except(Except) "except",
 }
 
 impl Body {

@@ -13,8 +13,10 @@
 
 mod checkpoint;
 mod event;
+pub mod export;
 mod log;
 pub mod merkle;
+mod schema;
 #[cfg(test)]
 mod tamper;
 #[cfg(test)]
@@ -24,18 +26,24 @@ mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Origin};
 pub use event::{
-    Approve, AuditEvent, Body, CapStop, Config, Event, EventError, Floor, Halt, Heartbeat, Identity, Intent, Keep,
-    Lock, LockChange, MAX_LINE, Mark, Millis, Notice, Outcome, OutcomeResult, Recovered, Scan, Sent, Skip, Trust, Undo,
-    Unmark, UseApproval,
+    Approve, AuditEvent, Body, CapStop, Config, Event, EventError, Except, Floor, Halt, Heartbeat, Identity, Intent,
+    Keep, Ledger, Lock, LockChange, MAX_LINE, Mark, Millis, Notice, Outcome, OutcomeResult, Recovered, Scan, Sent,
+    Skip, Trust, Undo, Unmark, UseApproval,
 };
 #[cfg(any(test, feature = "conformance"))]
 pub use log::conformance;
 pub use log::{Contents, Log, LogError, MemoryLog, SEGMENT};
+pub use schema::schema;
 pub use trail::{HEAD_KEY, Opened, Trail, TrailConfig, remembered};
 pub use verify::{Damage, Kind, OpenIntent, Severity, TrustedKey, Verdict, Verify, verify};
 
 /// What the first line names as the line before it.
 pub const GENESIS: merkle::Hash = [0; 32];
+
+/// The SHA-256 of a text, hexadecimal, as events carry it.
+pub fn digest(text: &str) -> String {
+    crate::survey_file::hexadecimal(&line_hash(text.as_bytes()))
+}
 
 /// The hash by which the next line names this one: SHA-256 of its bytes, without the newline.
 pub fn line_hash(line: &[u8]) -> merkle::Hash {

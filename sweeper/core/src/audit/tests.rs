@@ -147,6 +147,14 @@ pub(super) fn samples() -> Vec<Event> {
             new: Some(40),
             by: text("alice"),
         }),
+        Event::new(Ledger { change: text("restart"), entries: 12, by: text("alice@host") }),
+        Event::new(Except {
+            resource: text("aws.ec2-volume:*/vol-0abc*"),
+            reason: text("forensics, ticket 4711"),
+            until: text("2027-01-31"),
+            file: text("policies/keep.toml"),
+            by: text("alice@host"),
+        }),
         Event::new(Recovered::TornLine { bytes: 17, sha256: text("00") }),
         Event::new(Recovered::UnsignedTail { from: 3, to: 5 }),
         Event::new(Recovered::Item { action: text("delete"), resource: volume(5), seen: text("gone") })
@@ -216,10 +224,32 @@ impl Forge {
         };
         change(&mut event);
         let line = event.line().unwrap();
+        self.line(line, event.seq);
+    }
+
+    /// An event as a text that no type of ours can write.
+    fn raw(&mut self, change: impl FnOnce(String) -> String, event: Event) {
+        let event = AuditEvent {
+            v: VERSION,
+            seq: self.seq,
+            prev: self.last,
+            ts: START,
+            deployment: DEPLOYMENT.to_owned(),
+            epoch: 4,
+            run: "run-1".to_owned(),
+            plan: event.plan,
+            item: event.item,
+            body: event.body,
+        };
+        let line = change(String::from_utf8(event.line().unwrap()).unwrap()).into_bytes();
+        self.line(line, event.seq);
+    }
+
+    fn line(&mut self, line: Vec<u8>, seq: u64) {
         self.log.append(self.tree.size(), std::slice::from_ref(&line)).unwrap();
         self.last = line_hash(&line);
         self.tree.push(leaf(&line));
-        self.seq = event.seq + 1;
+        self.seq = seq + 1;
     }
 
     pub(super) fn sign(&self, signer: &Signer) {
@@ -592,4 +622,53 @@ fn what_events_say_is_judged_too() {
         }),
         []
     );
+}
+
+#[test]
+fn a_type_of_a_later_release_is_no_damage() {
+    // Whoever writes it knows more; chain and tree hold all the same, and what it means is said not to be known.
+    let mut forge = Forge::new();
+    let beat = || Event::new(Heartbeat {});
+    forge.event(START, beat(), |_| ());
+    forge.raw(|line| line.replacen("\"heartbeat\"", "\"tomorrow\",\"weather\":\"fair\"", 1), beat());
+    forge.sign(&signer());
+    forge.event(later(1), beat(), |_| ());
+    forge.sign(&signer());
+    let verdict = judge(&forge.log);
+    assert!(verdict.is_sound(), "{verdict:?}");
+    assert_eq!((verdict.events, verdict.signed), (3, 3));
+    assert!(verdict.cannot_rule_out.iter().any(|doubt| doubt.contains("type \"tomorrow\"")), "{verdict:?}");
+    // Of a later format nothing is known at all.
+    let mut forge = Forge::new();
+    forge.raw(|line| line.replacen("\"v\":1", "\"v\":2", 1), beat());
+    forge.sign(&signer());
+    assert_eq!(kinds(&judge(&forge.log)), [Kind::Newer]);
+}
+
+/// `SWEEPER_BLESS=1 cargo test -p sweeper-core schema` writes it.
+#[test]
+fn the_schema_in_the_repository_is_that_of_the_types() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/audit/audit.schema.json");
+    let text = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+    if std::env::var_os("SWEEPER_BLESS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text, "SWEEPER_BLESS=1 cargo test -p sweeper-core schema");
+}
+
+#[test]
+fn the_schema_knows_every_field_that_is_written() {
+    let schema = schema();
+    for event in samples() {
+        let name = event.body.name();
+        let own = &schema["$defs"][name];
+        let value = serde_json::to_value(&event.body).unwrap();
+        let fields: Vec<&String> = value.as_object().unwrap().keys().filter(|key| *key != "type").collect();
+        for field in &fields {
+            assert!(!own["properties"][field.as_str()].is_null(), "{name}: {field} is not described: {own}");
+        }
+        for required in own["required"].as_array().unwrap() {
+            assert!(fields.iter().any(|field| *required == field.as_str()), "{name}: {required} is not there: {value}");
+        }
+    }
 }

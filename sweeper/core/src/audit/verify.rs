@@ -22,12 +22,17 @@ use crate::note::{NoteError, Verifier};
 use chain::{Chain, Facts, Place, Seen, Step};
 use pairs::Pairs;
 use serde::Deserialize;
-use std::io::{BufRead, Read as _};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, Read as _},
+};
 
 /// How far the time may go back from one event to another, milliseconds: clocks of two machines differ.
 const SKEW: i64 = 60_000;
 /// How many problems, and how many open intents, are listed. Further ones are counted.
 const LISTED: usize = 1000;
+/// How many types that are not known are told apart.
+const TYPES: usize = 100;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +83,7 @@ pub enum Kind {
     OutcomeWithoutIntent,
     /// Nothing was recorded for longer than was allowed.
     HeartbeatGap,
-    /// An event of a later release.
+    /// An event of a later format.
     Newer,
     /// The last line is not whole, and nothing says that it ever was.
     TornLine,
@@ -298,6 +303,8 @@ struct Reading<'a> {
     epoch: u64,
     /// Segments that stand out of order: the first number in each.
     moved: Vec<u64>,
+    /// Types that this release does not know, and how many events are of them.
+    unknown: BTreeMap<String, u64>,
 }
 
 impl<'a> Reading<'a> {
@@ -318,6 +325,7 @@ impl<'a> Reading<'a> {
             last_ts: None,
             epoch: 0,
             moved: Vec::new(),
+            unknown: BTreeMap::new(),
         };
         for checkpoint in asked.known {
             reading.mark(checkpoint.clone(), Vec::new(), "the checkpoint from elsewhere");
@@ -461,11 +469,14 @@ impl<'a> Reading<'a> {
     fn follows(&mut self, text: &[u8], header: Option<&Header<'_>>, place: Place) {
         let Some(header) = header else { return };
         self.chain.grow(merkle::leaf(text));
-        if header.v != VERSION || !Body::NAMES.contains(&header.kind) {
-            let what =
-                format!("event {} has format {}, type {:?}: use a newer release", header.seq, header.v, header.kind);
+        if header.v != VERSION {
+            let what = format!("event {} has format {}: use a newer release", header.seq, header.v);
             self.problem(Kind::Newer, header.seq, header.seq, Some(place), what);
+            self.compare();
             return;
+        }
+        if !Body::NAMES.contains(&header.kind) {
+            self.unknown(header.kind);
         }
         self.time(header, place);
         if header.epoch < self.epoch {
@@ -477,6 +488,16 @@ impl<'a> Reading<'a> {
             self.problem(kind, header.seq, header.seq, Some(place), what);
         }
         self.compare();
+    }
+
+    /// An event of a type that came with a later release: its line is held against chain and tree as any other, and
+    /// what it means is not known here.
+    fn unknown(&mut self, kind: &str) {
+        if let Some(count) = self.unknown.get_mut(kind) {
+            *count += 1;
+        } else if self.unknown.len() < TYPES {
+            self.unknown.insert(kind.to_owned(), 1);
+        }
     }
 
     fn time(&mut self, header: &Header<'_>, place: Place) {
@@ -600,6 +621,9 @@ impl<'a> Reading<'a> {
         }
         if self.chain.skipped > 0 {
             cannot_rule_out.push(format!("further damage in {} lines that could not be placed", self.chain.skipped));
+        }
+        for (kind, count) in &self.unknown {
+            cannot_rule_out.push(format!("what {count} events of type {kind:?} mean: a later release wrote them"));
         }
         self.problems.sort_by_key(|a| (a.seq, a.last, a.kind, a.place));
         self.problems.dedup();

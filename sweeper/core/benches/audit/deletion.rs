@@ -9,7 +9,7 @@ use sweeper_core::{
 const PLAN: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
 /// What is recorded of one deletion.
-pub fn deletion(item: u32) -> [Event; 3] {
+pub(crate) fn deletion(item: u32) -> [Event; 3] {
     let resource = Identity {
         kind: "aws.ec2-volume".to_owned(),
         cloud: CloudId::Aws,

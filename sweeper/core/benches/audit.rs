@@ -1,7 +1,8 @@
 //! How many events of the audit log a second are verified on one core: chain, tree, signed heads, intents and outcomes.
 //!
 //! `cargo bench -p sweeper-core --bench audit`. The log is in memory, so that no disk is measured: `cargo bench -p
-//! sweeper-store --bench audit` measures that. A head is signed after every 64 events, as `sweeper apply` does.
+//! sweeper-store --bench audit` measures that. Heads are signed as `sweeper apply`
+//! signs them, after 64 events; three are recorded at a time here, so that it is 66.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark prints what its clock says")]
 

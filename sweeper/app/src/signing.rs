@@ -23,6 +23,7 @@ const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x
 
 /// Whose key signs.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The key to sign with, or to make
     #[arg(long, value_name = "FILE", env = "SWEEPER_KEY")]

@@ -17,7 +17,7 @@ use sweeper_core::plan::{Action, Risk};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// From so many columns on, a row has the detector and more of the owner.
-const WIDE: u16 = 100;
+const WIDE: u16 = 110;
 /// The smallest screen on which anything can be read.
 const LEAST: (u16, u16) = (30, 8);
 
@@ -304,14 +304,14 @@ impl Paper<'_> {
             Choice::Kept(_) => ('k', Color::Yellow),
         };
         let left = if wide {
-            format!("{mark} {:>4} {} {}", action.no, cell(deed, 13), cell(&action.detector, 24))
+            format!("{mark} {:>4} {} {}", action.no, cell(deed, 13), cell(&action.detector, 22))
         } else {
             format!("{mark} {:>4} {}", action.no, cell(deed, 6))
         };
         let tail = format!(
             "{} {} {}",
             right(&cost(action.usd()), if wide { 11 } else { 9 }),
-            cell(owner, if wide { 22 } else { 9 }),
+            cell(owner, if wide { 14 } else { 9 }),
             cell(action.risk.name(), 11)
         );
         let name = cell(native, width.saturating_sub(left.width() + tail.width() + 2));

@@ -83,9 +83,13 @@ pub fn run(review: &mut Review, colours: bool) -> io::Result<Effect> {
     let options = TerminalOptions { viewport: Viewport::Fixed(area) };
     let mut terminal = Terminal::with_options(TermionBackend::new(out), options)?;
     let mut bytes = [0_u8; 1024];
+    let mut changed = true;
     loop {
-        terminal.draw(|frame| screen::draw(review, frame, colours))?;
+        if changed {
+            terminal.draw(|frame| screen::draw(review, frame, colours))?;
+        }
         let count = keys.read(&mut bytes)?;
+        changed = count > 0;
         for key in read(bytes.get(..count).unwrap_or_default()) {
             let effect = review.update(key);
             if effect != Effect::None {
@@ -96,6 +100,7 @@ pub fn run(review: &mut Review, colours: bool) -> io::Result<Effect> {
         if now != area {
             area = now;
             terminal.resize(area)?;
+            changed = true;
         }
     }
 }

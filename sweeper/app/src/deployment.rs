@@ -57,7 +57,7 @@ pub struct Deployment {
 /// What signs the heads of the log.
 enum LogKey {
     File(PathBuf),
-    Program(Verifier, Vec<String>),
+    Program(Box<Verifier>, Vec<String>),
 }
 
 /// Where the lines of the log lie.
@@ -79,17 +79,16 @@ impl Deployment {
             Some(Place::Bucket(_)) => None,
         };
         let beside = config.apply.log.clone().or_else(|| file.as_ref().map(|path| path.with_extension("audit")));
-        let key = match config.apply.signer.clone() {
-            Some((verifier, words)) => LogKey::Program(verifier, words),
-            None => {
-                let key = config.apply.key.clone().or_else(|| beside.as_ref().map(|log| log.join("key")));
-                LogKey::File(key.ok_or_else(|| {
-                    Failure::usage(
-                        "with state in a bucket, `key` of [apply] names the file of the key that signs the audit log, \
-                         or `signer_command` a program that signs it",
-                    )
-                })?)
-            }
+        let key = if let Some((verifier, words)) = config.apply.signer.clone() {
+            LogKey::Program(Box::new(verifier), words)
+        } else {
+            let key = config.apply.key.clone().or_else(|| beside.as_ref().map(|log| log.join("key")));
+            LogKey::File(key.ok_or_else(|| {
+                Failure::usage(
+                    "with state in a bucket, `key` of [apply] names the file of the key that signs the audit log, or \
+                     `signer_command` a program that signs it",
+                )
+            })?)
         };
         let Some(place) = place else { return Err(Failure::usage("there is no place for state")) };
         let store = state::open(&place).map_err(|error| failed(&error))?;
@@ -130,7 +129,9 @@ impl Deployment {
     /// The key that signs the log's heads; made where there is none.
     pub fn signer(&self) -> Result<Signer, Failure> {
         let path = match &self.key {
-            LogKey::Program(verifier, words) => return Ok(signing::by_program(verifier.clone(), words.clone())),
+            LogKey::Program(verifier, words) => {
+                return Ok(signing::by_program(verifier.as_ref().clone(), words.clone()));
+            }
             LogKey::File(path) => path,
         };
         if let Ok(text) = fs::read_to_string(path) {

@@ -15,7 +15,7 @@ use std::{
 use sweeper_core::note::{NoteError, Sign, Signer, Verifier};
 
 /// How long a program may take to sign.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest output that may be a signature, bytes: base64 with line ends.
 const LONGEST: u64 = 200;
 /// What stands before the 32 bytes of a public key in its usual encoding (RFC 8410: the DER of `SubjectPublicKeyInfo`).
@@ -33,11 +33,15 @@ pub struct Args {
     #[arg(long, value_name = "COMMAND", requires = "public_key", conflicts_with = "key")]
     pub signer_command: Option<String>,
     /// The public key of that program, as the config's [[approver]] has it
-    #[arg(long, value_name = "KEY", value_parser = Verifier::parse, requires = "signer_command")]
-    pub public_key: Option<Verifier>,
+    #[arg(long, value_name = "KEY", value_parser = verifier, requires = "signer_command")]
+    pub public_key: Option<Box<Verifier>>,
     /// Print the text instead, for `ssh-keygen -Y sign -n sweeper`, as this person's
     #[arg(long, value_name = "NAME", conflicts_with_all = ["key", "signer_command"])]
     pub text_by: Option<String>,
+}
+
+fn verifier(text: &str) -> Result<Box<Verifier>, NoteError> {
+    Verifier::parse(text).map(Box::new)
 }
 
 impl Args {
@@ -52,7 +56,7 @@ impl Args {
                 Failure::usage(format!("--signer-command: `{command}` is no command"))
                     .help("write it as in a shell: words, with quotes where one has a space")
             })?;
-            return Ok(Some(by_program(verifier.clone(), words)));
+            return Ok(Some(by_program(verifier.as_ref().clone(), words)));
         }
         let path = self.key.as_deref().ok_or_else(|| {
             Failure::usage("--key FILE names the key to sign with").help(

@@ -16,12 +16,14 @@ use crate::{
     signing,
 };
 use std::{
+    collections::BTreeSet,
     io::IsTerminal as _,
     path::{Path, PathBuf},
 };
 use sweeper_core::{
     approve::{Against, Items},
     clock::{Clock as _, SystemClock},
+    model::Timestamp,
     plan::Plan,
 };
 
@@ -86,25 +88,30 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         }
     }
     let now = SystemClock::default().wall();
+    let items: BTreeSet<u32> = review.approved().map(|action| action.no).collect();
+    let all = items.len() == review.plan.actions.len();
+    let none = items.is_empty();
+    let items = if all { Items::All } else { Items::Some(items) };
+    let again = |failure: Failure| match (none, failure.help.clone()) {
+        (true, _) => failure,
+        (false, help) => {
+            let help = help.map(|help| help + "; ").unwrap_or_default();
+            let plan = args.plan.display();
+            failure.help(format!("{help}the same approvals again: `sweeper approve {plan} --items {items}`"))
+        }
+    };
     let kept = review.kept();
     if !kept.is_empty() {
-        keep::Added::to(&file, &kept, most, now)?.write(&config, args.state.as_deref())?;
+        let added = keep::Added::to(&file, &kept, most, now).map_err(again)?;
+        added.write(&config, args.state.as_deref()).map_err(again)?;
     }
-    let items: std::collections::BTreeSet<u32> = review.approved().map(|action| action.no).collect();
-    if items.is_empty() {
+    if none {
         log::say("nothing is approved: no approval was signed");
         return Ok(Exit::Done);
     }
     let summary = screen::summary(&review);
-    let all = items.len() == review.plan.actions.len();
-    let items = if all { Items::All } else { Items::Some(items) };
     let place = args.output.clone().unwrap_or_else(|| approve::beside(&args.plan));
-    let again = format!("; the same choices again: `sweeper approve {} --items {items}`", args.plan.display());
-    let signed = sign(&review.plan, items, &deployment, &hand, args.days, &place, now);
-    signed.map_err(|failure| {
-        let help = failure.help.clone().unwrap_or_default();
-        failure.help(format!("{help}{again}").trim_start_matches("; "))
-    })?;
+    sign(&review.plan, &items, &deployment, &hand, args.days, &place, now).map_err(again)?;
     for line in summary.lines() {
         log::say(line);
     }
@@ -113,12 +120,12 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 
 fn sign(
     plan: &Plan,
-    items: Items,
+    items: &Items,
     deployment: &Deployment,
     hand: &Hand,
     days: Option<u32>,
     place: &Path,
-    now: sweeper_core::model::Timestamp,
+    now: Timestamp,
 ) -> Result<(), Failure> {
     let text = approve::one_time(plan, items.clone(), deployment, &hand.by, Bounds { days, ..Bounds::default() }, now)?;
     let Some(signed) = hand.sign(&text, deployment, place, now)? else { return Ok(()) };

@@ -15,6 +15,8 @@ mod look;
 #[cfg(feature = "aws")]
 mod offline;
 #[cfg(all(unix, feature = "gcp", feature = "demo"))]
+mod review;
+#[cfg(all(unix, feature = "gcp", feature = "demo"))]
 mod struck;
 
 #[cfg(all(feature = "azure", feature = "gcp", feature = "demo"))]

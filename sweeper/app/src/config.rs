@@ -80,6 +80,8 @@ pub struct Apply {
     pub log: Option<PathBuf>,
     /// The key that signs its heads.
     pub key: Option<PathBuf>,
+    /// A program that signs them instead, with its public key.
+    pub signer: Option<(Verifier, Vec<String>)>,
     /// While this file is there, nothing is done.
     pub switch: Option<PathBuf>,
 }
@@ -94,6 +96,7 @@ impl Default for Apply {
             caps: Caps::default(),
             log: None,
             key: None,
+            signer: None,
             switch: None,
         }
     }
@@ -282,6 +285,8 @@ const APPLY: &[&str] = &[
     "limit",
     "log",
     "key",
+    "signer_command",
+    "public_key",
     "kill_switch",
     "keep_for",
     "max_plan_age",
@@ -524,6 +529,7 @@ impl Reader<'_> {
         let apply = &mut config.apply;
         apply.log = self.string(table, "log").map(&path);
         apply.key = self.string(table, "key").map(&path);
+        apply.signer = self.signer(table);
         apply.switch = self.string(table, "kill_switch").map(&path);
         if let Some(rate) = self.number(table, "rate") {
             apply.rate = rate;
@@ -563,6 +569,31 @@ impl Reader<'_> {
             }
         }
         config.trust.ceiling = Some(config.apply.caps);
+    }
+
+    /// The program that signs the log's heads.
+    fn signer(&mut self, table: &Table<'_>) -> Option<(Verifier, Vec<String>)> {
+        let words = self.list(table, "signer_command");
+        let text = self.string(table, "public_key");
+        let (Some(command), Some(key)) = (table.get("signer_command"), table.get("public_key")) else {
+            if let Some(value) = table.get("signer_command").or(table.get("public_key")) {
+                self.wrong(value, "`signer_command` and `public_key` belong together");
+            }
+            return None;
+        };
+        if let Some(value) = table.get("key") {
+            self.wrong(value, "the log is signed with `key` or by `signer_command`, not both");
+        }
+        if words.is_empty() {
+            self.wrong(command, "`signer_command` names no program");
+        }
+        match Verifier::parse(&text?) {
+            Ok(verifier) => Some((verifier, words)),
+            Err(error) => {
+                self.wrong(key, format!("`public_key` is no public key: {error}"));
+                None
+            }
+        }
     }
 
     fn approver(&mut self, span: Span, table: &Table<'_>, trust: &mut Trust) {

@@ -3,6 +3,7 @@
 use crate::{
     config::Config,
     exit::{Exit, Failure},
+    signing,
     state::{self, Place},
 };
 use std::{
@@ -17,7 +18,7 @@ use sweeper_core::{
     clock::Clock,
     lease::Holder,
     model::Timestamp,
-    note::Signer,
+    note::{Signer, Verifier},
     plan,
     store::{PutOutcome, Store, StoreError},
 };
@@ -48,9 +49,15 @@ pub struct Deployment {
     pub name: String,
     pub trust: Trust,
     log: Lines,
-    key: PathBuf,
+    key: LogKey,
     /// The state's file, where it is one.
     file: Option<PathBuf>,
+}
+
+/// What signs the heads of the log.
+enum LogKey {
+    File(PathBuf),
+    Program(Box<Verifier>, Vec<String>),
 }
 
 /// Where the lines of the log lie.
@@ -72,12 +79,17 @@ impl Deployment {
             Some(Place::Bucket(_)) => None,
         };
         let beside = config.apply.log.clone().or_else(|| file.as_ref().map(|path| path.with_extension("audit")));
-        let key = config.apply.key.clone().or_else(|| beside.as_ref().map(|log| log.join("key")));
-        let key = key.ok_or_else(|| {
-            Failure::usage(
-                "with state in a bucket, `key` of [apply] names the file of the key that signs the audit log",
-            )
-        })?;
+        let key = if let Some((verifier, words)) = config.apply.signer.clone() {
+            LogKey::Program(Box::new(verifier), words)
+        } else {
+            let key = config.apply.key.clone().or_else(|| beside.as_ref().map(|log| log.join("key")));
+            LogKey::File(key.ok_or_else(|| {
+                Failure::usage(
+                    "with state in a bucket, `key` of [apply] names the file of the key that signs the audit log, or \
+                     `signer_command` a program that signs it",
+                )
+            })?)
+        };
         let Some(place) = place else { return Err(Failure::usage("there is no place for state")) };
         let store = state::open(&place).map_err(|error| failed(&error))?;
         let log = match (beside, place) {
@@ -116,13 +128,19 @@ impl Deployment {
 
     /// The key that signs the log's heads; made where there is none.
     pub fn signer(&self) -> Result<Signer, Failure> {
-        if let Ok(text) = fs::read_to_string(&self.key) {
+        let path = match &self.key {
+            LogKey::Program(verifier, words) => {
+                return Ok(signing::by_program(verifier.as_ref().clone(), words.clone()));
+            }
+            LogKey::File(path) => path,
+        };
+        if let Ok(text) = fs::read_to_string(path) {
             return Signer::parse(text.trim()).map_err(|error| {
-                Failure::new(Exit::Damaged, format!("the log's key {} cannot be used: {error}", self.key.display()))
+                Failure::new(Exit::Damaged, format!("the log's key {} cannot be used: {error}", path.display()))
             });
         }
         let signer = fresh(&format!("sweeper/{}", self.name))?;
-        write_key(&self.key, &signer)?;
+        write_key(path, &signer)?;
         Ok(signer)
     }
 
@@ -191,6 +209,7 @@ pub fn fresh(name: &str) -> Result<Signer, Failure> {
 /// Writes a private key, readable by its owner only, where nothing is.
 pub fn write_key(path: &Path, signer: &Signer) -> Result<(), Failure> {
     let written = (|| {
+        let key = signer.private_key().ok_or_else(|| std::io::Error::other("somebody else keeps it"))?;
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             fs::create_dir_all(directory)?;
         }
@@ -199,7 +218,7 @@ pub fn write_key(path: &Path, signer: &Signer) -> Result<(), Failure> {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path)?;
-        writeln!(file, "{}", signer.private_key())?;
+        writeln!(file, "{key}")?;
         file.sync_all()
     })();
     written

@@ -16,9 +16,12 @@ mod log;
 mod notify;
 mod output;
 mod policies;
+mod program;
 mod recording;
 mod render;
+mod review;
 mod roles;
+mod signing;
 mod signs;
 mod state;
 mod states;
@@ -64,6 +67,8 @@ enum Command {
     Plan(commands::plan::Args),
     /// Sign that a plan may be applied, or that a policy may act within bounds
     Approve(commands::approve::Args),
+    /// Walk through a plan in the terminal: see the evidence, approve or keep, and sign
+    Review(commands::review::Args),
     /// Do what a plan lists and somebody approved, and never more
     Apply(commands::apply::Args),
     /// Take back what was done
@@ -108,6 +113,7 @@ enum Command {
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
+        review::leave();
         output::abandon();
         let mut out = std::io::stderr().lock();
         let _ = writeln!(out, "\nerror: bug: {}", log::lines(&panic.to_string()));
@@ -149,6 +155,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         },
         Command::Plan(args) => stoppable(commands::plan::run(args)),
         Command::Approve(args) => stoppable(async move { commands::approve::run(&args) }),
+        Command::Review(args) => stoppable(async move { commands::review::run(&args) }),
         Command::Apply(args) => gently(|stopped| commands::apply::run(args, stopped)),
         Command::Undo(args) => stoppable(commands::undo::run(args)),
         Command::Audit(command) => stoppable(async move { commands::audit::run(&command) }),
@@ -209,6 +216,7 @@ fn run_until(
                     stop.send_replace(true);
                     let _ = tokio::time::timeout(GRACE, &mut wait).await;
                 }
+                review::leave();
                 output::abandon();
                 let _ = writeln!(std::io::stderr(), "\nstopped");
                 process::exit(signal);

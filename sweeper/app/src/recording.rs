@@ -30,7 +30,7 @@ impl Recorder {
             None | Some(Place::Memory) => return Ok(None),
             Some(Place::File(path)) => state::database(&path).with_extension("audit").exists(),
             // Its heads are signed with a key that the config names.
-            Some(Place::Bucket(_)) => config.apply.key.is_some(),
+            Some(Place::Bucket(_)) => config.apply.key.is_some() || config.apply.signer.is_some(),
         };
         if !there && config.apply.log.is_none() && !config.trust.may_apply {
             return Ok(None);

@@ -12,7 +12,7 @@ use crate::inert::is_hostile;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 use thiserror::Error;
 
 /// Ed25519 in the specification's list of signature types.
@@ -42,12 +42,29 @@ pub enum NoteError {
     /// No key that is known signed it.
     #[error("no known key signed it")]
     Unverified,
+    /// Whoever keeps the private key made no signature.
+    #[error("{who} did not sign: {why}")]
+    Unsigned { who: String, why: String },
 }
 
-/// A private key, and the name it signs with.
+/// Whoever keeps a private key that is not here: a key service, a security module.
+pub trait Sign: Send + Sync {
+    /// An Ed25519 signature over exactly these bytes (RFC 8032, pure: not over a hash of them), or why there is none,
+    /// as a lowercase fragment. It is held against the public key before anybody sees it.
+    fn sign(&self, bytes: &[u8]) -> Result<[u8; 64], String>;
+}
+
+/// Where a private key is.
+#[derive(Clone)]
+enum Private {
+    Here(Box<SigningKey>),
+    Elsewhere(Arc<dyn Sign>),
+}
+
+/// A private key, here or with somebody who signs with it, and the name it signs with.
 #[derive(Clone)]
 pub struct Signer {
-    key: SigningKey,
+    key: Private,
     verifier: Verifier,
 }
 
@@ -56,7 +73,12 @@ impl Signer {
     pub fn generate(name: &str, seed: &[u8; 32]) -> Result<Self, NoteError> {
         let key = SigningKey::from_bytes(seed);
         let verifier = Verifier::new(name, key.verifying_key())?;
-        Ok(Self { key, verifier })
+        Ok(Self { key: Private::Here(Box::new(key)), verifier })
+    }
+
+    /// A key that somebody else keeps. What they sign counts only when it holds against this public key.
+    pub fn elsewhere(verifier: Verifier, keeper: Arc<dyn Sign>) -> Self {
+        Self { key: Private::Elsewhere(keeper), verifier }
     }
 
     /// `PRIVATE+KEY+<name>+<key id>+<base64(type ‖ seed)>`, as Go writes it.
@@ -70,10 +92,12 @@ impl Signer {
         Ok(signer)
     }
 
-    /// The key as [`Signer::parse`] reads it: a secret, for the file that keeps it and nothing else.
-    pub fn private_key(&self) -> String {
+    /// The key as [`Signer::parse`] reads it: a secret, for the file that keeps it and nothing else. `None` where
+    /// somebody else keeps it.
+    pub fn private_key(&self) -> Option<String> {
+        let Private::Here(key) = &self.key else { return None };
         let Verifier { name, id, .. } = &self.verifier;
-        format!("{PRIVATE}{name}+{id:08x}+{}", STANDARD.encode(typed(self.key.as_bytes())))
+        Some(format!("{PRIVATE}{name}+{id:08x}+{}", STANDARD.encode(typed(key.as_bytes()))))
     }
 
     /// What others verify with.
@@ -85,8 +109,21 @@ impl Signer {
     /// control character.
     pub fn sign(&self, text: &str) -> Result<String, NoteError> {
         let mut note = Note::new(text)?;
-        note.sign(self);
+        note.sign(self)?;
         Ok(note.to_string())
+    }
+
+    /// The signature of a text, which holds.
+    fn signature(&self, text: &str) -> Result<[u8; 64], NoteError> {
+        use ed25519_dalek::Signer as _;
+        match &self.key {
+            Private::Here(key) => Ok(key.sign(text.as_bytes()).to_bytes()),
+            Private::Elsewhere(keeper) => {
+                let who = || self.verifier.name.clone();
+                let made = keeper.sign(text.as_bytes()).map_err(|why| NoteError::Unsigned { who: who(), why })?;
+                if self.verifier.holds(text, &made) { Ok(made) } else { Err(NoteError::BadSignature(who())) }
+            }
+        }
     }
 }
 
@@ -116,11 +153,16 @@ impl Verifier {
         Ok(Self { name: name.to_owned(), id: key_id(name, ED25519, key.as_bytes()), key })
     }
 
+    /// The public key of a key that was made elsewhere, under a name.
+    pub fn of(name: &str, key: &[u8; 32]) -> Result<Self, NoteError> {
+        let key = VerifyingKey::from_bytes(key).map_err(|_| NoteError::BadKey("it is not a point of the curve"))?;
+        Self::new(name, key)
+    }
+
     /// `<name>+<key id>+<base64(type ‖ public key)>`, as Go writes it.
     pub fn parse(text: &str) -> Result<Self, NoteError> {
         let (name, id, key) = key_parts(text)?;
-        let key = VerifyingKey::from_bytes(&key).map_err(|_| NoteError::BadKey("it is not a point of the curve"))?;
-        let verifier = Self::new(name, key)?;
+        let verifier = Self::of(name, &key)?;
         if verifier.id != id {
             return Err(NoteError::BadKey("its id belongs to another key or name"));
         }
@@ -219,11 +261,14 @@ impl Note {
     }
 
     /// Adds a signature; once more by the same key changes nothing.
-    pub fn sign(&mut self, signer: &Signer) {
-        use ed25519_dalek::Signer as _;
+    ///
+    /// # Errors
+    /// Only where somebody else keeps the key, who does not sign, or signs something else.
+    pub fn sign(&mut self, signer: &Signer) -> Result<(), NoteError> {
         let Verifier { name, id, .. } = &signer.verifier;
-        let bytes = signer.key.sign(self.text.as_bytes()).to_bytes().to_vec();
+        let bytes = signer.signature(&self.text)?.to_vec();
         self.attach(Signature { name: name.clone(), key_id: *id, bytes });
+        Ok(())
     }
 
     /// Adds a signature that was made elsewhere, over exactly [`Note::text`]. One that is there already is
@@ -367,7 +412,7 @@ mod tests {
     #[test]
     fn signs_as_go_signs() {
         let signer = Signer::parse(PETER_PRIVATE).unwrap();
-        assert_eq!(signer.private_key(), PETER_PRIVATE);
+        assert_eq!(signer.private_key().as_deref(), Some(PETER_PRIVATE));
         assert_eq!(signer.verifier().to_string(), PETER);
         assert_eq!(signer.sign(TEXT).unwrap(), format!("{TEXT}\n{BY_PETER}"));
     }
@@ -394,9 +439,9 @@ mod tests {
         let seed = [7; 32];
         let (one, other) = (Signer::generate("one", &seed).unwrap(), Signer::generate("other", &seed).unwrap());
         let mut note = Note::new("text\n").unwrap();
-        note.sign(&one);
-        note.sign(&other);
-        note.sign(&one);
+        note.sign(&one).unwrap();
+        note.sign(&other).unwrap();
+        note.sign(&one).unwrap();
         assert_eq!(note.signatures().len(), 2);
         let known = [one.verifier().clone(), other.verifier().clone()];
         assert_eq!(names(&note.to_string(), &known).unwrap(), ["one"]);
@@ -441,6 +486,41 @@ mod tests {
         for text in ["", "no newline", "a\ttab\n", "an escape \x1b[2J\n"] {
             assert!(Note::new(text).is_err(), "{text:?}");
         }
+    }
+
+    /// Signs with a key of its own, after spoiling what it was given or what it gives.
+    struct Keeper {
+        key: Signer,
+        spoil: fn(&[u8]) -> Result<String, String>,
+    }
+
+    impl Sign for Keeper {
+        fn sign(&self, bytes: &[u8]) -> Result<[u8; 64], String> {
+            self.key.signature(&(self.spoil)(bytes)?).map_err(|error| error.to_string())
+        }
+    }
+
+    #[test]
+    fn whoever_keeps_the_key_is_not_believed() {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string());
+        let peter = Signer::parse(PETER_PRIVATE).unwrap();
+        let kept = |name: &str, seed: &[u8; 32], spoil| {
+            let keeper = Keeper { key: Signer::generate(name, seed).unwrap(), spoil };
+            Signer::elsewhere(keeper.key.verifier().clone(), Arc::new(keeper))
+        };
+        // The note is the same to the byte, and nothing of the key is here.
+        let honest = Keeper { key: peter.clone(), spoil: text };
+        let signer = Signer::elsewhere(peter.verifier().clone(), Arc::new(honest));
+        assert_eq!(signer.sign(TEXT).unwrap(), format!("{TEXT}\n{BY_PETER}"));
+        assert_eq!(signer.private_key(), None);
+        // Another text, another key, none.
+        let other = kept("a", &[1; 32], |_| Ok("other\n".to_owned()));
+        assert_eq!(other.sign(TEXT), Err(NoteError::BadSignature("a".to_owned())));
+        let stranger = Keeper { key: Signer::generate("a", &[2; 32]).unwrap(), spoil: text };
+        let stranger = Signer::elsewhere(other.verifier().clone(), Arc::new(stranger));
+        assert_eq!(stranger.sign(TEXT), Err(NoteError::BadSignature("a".to_owned())));
+        let none = kept("a", &[1; 32], |_| Err("it is closed".to_owned()));
+        assert_eq!(none.sign(TEXT).unwrap_err().to_string(), "a did not sign: it is closed");
     }
 
     #[test]

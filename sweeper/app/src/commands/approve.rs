@@ -7,21 +7,26 @@ use crate::{
     exit::{Exit, Failure},
     log,
     output::{self, Whole},
-    policies,
+    policies, signing,
 };
-use std::{collections::BTreeSet, fs, io::Write as _, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 use sweeper_core::{
-    approve::{Items, LONGEST_STANDING, OneTime, Standing, Text},
+    approve::{Items, LONGEST_STANDING, OneTime, Signed, Standing, Text},
     caps::Caps,
     clock::{Clock as _, SystemClock},
     deed::DeedKind,
-    model::DAY,
+    model::{DAY, Timestamp},
     money::Amount,
     note::Signer,
+    plan::{Action, Plan},
 };
 
 #[derive(Clone, Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["plan", "standing", "new_key"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["plan", "standing", "new_key", "show_key"])))]
 pub struct Args {
     /// The plan to approve
     plan: Option<PathBuf>,
@@ -31,12 +36,14 @@ pub struct Args {
     /// Make a key that signs with this name, and print what goes into the config
     #[arg(long, value_name = "NAME")]
     new_key: Option<String>,
-    /// The key to sign with, or to make
-    #[arg(long, value_name = "FILE", env = "SWEEPER_KEY")]
-    key: Option<PathBuf>,
-    /// Print the text instead, for `ssh-keygen -Y sign -n sweeper`, as this person's
-    #[arg(long, value_name = "NAME", conflicts_with = "key")]
-    text_by: Option<String>,
+    /// Print what goes into the config for a key that a key service keeps, and that signs with this name
+    #[arg(long, value_name = "NAME", requires = "public_pem")]
+    show_key: Option<String>,
+    /// The public key of that key, as the service shows it: PEM, or the base64 within
+    #[arg(long, value_name = "FILE", requires = "show_key")]
+    public_pem: Option<PathBuf>,
+    #[command(flatten)]
+    signing: signing::Args,
     /// Only these actions: `1-3,7`
     #[arg(long, value_name = "NUMBERS", default_value = "all", value_parser = Items::parse)]
     items: Items,
@@ -76,84 +83,158 @@ fn usd(text: &str) -> Result<Amount, String> {
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     if let Some(name) = &args.new_key {
-        let path = args.key.clone().ok_or_else(|| Failure::usage("--key FILE says where the new key goes"))?;
+        let path = args.signing.key.clone().ok_or_else(|| Failure::usage("--key FILE says where the new key goes"))?;
         let signer = deployment::fresh(name)?;
         deployment::write_key(&path, &signer)?;
-        output::to(None, |out| {
-            writeln!(out, "[[approver]]\nname = {name:?}\nroles = [\"owner\"]\nkey = \"{}\"", signer.verifier())
-        })?;
-        return Ok(Exit::Done);
+        return entry(name, signer.verifier());
+    }
+    if let (Some(name), Some(path)) = (&args.show_key, &args.public_pem) {
+        return entry(name, &signing::public_key(name, path)?);
     }
     let config = Config::find(args.config.as_deref())?;
-    let clock = SystemClock::default();
-    let now = clock.wall();
+    let now = SystemClock::default().wall();
     let deployment = Deployment::open(args.state.as_deref(), &config, now)?;
-    let signer = match (&args.text_by, &args.key) {
-        (Some(_), _) => None,
-        (None, Some(path)) => Some(key(path)?),
-        (None, None) => {
-            return Err(Failure::usage("--key FILE names the key to sign with")
-                .help("`sweeper approve --new-key you@example.com --key FILE` makes one; --text-by is for SSH keys"));
-        }
-    };
-    let by = match (&args.text_by, &signer) {
-        (Some(name), _) => name.clone(),
-        (None, Some(signer)) => config.person_of(signer.verifier()).ok_or_else(|| {
-            Failure::new(Exit::Refused, "no [[approver]] of the config has this key, so that nobody would believe it")
-        })?,
-        (None, None) => String::new(),
-    };
-    let nonce = random_id()?;
+    let hand = Hand::of(&args.signing, &config)?;
     let (text, place) = match (&args.plan, &args.standing) {
         (Some(path), _) => {
             let plan = deployment::read_plan(path)?;
-            let until = args.days.map_or(plan.expires, |days| now.plus(i64::from(days) * DAY).min(plan.expires));
-            let total: Amount = plan.actions.iter().filter_map(sweeper_core::plan::Action::usd).sum();
-            let count = plan.actions.iter().filter(|action| args.items.has(action.no)).count() as u32;
-            let text = Text::OneTime(OneTime {
-                plan: plan.id.clone(),
-                deployment: deployment.name.clone(),
-                items: args.items.clone(),
-                by: by.clone(),
+            let bounds = Bounds {
+                count: args.count,
+                monthly_usd: args.monthly_usd,
+                days: args.days,
                 reviewers: args.reviewer.iter().cloned().collect(),
-                count: args.count.unwrap_or(count),
-                monthly_usd: args.monthly_usd.unwrap_or(total),
-                from: now,
-                until,
-                nonce,
-            });
-            (text, path.with_extension("approval"))
+            };
+            (one_time(&plan, args.items.clone(), &deployment, &hand.by, bounds, now)?, beside(path))
         }
         (None, Some(policy)) => {
+            let (by, nonce) = (hand.by.clone(), random_id()?);
             (standing(args, &config, &deployment, policy, by, nonce, now)?, format!("{policy}.approval").into())
         }
         (None, None) => return Err(Failure::usage("name a plan, or --standing POLICY")),
     };
-    let Some(signer) = signer else {
-        output::to(None, |out| write!(out, "{text}"))?;
-        return Ok(Exit::Done);
-    };
-    let note = signer
-        .sign(&text.to_string())
-        .map_err(|error| Failure::usage(format!("the approval cannot be signed: {error}")))?;
-    deployment
-        .trust
-        .read(note.as_bytes(), &deployment.name, now)
-        .map_err(|refusal| Failure::new(Exit::Refused, format!("this approval would be refused: {refusal}")))?;
-    let place = args.output.clone().unwrap_or(place);
-    let unwritten = |error: std::io::Error| Failure::usage(format!("failed to write {}: {error}", place.display()));
-    let mut file = Whole::create(&place).map_err(unwritten)?;
-    file.write_all(note.as_bytes()).map_err(unwritten)?;
-    file.keep().map_err(unwritten)?;
-    log::say(&format!("approval of {} in {}", text.by(), place.display()));
+    hand.sign(&text, &deployment, args.output.as_deref().unwrap_or(&place), now)?;
     Ok(Exit::Done)
 }
 
-fn key(path: &std::path::Path) -> Result<Signer, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("failed to read the key {}: {error}", path.display())))?;
-    Signer::parse(text.trim())
-        .map_err(|error| Failure::usage(format!("the key {} cannot be used: {error}", path.display())))
+/// What goes into the config for a key.
+fn entry(name: &str, key: &sweeper_core::note::Verifier) -> Result<Exit, Failure> {
+    output::to(None, |out| writeln!(out, "[[approver]]\nname = {name:?}\nroles = [\"owner\"]\nkey = \"{key}\""))?;
+    Ok(Exit::Done)
+}
+
+/// Where the approval of a plan goes.
+pub fn beside(plan: &Path) -> PathBuf {
+    plan.with_extension("approval")
+}
+
+/// Who signs, and with what.
+pub struct Hand {
+    pub by: String,
+    /// `None` where the text is printed, for somebody else to sign.
+    signer: Option<Signer>,
+}
+
+impl Hand {
+    /// Fails where there is no key, or nobody whose key it is.
+    pub fn of(args: &signing::Args, config: &Config) -> Result<Self, Failure> {
+        let signer = args.signer()?;
+        let by = match (&args.text_by, &signer) {
+            (Some(name), _) => name.clone(),
+            (None, Some(signer)) => config.person_of(signer.verifier()).ok_or_else(|| {
+                Failure::new(
+                    Exit::Refused,
+                    "no [[approver]] of the config has this key, so that nobody would believe it",
+                )
+            })?,
+            (None, None) => String::new(),
+        };
+        Ok(Self { by, signer })
+    }
+
+    /// Signs a text, holds it against the trust roots and writes it, or prints it for somebody else to sign.
+    /// Gives what was signed here.
+    pub fn sign(
+        &self,
+        text: &Text,
+        deployment: &Deployment,
+        place: &Path,
+        now: Timestamp,
+    ) -> Result<Option<Signed>, Failure> {
+        let Some(signer) = &self.signer else {
+            output::to(None, |out| write!(out, "{text}"))?;
+            return Ok(None);
+        };
+        let note = signer.sign(&text.to_string()).map_err(|error| signing::failed("the approval", &error))?;
+        let signed = deployment
+            .trust
+            .read(note.as_bytes(), &deployment.name, now)
+            .map_err(|refusal| Failure::new(Exit::Refused, format!("this approval would be refused: {refusal}")))?;
+        let unwritten = |error: std::io::Error| Failure::usage(format!("failed to write {}: {error}", place.display()));
+        let mut file = Whole::create(place).map_err(unwritten)?;
+        file.write_all(note.as_bytes()).map_err(unwritten)?;
+        file.keep().map_err(unwritten)?;
+        log::say(&format!("approval of {} in {}", text.by(), place.display()));
+        Ok(Some(signed))
+    }
+}
+
+/// Bounds of an approval that its signer may set.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// At most so many actions; by default those that it names.
+    pub count: Option<u32>,
+    /// At most so much a month, US dollars; by default what those come to.
+    pub monthly_usd: Option<Amount>,
+    /// How many days it is good for; by default until the plan ends.
+    pub days: Option<u32>,
+    /// Who agreed besides, where a machine signs.
+    pub reviewers: BTreeSet<String>,
+}
+
+/// The approval of some actions of a plan.
+///
+/// # Errors
+/// Where it would be of no use: the plan is over, or of another deployment, or has none of the actions.
+pub fn one_time(
+    plan: &Plan,
+    items: Items,
+    deployment: &Deployment,
+    by: &str,
+    bounds: Bounds,
+    now: Timestamp,
+) -> Result<Text, Failure> {
+    fits(plan, deployment, now)?;
+    let covered: Vec<&Action> = plan.actions.iter().filter(|action| items.has(action.no)).collect();
+    if let Items::Some(numbers) = &items
+        && let Some(unknown) = numbers.iter().find(|no| !plan.actions.iter().any(|action| action.no == **no))
+    {
+        return Err(Failure::usage(format!("the plan has no action {unknown}")));
+    }
+    let until = bounds.days.map_or(plan.expires, |days| now.plus(i64::from(days) * DAY).min(plan.expires));
+    Ok(Text::OneTime(OneTime {
+        plan: plan.id.clone(),
+        deployment: deployment.name.clone(),
+        by: by.to_owned(),
+        reviewers: bounds.reviewers,
+        count: bounds.count.unwrap_or(covered.len() as u32),
+        monthly_usd: bounds.monthly_usd.unwrap_or_else(|| covered.iter().filter_map(|action| action.usd()).sum()),
+        items,
+        from: now,
+        until,
+        nonce: random_id()?,
+    }))
+}
+
+/// Whether an approval of a plan could be of use here and now.
+pub fn fits(plan: &Plan, deployment: &Deployment, now: Timestamp) -> Result<(), Failure> {
+    let refused = |what: String| Err(Failure::new(Exit::Refused, what).help("plan again, here and now"));
+    if plan.deployment != deployment.name {
+        return refused(format!("the plan is of deployment {}, and this is another", plan.deployment));
+    }
+    if plan.expires <= now {
+        return refused(format!("the plan ended {}", plan.expires));
+    }
+    Ok(())
 }
 
 fn standing(
@@ -163,7 +244,7 @@ fn standing(
     name: &str,
     by: String,
     nonce: String,
-    now: sweeper_core::model::Timestamp,
+    now: Timestamp,
 ) -> Result<Text, Failure> {
     let path = args.policies.as_deref().or(config.policies.as_deref());
     let (set, _) = policies::to_run(&policies::sources(path)?)?;

@@ -19,6 +19,7 @@ pub mod permissions;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod review;
 pub mod schema;
 pub mod survey;
 pub mod undo;

@@ -1,33 +1,33 @@
 //! Delivering a notice: only what came back as delivered counts.
 
 use super::Notice;
-use crate::config::{By, Channel};
+use crate::{
+    config::{By, Channel},
+    program,
+};
 use serde::Serialize as _;
 use std::{
     fs,
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::mpsc,
+    process::Command,
     time::Duration,
 };
 use sweeper_core::{inert::InertJson, store::document::part};
 
 /// How long a program may take.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
-/// How much of a program's complaint is shown, bytes.
-const COMPLAINT: u64 = 500;
 
 /// Delivers a notice, or says why it was not: a lowercase fragment.
 pub fn deliver(channel: &Channel, notice: &Notice, timeout: Duration) -> Result<(), String> {
     match &channel.by {
         By::File(directory) => file(directory, notice).map_err(|error| error.to_string()),
-        By::Command { program, env } => {
+        By::Command { program: words, env } => {
             let mut json = Vec::new();
             let mut serializer = serde_json::Serializer::with_formatter(&mut json, InertJson);
             notice.serialize(&mut serializer).map_err(|error| error.to_string())?;
             json.push(b'\n');
-            let Some((name, arguments)) = program.split_first() else { return Err("it names no program".to_owned()) };
+            let Some((name, arguments)) = words.split_first() else { return Err("it names no program".to_owned()) };
             let mut command = Command::new(name);
             command.args(arguments).env_clear();
             // No credentials of clouds: only what it was given.
@@ -36,7 +36,7 @@ pub fn deliver(channel: &Channel, notice: &Notice, timeout: Duration) -> Result<
                     command.env(key, value);
                 }
             }
-            run(command, json, timeout)
+            program::run(command, json, 0, timeout).map(drop)
         }
     }
 }
@@ -52,59 +52,6 @@ fn file(directory: &Path, notice: &Notice) -> io::Result<()> {
     whole.keep()?;
     // The name as well as the content.
     fs::File::open(directory)?.sync_all()
-}
-
-/// Runs a program with a text on its standard input, and waits for its end.
-fn run(mut command: Command, input: Vec<u8>, timeout: Duration) -> Result<(), String> {
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let name = command.get_program().to_string_lossy().into_owned();
-    let mut child = command.spawn().map_err(|error| format!("`{name}` did not start: {error}"))?;
-    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
-    let writer = std::thread::spawn(move || {
-        // A program that does not read is judged by how it ends.
-        stdin.map_or(Ok(()), |mut stdin| stdin.write_all(&input))
-    });
-    let (complained, complaint) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut text = Vec::new();
-        if let Some(mut stderr) = stderr {
-            let _ = stderr.by_ref().take(COMPLAINT).read_to_end(&mut text);
-            // The rest is read, so that the program is not stopped by a full pipe, and is dropped.
-            let _ = io::copy(&mut stderr, &mut io::sink());
-        }
-        let _ = complained.send(String::from_utf8_lossy(&text).trim().to_owned());
-    });
-    let status = ended(&mut child, timeout).map_err(|error| format!("`{name}` was lost: {error}"))?;
-    let Some(status) = status else {
-        return Err(format!("`{name}` did not end within {} seconds", timeout.as_secs()));
-    };
-    let complaint = complaint.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-    if !status.success() {
-        let said = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
-        return Err(format!("`{name}` ended with {status}{said}"));
-    }
-    match writer.join() {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(format!("`{name}` ended without reading the notice")),
-    }
-}
-
-/// How a program ended; `None` when it was killed for taking too long.
-fn ended(child: &mut Child, timeout: Duration) -> io::Result<Option<std::process::ExitStatus>> {
-    const STEP: Duration = Duration::from_millis(20);
-    let mut waited = Duration::ZERO;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if waited >= timeout {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(STEP);
-        waited += STEP;
-    }
 }
 
 #[cfg(all(test, unix))]

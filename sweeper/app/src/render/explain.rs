@@ -10,7 +10,7 @@ use sweeper_core::{
     inventory::Resource,
     kind::KindSpec,
     policy::{Costs as _, Policy, vocabulary::Reader},
-    report::{Finding, Report},
+    report::{EvidenceOf, Finding, Report},
 };
 
 /// What a detector means, and where it looks.
@@ -190,16 +190,16 @@ fn evaluated<'a>(
     (holds, when.read(&reader).into_iter().map(|(fact, value)| (fact.into_owned(), value)).collect())
 }
 
-fn found(finding: &Finding, saving: &str, out: &mut impl Write) -> io::Result<()> {
-    for evidence in &finding.evidence {
-        writeln!(
-            out,
-            "  {} = {} ({})",
-            inert::line(&evidence.fact),
-            inert::line(&evidence.value),
-            inert::line(&evidence.source)
-        )?;
+/// What was seen, a line each.
+pub fn evidence(seen: &[EvidenceOf], indent: &str, out: &mut impl Write) -> io::Result<()> {
+    for EvidenceOf { fact, value, source } in seen {
+        writeln!(out, "{indent}{} = {} ({})", inert::line(fact), inert::line(value), inert::line(source))?;
     }
+    Ok(())
+}
+
+fn found(finding: &Finding, saving: &str, out: &mut impl Write) -> io::Result<()> {
+    evidence(&finding.evidence, "  ", out)?;
     for assumed in &finding.assuming {
         writeln!(out, "  assuming: {}", inert::line(assumed))?;
     }

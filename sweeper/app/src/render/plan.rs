@@ -1,6 +1,6 @@
 //! Plans, for people.
 
-use super::inert;
+use super::{explain, inert};
 use std::io::{self, Write};
 use sweeper_core::{
     apply::{Applied, Ended},
@@ -8,11 +8,13 @@ use sweeper_core::{
     plan::{Action, Difference, Plan},
 };
 
-fn cost(amount: Option<Amount>) -> String {
+/// An amount a month as plans show it; `?` where it is not known.
+pub fn cost(amount: Option<Amount>) -> String {
     amount.map_or_else(|| "?".to_owned(), |amount| format!("${}", amount.cents()))
 }
 
-fn short(id: &str) -> &str {
+/// The beginning of a plan's name.
+pub fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
@@ -61,16 +63,43 @@ fn write_action(action: &Action, out: &mut impl Write) -> io::Result<()> {
     )?;
     match &action.keep {
         Some(copy) => {
-            writeln!(out, "      keeps a {} until {}; {}", copy.keep.name(), copy.until.date(), action.reversal)?;
+            writeln!(
+                out,
+                "      keeps a {} until {}; {}",
+                copy.keep.name(),
+                copy.until.date(),
+                inert::line(&action.reversal)
+            )?;
         }
-        None => writeln!(out, "      {}: {}", if action.risk.is_r() { "undo" } else { "lost" }, action.reversal)?,
+        None => writeln!(
+            out,
+            "      {}: {}",
+            if action.risk.is_r() { "undo" } else { "lost" },
+            inert::line(&action.reversal)
+        )?,
     }
     writeln!(out, "      needs {} approval, {} consent", action.needs.approve.name(), action.needs.consent.name())?;
     for gone in &action.cascade {
-        writeln!(out, "      with it: {} ({})", inert::line(&gone.resource), gone.why)?;
+        writeln!(out, "      with it: {} ({})", inert::line(&gone.resource), inert::line(&gone.why))?;
     }
     for what in &action.assuming {
         writeln!(out, "      assuming: {}", inert::line(what))?;
+    }
+    Ok(())
+}
+
+/// One action with all that an approver needs: as the plan shows it, why, what was seen, and what comes before it.
+pub fn write_whole(action: &Action, out: &mut impl Write) -> io::Result<()> {
+    write_action(action, out)?;
+    writeln!(out, "      why: {}: {}", inert::line(&action.detector), inert::line(&action.reason))?;
+    writeln!(out, "      owner from: {}", inert::line(&action.owner_from))?;
+    explain::evidence(&action.because, "      seen: ", out)?;
+    if let Some(created) = action.target.created {
+        writeln!(out, "      created: {created}")?;
+    }
+    if !action.after.is_empty() {
+        let after: Vec<String> = action.after.iter().map(u32::to_string).collect();
+        writeln!(out, "      after: {}", after.join(", "))?;
     }
     Ok(())
 }

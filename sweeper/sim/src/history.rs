@@ -121,6 +121,8 @@ pub(crate) struct House_ {
     pub(crate) caps: Caps,
     /// When things are done; always, where there is none.
     pub(crate) calendar: Option<Calendar>,
+    /// How long waves are left alone, if not as usual.
+    pub(crate) soak: Option<Duration>,
     /// When somebody pulls the kill switch.
     pub(crate) pulled: Option<Duration>,
     runs: u32,
@@ -242,6 +244,7 @@ impl House_ {
             trust,
             caps: Caps::default(),
             calendar: None,
+            soak: None,
             pulled: None,
             runs: 0,
         };
@@ -297,7 +300,7 @@ pub(crate) async fn run(
         calls: &calls,
         kinds,
         trust: &house.trust,
-        pace: Pace::default(),
+        pace: house.soak.map_or_else(Pace::default, |soak| Pace { soak, ..Pace::default() }),
         caps: house.caps,
         holder,
         deployment: DEPLOYMENT.to_owned(),
@@ -462,6 +465,8 @@ pub fn play(seed: u64) -> Story {
 pub struct Ending {
     /// What is left, and whether it is in use.
     pub left: BTreeSet<(&'static str, u64, bool)>,
+    /// What `undo` knows of, and whether a copy of it is known.
+    pub undoable: BTreeSet<(String, bool)>,
     pub violations: Vec<String>,
     /// Steps of the first run.
     pub steps: u64,
@@ -518,7 +523,9 @@ pub fn disturbed(seed: u64, blow: Option<Blow>) -> Result<Ending, String> {
     let mut story = Story { violations, ..Story::default() };
     judge(&house, &[leave], &mut story);
     let left = house.sim.things().into_values().map(|thing| (thing.kind, thing.uid, thing.used)).collect();
-    Ok(Ending { left, violations: story.violations, steps: fuse.steps() })
+    let entries = apply::undo::list(&house.store).map_err(|error| error.to_string())?;
+    let undoable = entries.into_iter().map(|entry| (entry.target.id(), entry.kept.is_some())).collect();
+    Ok(Ending { left, undoable, violations: story.violations, steps: fuse.steps() })
 }
 
 fn tell(story: &mut Story, attempt: u64, outcome: Option<Applied>) {

@@ -10,10 +10,10 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use sweeper_core::{
-    apply::{Applied, Ended, SWITCH, Stop},
+    apply::{Applied, Ended, SWITCH, Stop, undo},
     approve::{Items, Key, KeyKind, OneTime, Person, Refusal, Role, Standing, Text},
     clock::Clock as _,
-    deed::DeedKind,
+    deed::{Deed, DeedKind},
     kind::KindSpec,
     model::{DAY, Timestamp},
     money::Amount,
@@ -140,6 +140,51 @@ fn what_is_in_order_is_done() {
     let applied = stage.apply(&[note]);
     assert_eq!(applied.stopped, None);
     assert_eq!((applied.done(), stage.deleted()), (UNUSED as usize, UNUSED as usize), "{:?}", applied.ended);
+}
+
+#[test]
+fn a_plan_is_of_the_policies_that_were_asked_for_and_adds_up() {
+    let stage = Stage::new("admin", |order| drop(order.only.insert("disks".to_owned())));
+    let totals = &stage.plan.totals;
+    assert_eq!((totals.actions, totals.firm, totals.up_to), (UNUSED, Amount::whole(60), Amount::ZERO));
+    let other = Stage::new("admin", |order| drop(order.only.insert("other".to_owned())));
+    assert!(other.plan.actions.is_empty() && other.plan.held.is_empty(), "{:?}", other.plan);
+}
+
+#[test]
+fn what_was_done_can_be_taken_back_while_its_copy_is_there() {
+    let mut stage = Stage::usual();
+    let note = stage.note(|_| {});
+    assert_eq!(stage.apply(&[note]).causes(), Vec::new());
+    let entries = undo::list(&stage.house.store).unwrap();
+    assert_eq!(entries.len(), UNUSED as usize);
+    for entry in entries {
+        let until = entry.until.unwrap();
+        assert!(matches!(entry.reverse(until.plus(-1)), Ok(Deed::Restore { .. })), "{entry:?}");
+        assert!(entry.reverse(until).unwrap_err().contains("ended"));
+    }
+}
+
+#[test]
+fn waves_are_left_alone_for_a_while() {
+    let mut stage = Stage::usual();
+    stage.house.soak = Some(Duration::from_hours(1));
+    let note = stage.note(|text| text.until = text.from.plus(2 * DAY));
+    let applied = stage.apply(&[note]);
+    assert_eq!(applied.done(), UNUSED as usize, "{:?}", applied.ended);
+    let times: Vec<Duration> =
+        stage.house.sim.done().iter().filter(|done| done.deed == DeedKind::Delete).map(|done| done.at).collect();
+    assert!(times[1] >= times[0] + Duration::from_hours(1), "{times:?}");
+}
+
+#[test]
+fn a_cap_that_held_something_back_is_told() {
+    let mut stage = Stage::usual();
+    stage.house.caps.count = 2;
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!((applied.done(), applied.causes().len()), (2, 1), "{:?}", applied.causes());
+    assert_eq!(applied.causes()[0].code, 6);
 }
 
 #[test]

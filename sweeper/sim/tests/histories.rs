@@ -36,11 +36,13 @@ fn a_run_that_dies_anywhere_ends_where_an_undisturbed_one_ends() {
         let whole = disturbed(seed, None).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(whole.violations, Vec::<String>::new());
         assert!(whole.steps > 50, "{whole:?}");
+        assert!(whole.undoable.iter().any(|(_, has_copy)| *has_copy), "{whole:?}");
         for step in 1..=whole.steps {
             for blow in [Blow::KillBefore(step), Blow::KillAfter(step)] {
                 let ending = disturbed(seed, Some(blow)).unwrap_or_else(|why| panic!("{why}"));
                 assert_eq!(ending.violations, Vec::<String>::new(), "seed {seed}, {blow:?}");
                 assert_eq!(ending.left, whole.left, "seed {seed}, {blow:?}");
+                assert_eq!(ending.undoable, whole.undoable, "seed {seed}, {blow:?}");
             }
         }
     }

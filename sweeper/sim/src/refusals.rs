@@ -144,10 +144,10 @@ fn what_is_in_order_is_done() {
 
 #[test]
 fn a_plan_is_of_the_policies_that_were_asked_for_and_adds_up() {
-    let stage = Stage::new("admin", |order| drop(order.only.insert("disks".to_owned())));
+    let stage = Stage::new("admin", |order| order.only = BTreeSet::from(["disks".to_owned()]));
     let totals = &stage.plan.totals;
     assert_eq!((totals.actions, totals.firm, totals.up_to), (UNUSED, Amount::whole(60), Amount::ZERO));
-    let other = Stage::new("admin", |order| drop(order.only.insert("other".to_owned())));
+    let other = Stage::new("admin", |order| order.only = BTreeSet::from(["other".to_owned()]));
     assert!(other.plan.actions.is_empty() && other.plan.held.is_empty(), "{:?}", other.plan);
 }
 

@@ -677,6 +677,10 @@ impl Sort {
             }
             return Ok(sent);
         }
+        // To stop what is stopped, by an earlier request whose answer was lost, does nothing.
+        if deed == DeedKind::Stop && !thing.used {
+            return Ok(sent);
+        }
         // The same request twice is one.
         if thing.ending.is_some() && truth.seen.contains(permit.token()) {
             return Ok(sent);

@@ -27,7 +27,8 @@ pub struct Leave {
 /// Everything wrong with what the sweeper did.
 pub fn violations(done: &[Done], leaves: &[Leave], intents: &BTreeSet<(String, String)>, start: i64) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut times: BTreeMap<(u64, DeedKind), u32> = BTreeMap::new();
+    // By plan: what its owner starts again may be stopped again by a later one.
+    let mut times: BTreeMap<(&str, u64, DeedKind), u32> = BTreeMap::new();
     let mut by_plan: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
     for one in done {
         let about = || format!("{} of {} {} at {:?}", one.deed.name(), one.kind, one.uid, one.at);
@@ -70,7 +71,7 @@ pub fn violations(done: &[Done], leaves: &[Leave], intents: &BTreeSet<(String, S
         if one.at.as_secs() as i64 + start >= leave.plan.expires.0 + 3600 {
             wrong.push(format!("{}: its plan had ended", about()));
         }
-        let times = times.entry((one.uid, one.deed)).or_default();
+        let times = times.entry((leave.plan.id.as_str(), one.uid, one.deed)).or_default();
         *times += 1;
         if *times > sweeper_core::claims::SENDS {
             wrong.push(format!("{}: for the {times}th time", about()));

@@ -1,6 +1,11 @@
 //! Auto Scaling groups: what starts machines from templates and configurations.
 
-use crate::{auth::Aws, fault, kinds::{at, ec2_security_group::guards}, marks};
+use crate::{
+    auth::Aws,
+    fault,
+    kinds::{at, ec2_security_group::guards},
+    marks,
+};
 use async_trait::async_trait;
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchConfiguration};
 use std::{
@@ -26,7 +31,11 @@ pub(super) static SPEC: KindSpec = KindSpec {
     // A launch template counts as a referrer by itself, since people and fleets start from it too. A launch
     // configuration can only be used by a group, so one that no group has starts nothing: its image, snapshots
     // and security groups are uses of the group. What a group scales into is bound to it: no targets today may be a group at zero.
-    refers: &[(Relation::UsedByTemplate, Reach::Region), (Relation::Bound, Reach::Region), (Relation::Guards, Reach::Region)],
+    refers: &[
+        (Relation::UsedByTemplate, Reach::Region),
+        (Relation::Bound, Reach::Region),
+        (Relation::Guards, Reach::Region),
+    ],
     needs: &[],
     out_of_sight: &[],
     advised: "",
@@ -133,8 +142,8 @@ fn uses<'a>(group: &'a AutoScalingGroup, configurations: &'a Configurations) -> 
 mod tests {
     use super::*;
     use aws_sdk_autoscaling::types::{
-        BlockDeviceMapping, Ebs, LaunchTemplate, LaunchTemplateOverrides, LaunchTemplateSpecification, MixedInstancesPolicy,
-        TrafficSourceIdentifier,
+        BlockDeviceMapping, Ebs, LaunchTemplate, LaunchTemplateOverrides, LaunchTemplateSpecification,
+        MixedInstancesPolicy, TrafficSourceIdentifier,
     };
 
     #[test]
@@ -149,11 +158,7 @@ mod tests {
         let group = AutoScalingGroup::builder().launch_configuration_name("web").build();
         assert_eq!(
             uses(&group, &configurations),
-            [
-                (Relation::UsedByTemplate, "ami-1"),
-                (Relation::UsedByTemplate, "snap-1"),
-                (Relation::Guards, "sg-1"),
-            ]
+            [(Relation::UsedByTemplate, "ami-1"), (Relation::UsedByTemplate, "snap-1"), (Relation::Guards, "sg-1"),]
         );
     }
 

@@ -1,11 +1,6 @@
 //! Recovery points of AWS Backup.
 
-use crate::{
-    asks,
-    auth::Aws,
-    fault,
-    kinds::at,
-};
+use crate::{asks, auth::Aws, fault, kinds::at};
 use async_trait::async_trait;
 use aws_sdk_backup::{
     Client,
@@ -74,20 +69,15 @@ impl Kind for BackupRecoveryPoint {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let backup = self.0.backup(site.scope());
         let tags = asks::of(asks, |question| question == Question::Tags);
-        let mut answers =
-            asks::alike(tags.into_iter().map(|ask| (ask, tags_of(site, &backup, inventory.at(ask.resource).native_id()))).collect()).await;
+        let mut answers = asks::alike(
+            tags.into_iter().map(|ask| (ask, tags_of(site, &backup, inventory.at(ask.resource).native_id()))).collect(),
+        )
+        .await;
         let locked = asks::of(asks, |question| question == Question::Locked).into_iter();
-        answers.extend(
-            locked.map(|ask| (ask, Answer::Truth(!inventory.at(ask.resource).protected().is_empty()))),
-        );
+        answers.extend(locked.map(|ask| (ask, Answer::Truth(!inventory.at(ask.resource).protected().is_empty()))));
         Ok(answers)
     }
 }

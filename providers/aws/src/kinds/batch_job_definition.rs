@@ -49,14 +49,25 @@ impl Kind for BatchJobDefinition {
                 // Environments and commands stay behind here: only image names leave this loop.
                 let mut images: Vec<&str> = Vec::new();
                 images.extend(definition.container_properties().and_then(|container| container.image()));
-                let ranges = definition.node_properties().map(aws_sdk_batch::types::NodeProperties::node_range_properties).unwrap_or_default();
+                let ranges = definition
+                    .node_properties()
+                    .map(aws_sdk_batch::types::NodeProperties::node_range_properties)
+                    .unwrap_or_default();
                 for range in ranges {
                     images.extend(range.container().and_then(|container| container.image()));
-                    for task in range.ecs_properties().map(aws_sdk_batch::types::EcsProperties::task_properties).unwrap_or_default() {
+                    for task in range
+                        .ecs_properties()
+                        .map(aws_sdk_batch::types::EcsProperties::task_properties)
+                        .unwrap_or_default()
+                    {
                         images.extend(task.containers().iter().filter_map(|container| container.image()));
                     }
                 }
-                for task in definition.ecs_properties().map(aws_sdk_batch::types::EcsProperties::task_properties).unwrap_or_default() {
+                for task in definition
+                    .ecs_properties()
+                    .map(aws_sdk_batch::types::EcsProperties::task_properties)
+                    .unwrap_or_default()
+                {
                     images.extend(task.containers().iter().filter_map(|container| container.image()));
                 }
                 let pods = ranges.iter().filter_map(|range| range.eks_properties()).chain(definition.eks_properties());
@@ -66,7 +77,10 @@ impl Kind for BatchJobDefinition {
                 }
                 let names: Vec<String> = images.iter().flat_map(|image| image_uri::names(image)).collect();
                 let uses = names.iter().map(|name| (Relation::Referenced, name.as_str())).collect();
-                out.push(Draft { uses, ..Draft::new(definition.job_definition_arn().unwrap_or_default(), Referrer {}) });
+                out.push(Draft {
+                    uses,
+                    ..Draft::new(definition.job_definition_arn().unwrap_or_default(), Referrer {})
+                });
             }
             pages.seen(page.next_token())?;
         }

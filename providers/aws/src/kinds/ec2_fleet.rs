@@ -53,7 +53,11 @@ impl Kind for Ec2Fleet {
                 // Its templates count as referrers by themselves; only an override can name other images and
                 // snapshots.
                 let mut uses = Vec::new();
-                for launch in fleet.launch_template_configs().iter().flat_map(aws_sdk_ec2::types::FleetLaunchTemplateConfig::overrides) {
+                for launch in fleet
+                    .launch_template_configs()
+                    .iter()
+                    .flat_map(aws_sdk_ec2::types::FleetLaunchTemplateConfig::overrides)
+                {
                     uses.extend(launch.image_id().map(|image| (Relation::UsedByTemplate, image)));
                     for device in launch.block_device_mappings() {
                         let snapshot = device.ebs().and_then(|disk| disk.snapshot_id());

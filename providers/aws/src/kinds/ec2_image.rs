@@ -42,20 +42,22 @@ pub(super) static SPEC: KindSpec = KindSpec {
 const ACT_DELETE: ActSpec = ActSpec {
     takes: &[Class::Snapshot],
     ..acts::delete(
-    &[
-        post(DELETE, "DeregisterImage"),
-        // Needed besides, by the same request: its snapshots go along, but for those of other images.
-        post("ec2:DeleteSnapshot", "DeregisterImage"),
-    ],
-    Reversal::FromBin("it and its snapshots are restored from the Recycle Bin, where retention rules cover them"),
-)};
+        &[
+            post(DELETE, "DeregisterImage"),
+            // Needed besides, by the same request: its snapshots go along, but for those of other images.
+            post("ec2:DeleteSnapshot", "DeregisterImage"),
+        ],
+        Reversal::FromBin("it and its snapshots are restored from the Recycle Bin, where retention rules cover them"),
+    )
+};
 
 const ACT_RESTORE: ActSpec = ActSpec {
     deed: DeedKind::Restore,
     writes: &[post(RESTORE, "RestoreImageFromRecycleBin")],
     reads: &[],
     reversal: Reversal::Undo("it is deregistered again"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 };
 
 const DELETE: &str = "ec2:DeregisterImage";

@@ -45,7 +45,8 @@ const ACT_STOP: ActSpec = ActSpec {
     writes: &[post(STOP, "StopInstances")],
     reads: &[],
     reversal: Reversal::Undo("it is started again; a public address that was lent to it is another one then"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 };
 
 const ACT_START: ActSpec = ActSpec {
@@ -53,7 +54,8 @@ const ACT_START: ActSpec = ActSpec {
     writes: &[post(START, "StartInstances")],
     reads: &[],
     reversal: Reversal::Undo("it is stopped again"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 };
 
 const ACT_DELETE: ActSpec = ActSpec {

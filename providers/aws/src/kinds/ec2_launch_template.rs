@@ -82,7 +82,10 @@ fn groups(version: &LaunchTemplateVersion) -> impl Iterator<Item = &str> {
         .launch_template_data()
         .into_iter()
         .flat_map(|data| {
-            let interfaces = data.network_interfaces().iter().flat_map(aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification::groups);
+            let interfaces = data
+                .network_interfaces()
+                .iter()
+                .flat_map(aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecification::groups);
             data.security_group_ids().iter().chain(data.security_groups()).chain(interfaces)
         })
         .map(String::as_str)
@@ -139,11 +142,7 @@ impl Kind for Ec2LaunchTemplate {
             push(template, versions.remove(template.launch_template_id().unwrap_or_default()), out);
         }
         for (id, versions) in versions {
-            out.push(Draft {
-                name: &versions.name,
-                uses: related(&versions),
-                ..Draft::new(&id, Referrer {})
-            });
+            out.push(Draft { name: &versions.name, uses: related(&versions), ..Draft::new(&id, Referrer {}) });
         }
         Ok(())
     }

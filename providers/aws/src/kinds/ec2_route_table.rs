@@ -56,7 +56,10 @@ impl Kind for Ec2RouteTable {
                     .flatten()
                     .map(|target| (Relation::Routed, target))
                     .collect();
-                out.push(Draft { uses: targets, ..Draft::new(table.route_table_id().unwrap_or_default(), Referrer {}) });
+                out.push(Draft {
+                    uses: targets,
+                    ..Draft::new(table.route_table_id().unwrap_or_default(), Referrer {})
+                });
             }
             pages.seen(page.next_token())?;
         }

@@ -51,7 +51,8 @@ const ACT_RESTORE: ActSpec = ActSpec {
     writes: &[post(RESTORE, "RestoreSnapshotFromRecycleBin")],
     reads: &[],
     reversal: Reversal::Undo("it is deleted again"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 };
 
 const DELETE: &str = "ec2:DeleteSnapshot";

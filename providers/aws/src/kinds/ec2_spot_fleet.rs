@@ -51,11 +51,19 @@ impl Kind for Ec2SpotFleet {
                     continue;
                 }
                 let mut uses = Vec::new();
-                for launch in fleet.spot_fleet_request_config().map(aws_sdk_ec2::types::SpotFleetRequestConfigData::launch_specifications).unwrap_or_default() {
+                for launch in fleet
+                    .spot_fleet_request_config()
+                    .map(aws_sdk_ec2::types::SpotFleetRequestConfigData::launch_specifications)
+                    .unwrap_or_default()
+                {
                     uses.extend(launch.image_id().map(|image| (Relation::UsedByTemplate, image)));
-                    let groups = launch.security_groups().iter().flat_map(|group| [group.group_id(), group.group_name()]);
+                    let groups =
+                        launch.security_groups().iter().flat_map(|group| [group.group_id(), group.group_name()]);
                     uses.extend(groups.flatten().map(guards));
-                    let interfaces = launch.network_interfaces().iter().flat_map(aws_sdk_ec2::types::InstanceNetworkInterfaceSpecification::groups);
+                    let interfaces = launch
+                        .network_interfaces()
+                        .iter()
+                        .flat_map(aws_sdk_ec2::types::InstanceNetworkInterfaceSpecification::groups);
                     uses.extend(interfaces.map(|group| guards(group)));
                     for device in launch.block_device_mappings() {
                         let snapshot = device.ebs().and_then(|disk| disk.snapshot_id());

@@ -55,11 +55,13 @@ const ACT_COPY: ActSpec = ActSpec {
     ],
     reads: &[ec2_snapshot::LIST],
     reversal: Reversal::Undo("the snapshot is deleted"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 };
 
 const ACT_DELETE: ActSpec = ActSpec {
-    keeps: &[Keep::Snapshot], takes: &[],
+    keeps: &[Keep::Snapshot],
+    takes: &[],
     ..acts::delete(
         &[post(DELETE, "DeleteVolume")],
         Reversal::FromCopy(
@@ -77,7 +79,8 @@ const ACT_RESTORE: ActSpec = ActSpec {
     ],
     reads: &[],
     reversal: Reversal::Undo("the volume is deleted"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 };
 
 /// What a volume's recipe calls its parts; tags are `tag:<key>`.

@@ -1,12 +1,6 @@
 //! ECR repositories.
 
-use crate::{
-    asks,
-    auth::Aws,
-    fault,
-    kinds::at,
-    marks,
-};
+use crate::{asks, auth::Aws, fault, kinds::at, marks};
 use async_trait::async_trait;
 use aws_sdk_ecr::{
     Client,
@@ -61,15 +55,13 @@ impl Kind for EcrRepository {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let ecr = self.0.ecr(site.scope());
         let asks = asks::of(asks, |question| question == Question::Tags);
-        Ok(asks::alike(asks.into_iter().map(|ask| (ask, tags_answer(site, &ecr, inventory.at(ask.resource).uid()))).collect()).await)
+        Ok(asks::alike(
+            asks.into_iter().map(|ask| (ask, tags_answer(site, &ecr, inventory.at(ask.resource).uid()))).collect(),
+        )
+        .await)
     }
 
     /// A repository itself costs nothing: its images do.

@@ -1,11 +1,6 @@
 //! Running ECS tasks. Of a task only the names of its images are kept: overrides hold environments.
 
-use crate::{
-    asks,
-    auth::Aws,
-    fault, image_uri,
-    kinds::at,
-};
+use crate::{asks, auth::Aws, fault, image_uri, kinds::at};
 use async_trait::async_trait;
 use aws_sdk_ecs::{
     Client,
@@ -79,10 +74,9 @@ async fn listed(site: &Site, ecs: &Client) -> Result<Vec<String>, CloudError> {
     let mut clusters = Vec::new();
     let mut pages = Pages::new(CLUSTERS);
     while let Some(token) = pages.next() {
-        let page = fault::call(site, CLUSTERS, || {
-            ecs.list_clusters().max_results(100).set_next_token(token.clone()).send()
-        })
-        .await?;
+        let page =
+            fault::call(site, CLUSTERS, || ecs.list_clusters().max_results(100).set_next_token(token.clone()).send())
+                .await?;
         clusters.extend(page.cluster_arns().iter().cloned());
         pages.seen(page.next_token())?;
     }

@@ -147,11 +147,7 @@ fn named_by(service: &Service) -> BTreeSet<String> {
 }
 
 /// The ARN of a definition and its images; `None` when it is gone by now.
-async fn described(
-    site: &Site,
-    ecs: &Client,
-    name: &str,
-) -> Result<Option<(String, BTreeSet<String>)>, CloudError> {
+async fn described(site: &Site, ecs: &Client, name: &str) -> Result<Option<(String, BTreeSet<String>)>, CloudError> {
     match fault::call(site, DESCRIBE, || ecs.describe_task_definition().task_definition(name).send()).await {
         Ok(answer) => Ok(answer.task_definition().map(kept)),
         // ECS has no "not found" for definitions, only this text.
@@ -187,18 +183,17 @@ mod tests {
         for arn in ["arn:task-definition/web:9", "arn:task-definition/web:10", "arn:task-definition/job:1", "odd"] {
             keep_newest(&mut newest, arn);
         }
-        assert_eq!(newest.into_iter().collect::<Vec<_>>(), [
-            ("arn:task-definition/job".to_owned(), 1),
-            ("arn:task-definition/web".to_owned(), 10)
-        ]);
+        assert_eq!(
+            newest.into_iter().collect::<Vec<_>>(),
+            [("arn:task-definition/job".to_owned(), 1), ("arn:task-definition/web".to_owned(), 10)]
+        );
     }
 
     #[test]
     fn only_images_are_kept() {
         let secret = KeyValuePair::builder().name("PASSWORD").value("canary-4711").build();
         let container = ContainerDefinition::builder().image("host.example/team/web:1").environment(secret).build();
-        let definition =
-            TaskDefinition::builder().task_definition_arn("arn").container_definitions(container).build();
+        let definition = TaskDefinition::builder().task_definition_arn("arn").container_definitions(container).build();
         assert_eq!(kept(&definition), ("arn".to_owned(), BTreeSet::from(["team/web:1".to_owned()])));
     }
 }

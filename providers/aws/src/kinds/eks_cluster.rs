@@ -88,7 +88,8 @@ async fn listed(aws: &Aws, site: &Site) -> Result<Vec<String>, CloudError> {
     let mut pages = Pages::new(LIST);
     while let Some(token) = pages.next() {
         let page =
-            fault::call(site, LIST, || eks.list_clusters().max_results(100).set_next_token(token.clone()).send()).await?;
+            fault::call(site, LIST, || eks.list_clusters().max_results(100).set_next_token(token.clone()).send())
+                .await?;
         names.extend(page.clusters().iter().cloned());
         pages.seen(page.next_token())?;
     }

@@ -62,10 +62,7 @@ impl Kind for EksNodegroup {
                     let remote = group.remote_access().map(RemoteAccessConfig::source_security_groups);
                     uses.extend(resources.into_iter().map(guards));
                     uses.extend(remote.unwrap_or_default().iter().map(|group| guards(group)));
-                    out.push(Draft {
-                        uses,
-                        ..Draft::new(&format!("{cluster}/{name}"), Referrer {})
-                    });
+                    out.push(Draft { uses, ..Draft::new(&format!("{cluster}/{name}"), Referrer {}) });
                 }
                 pages.seen(page.next_token())?;
             }

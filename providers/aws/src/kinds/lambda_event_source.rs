@@ -1,10 +1,6 @@
 //! Event sources of Lambda functions: a queue or stream may call a version by its number.
 
-use crate::{
-    auth::Aws,
-    fault,
-    kinds::at,
-};
+use crate::{auth::Aws, fault, kinds::at};
 use async_trait::async_trait;
 use aws_sdk_lambda::types::EventSourceMappingConfiguration;
 use std::sync::Arc;

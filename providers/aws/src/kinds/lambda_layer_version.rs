@@ -1,11 +1,6 @@
 //! Versions of Lambda layers.
 
-use crate::{
-    asks,
-    auth::Aws,
-    fault,
-    kinds::lambda_function::instant,
-};
+use crate::{asks, auth::Aws, fault, kinds::lambda_function::instant};
 use async_trait::async_trait;
 use aws_sdk_lambda::{
     Client,
@@ -53,10 +48,9 @@ impl Kind for LambdaLayerVersion {
         let mut layers = Vec::new();
         let mut pages = Pages::new(LAYERS);
         while let Some(token) = pages.next() {
-            let page = fault::call(site, LAYERS, || {
-                lambda.list_layers().max_items(50).set_marker(token.clone()).send()
-            })
-            .await?;
+            let page =
+                fault::call(site, LAYERS, || lambda.list_layers().max_items(50).set_marker(token.clone()).send())
+                    .await?;
             layers.extend(page.layers().iter().cloned());
             pages.seen(page.next_marker())?;
         }
@@ -75,7 +69,11 @@ impl Kind for LambdaLayerVersion {
 }
 
 /// The versions of a layer, the newest first.
-async fn versions(site: &Site, lambda: &Client, layer: &LayersListItem) -> Result<Vec<LayerVersionsListItem>, CloudError> {
+async fn versions(
+    site: &Site,
+    lambda: &Client,
+    layer: &LayersListItem,
+) -> Result<Vec<LayerVersionsListItem>, CloudError> {
     let name = layer.layer_name().unwrap_or_default();
     let mut versions = Vec::new();
     let mut pages = Pages::new(LIST);

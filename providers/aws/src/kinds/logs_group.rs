@@ -51,7 +51,8 @@ const ACT_RETENTION: ActSpec = ActSpec {
     // The setting is taken back; events that are older than it are not (CloudWatch Logs user guide, "Working with log
     // groups"): they go within days.
     reversal: Reversal::OneWay("events that are older than it"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 };
 
 const ACT_DELETE: ActSpec =

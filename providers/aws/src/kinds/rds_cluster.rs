@@ -63,12 +63,7 @@ impl Kind for RdsCluster {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let answers = usage::answer(&self.0, site, inventory, asks, |resource, question| {
             connections("DBClusterIdentifier", resource, question)
         });

@@ -64,12 +64,7 @@ impl Kind for RdsInstance {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let answers = usage::answer(&self.0, site, inventory, asks, |resource, question| {
             connections("DBInstanceIdentifier", resource, question)
         });
@@ -140,10 +135,8 @@ pub(super) fn groups(groups: &[VpcSecurityGroupMembership]) -> Vec<(Relation, &s
 }
 
 fn is_replica(instance: &DbInstance) -> bool {
-    let sources = [
-        instance.read_replica_source_db_instance_identifier(),
-        instance.read_replica_source_db_cluster_identifier(),
-    ];
+    let sources =
+        [instance.read_replica_source_db_instance_identifier(), instance.read_replica_source_db_cluster_identifier()];
     sources.into_iter().flatten().any(|source| !source.is_empty())
 }
 

@@ -102,12 +102,7 @@ impl Kind for S3Bucket {
         Ok(())
     }
 
-    async fn answer(
-        &self,
-        site: &Site,
-        inventory: &Inventory,
-        asks: &[Ask],
-    ) -> Result<Vec<(Ask, Answer)>, CloudError> {
+    async fn answer(&self, site: &Site, inventory: &Inventory, asks: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
         let mut work: Vec<(Ask, BoxFuture<'_, Result<Answer, CloudError>>)> = Vec::new();
         let mut measured: BTreeMap<&str, Vec<Ask>> = BTreeMap::new();
         for ask in asks {
@@ -137,8 +132,7 @@ impl Kind for S3Bucket {
 
 fn measure(bucket: Resource<'_>, question: Question) -> Option<Measure> {
     let series = |metric: &'static str, storage: &str| {
-        let dimensions =
-            vec![("BucketName", bucket.native_id().to_owned()), ("StorageType", storage.to_owned())];
+        let dimensions = vec![("BucketName", bucket.native_id().to_owned()), ("StorageType", storage.to_owned())];
         ("AWS/S3", metric, dimensions, "Average")
     };
     let series = match question {
@@ -256,10 +250,8 @@ async fn seen(aws: &Aws, site: &Site, bucket: &Listed) -> Result<Option<Seen>, C
     let mut hidden = Vec::new();
     // `None` is never switched on; suspended versioning keeps the versions it has.
     let versioned = told(versioning, &mut hidden)?.map(|versioning| versioning.status().is_some());
-    let lifecycle = fault::maybe(&site, LIFECYCLE, || {
-        s3.get_bucket_lifecycle_configuration().bucket(name).send()
-    })
-    .await;
+    let lifecycle =
+        fault::maybe(&site, LIFECYCLE, || s3.get_bucket_lifecycle_configuration().bucket(name).send()).await;
     let lifecycle = told(lifecycle, &mut hidden)?;
     let rules = lifecycle.map(|lifecycle| rules(lifecycle.as_ref().map_or(&[], |lifecycle| lifecycle.rules())));
     let tags = known(tags(&site, &s3, name).await)?;
@@ -288,18 +280,15 @@ pub(super) async fn tags_of(aws: &Aws, site: &Site, bucket: &str, region: &str) 
 async fn holds(aws: &Aws, site: &Site, bucket: &str, region: &str) -> Result<Answer, CloudError> {
     let site = site.in_region(region);
     let s3 = aws.s3(site.scope());
-    let page = fault::paid(&site, VERSIONS, LISTING, || {
-        s3.list_object_versions().bucket(bucket).max_keys(1).send()
-    })
-    .await?;
+    let page =
+        fault::paid(&site, VERSIONS, LISTING, || s3.list_object_versions().bucket(bucket).max_keys(1).send()).await?;
     // A page that was cut short without anything on it has not said that there is nothing.
     if !page.versions().is_empty() || !page.delete_markers().is_empty() || page.is_truncated() == Some(true) {
         return Ok(Answer::Truth(true));
     }
-    let page = fault::paid(&site, UPLOADS, LISTING, || {
-        s3.list_multipart_uploads().bucket(bucket).max_uploads(1).send()
-    })
-    .await?;
+    let page =
+        fault::paid(&site, UPLOADS, LISTING, || s3.list_multipart_uploads().bucket(bucket).max_uploads(1).send())
+            .await?;
     Ok(Answer::Truth(!page.uploads().is_empty() || page.is_truncated() == Some(true)))
 }
 
@@ -359,8 +348,7 @@ mod tests {
         let disabled = rule(ExpirationStatus::Disabled).noncurrent_version_expiration(ends.clone()).build().unwrap();
         let unknown = rule(ExpirationStatus::from("Paused")).build().unwrap();
         assert_eq!(rules(&[disabled, unknown]), Rules::default());
-        let aborting =
-            rule(ExpirationStatus::Enabled).abort_incomplete_multipart_upload(aborts).build().unwrap();
+        let aborting = rule(ExpirationStatus::Enabled).abort_incomplete_multipart_upload(aborts).build().unwrap();
         assert_eq!(rules(&[aborting]), Rules { any: true, noncurrent: false, abort: true });
         let ending = rule(ExpirationStatus::Enabled).noncurrent_version_expiration(ends).build().unwrap();
         assert_eq!(rules(&[ending]), Rules { any: true, noncurrent: true, abort: false });

@@ -51,7 +51,8 @@ impl Kind for SsmImageParameter {
         let mut pages = Pages::new(LIST);
         while let Some(token) = pages.next() {
             let page = fault::call(site, LIST, || {
-                let filter = ParameterStringFilter::builder().key("DataType").option("Equals").values(DATA_TYPE).build();
+                let filter =
+                    ParameterStringFilter::builder().key("DataType").option("Equals").values(DATA_TYPE).build();
                 let request = ssm.describe_parameters().max_results(50).set_next_token(token.clone());
                 async move {
                     match filter {

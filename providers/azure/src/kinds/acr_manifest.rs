@@ -6,8 +6,7 @@ use crate::{
     acts,
     arm::Azure,
     entity::{Common, Entity, at},
-    fault,
-    graph, locks, rights, shared,
+    fault, graph, locks, rights, shared,
 };
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
@@ -48,7 +47,8 @@ pub(super) static SPEC: KindSpec = KindSpec {
             writes: &[],
             reads: &[],
             reversal: Reversal::Again("a definition that is kept costs nothing"),
-            keeps: &[Keep::Definition], takes: &[],
+            keeps: &[Keep::Definition],
+            takes: &[],
         },
         ActSpec {
             deed: DeedKind::Delete,
@@ -58,18 +58,16 @@ pub(super) static SPEC: KindSpec = KindSpec {
                 "taken out of the registry's bin, under one of its tags or a new one, where soft delete is on; elsewhere not at all",
             ),
             // A record of its tags. The image does not come back of that.
-            keeps: &[Keep::Definition], takes: &[],
+            keeps: &[Keep::Definition],
+            takes: &[],
         },
         ActSpec {
             deed: DeedKind::Restore,
-            writes: &[Write {
-                permission: acr::RESTORE,
-                method: "POST",
-                action: "/acr/v1/_deleted/{}/_manifests/{}",
-            }],
+            writes: &[Write { permission: acr::RESTORE, method: "POST", action: "/acr/v1/_deleted/{}/_manifests/{}" }],
             reads: &[acr::DELETED],
             reversal: Reversal::Again("the image is deleted again"),
-            keeps: &[], takes: &[],
+            keeps: &[],
+            takes: &[],
         },
     ],
 };

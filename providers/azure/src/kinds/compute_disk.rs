@@ -216,7 +216,8 @@ fn priced(disk: &Disk, tier: &str, region: &str, prices: &dyn Prices) -> Cost {
         } else {
             disk.size_gib.div_ceil(1024).saturating_mul(1024)
         };
-        let keys = [("disk.ultra.gib-month", size), ("disk.ultra.iops-month", iops), ("disk.ultra.mbps-month", throughput)];
+        let keys =
+            [("disk.ultra.gib-month", size), ("disk.ultra.iops-month", iops), ("disk.ultra.mbps-month", throughput)];
         let parts: Option<Vec<_>> = keys.iter().map(|(key, count)| Some(unit(key)?.times(i64::from(*count)))).collect();
         return parts.map_or_else(Cost::unknown, |parts| {
             Cost::list(parts.into_iter().fold(sweeper_core::money::Amount::ZERO, |sum, part| sum + part))
@@ -265,15 +266,8 @@ const RECIPE: &[(&str, &str)] = &[
 ];
 
 /// Parts of [`RECIPE`] that are texts.
-const TEXTS: &[&str] = &[
-    "performance_tier",
-    "os",
-    "generation",
-    "network_access",
-    "disk_access",
-    "public_network_access",
-    "export_auth",
-];
+const TEXTS: &[&str] =
+    &["performance_tier", "os", "generation", "network_access", "disk_access", "public_network_access", "export_auth"];
 
 /// A disk as it was made, whole.
 #[derive(Deserialize)]
@@ -308,7 +302,8 @@ async fn copy(azure: &Azure, pen: &Pen<'_>, tags: &BTreeMap<String, String>) -> 
         }
     }
     // With the customer's own key, if the disk is; the platform's own needs no word.
-    if let Some(encryption) = whole.properties.get("encryption").filter(|one| one.get("diskEncryptionSetId").is_some()) {
+    if let Some(encryption) = whole.properties.get("encryption").filter(|one| one.get("diskEncryptionSetId").is_some())
+    {
         properties.insert("encryption".to_owned(), encryption.clone());
     }
     let body = json!({
@@ -382,7 +377,12 @@ async fn copied(azure: &Azure, site: &Site, permit: &Permit, sent: &Sent) -> Res
     };
     let whole: Whole = azure.get(site, LIST, &permit.target().native_id, SORT.api).await?;
     let recipe = recipe(&disk, &whole);
-    Ok(Progress::Done(Some(Kept { kind: "azure.compute-snapshot".to_owned(), native_id: copy.id, until: None, recipe })))
+    Ok(Progress::Done(Some(Kept {
+        kind: "azure.compute-snapshot".to_owned(),
+        native_id: copy.id,
+        until: None,
+        recipe,
+    })))
 }
 
 /// What it takes to make the disk again, beside its snapshot.
@@ -441,7 +441,8 @@ fn made_of(kept: &Kept) -> Option<Value> {
         let value = if TEXTS.contains(key) { json!(text) } else { serde_json::from_str(text).ok()? };
         properties.insert((*property).to_owned(), value);
     }
-    let mut body = json!({ "location": part("location")?, "tags": acts::tags_of(&kept.recipe), "properties": properties });
+    let mut body =
+        json!({ "location": part("location")?, "tags": acts::tags_of(&kept.recipe), "properties": properties });
     if let Some(sku) = part("type") {
         body["sku"] = json!({ "name": sku });
     }
@@ -469,7 +470,8 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
     let sku = entity.sku();
     let size_gib = properties.size_gib.unwrap_or(0);
     let raised = properties.tier.as_deref().filter(|tier| {
-        sku.eq_ignore_ascii_case("Premium_LRS") && step(sku, size_gib).is_some_and(|own| !own.eq_ignore_ascii_case(tier))
+        sku.eq_ignore_ascii_case("Premium_LRS")
+            && step(sku, size_gib).is_some_and(|own| !own.eq_ignore_ascii_case(tier))
     });
     let tier = match raised {
         Some(raised) => out.sym(&format!("{sku} {raised}")),
@@ -540,7 +542,14 @@ mod tests {
                 let tags = one.listed_tags().map(<[_]>::len);
                 format!(
                     "{} {} {} {:?} {texts:?} {:?} {:?} {:?} {:?} {tags:?} {:?}",
-                    one.native_id(), one.uid(), one.region(), one.created(), disk.state, disk.attachments, disk.last_attached, disk.iops,
+                    one.native_id(),
+                    one.uid(),
+                    one.region(),
+                    one.created(),
+                    disk.state,
+                    disk.attachments,
+                    disk.last_attached,
+                    disk.iops,
                     one.protected(),
                 )
             })
@@ -549,12 +558,12 @@ mod tests {
 
     #[tokio::test]
     async fn both_ways_tell_the_same() {
-        let arm = Server::start(|asked| {
-            if asked.path.contains("/disks?") { page(&all()) } else { lists(&[])(asked) }
-        })
-        .await;
+        let arm =
+            Server::start(|asked| if asked.path.contains("/disks?") { page(&all()) } else { lists(&[])(asked) }).await;
         let graph = Server::start(|asked| match asked.path.split('?').next().unwrap_or_default() {
-            "/providers/Microsoft.ResourceGraph/resources" => (200, String::new(), format!(r#"{{"totalRecords":7,"data":[{}]}}"#, all())),
+            "/providers/Microsoft.ResourceGraph/resources" => {
+                (200, String::new(), format!(r#"{{"totalRecords":7,"data":[{}]}}"#, all()))
+            }
             path if path.ends_with("/disks") => error(500, "NotToBeAsked"),
             _ => lists(&[])(asked),
         })
@@ -569,7 +578,9 @@ mod tests {
                 (one.name().to_owned(), disk.state, disk.attachments)
             })
             .collect();
-        let of = |name: &str| states.iter().find(|(known, ..)| known == name).map(|(_, state, count)| (*state, *count)).unwrap();
+        let of = |name: &str| {
+            states.iter().find(|(known, ..)| known == name).map(|(_, state, count)| (*state, *count)).unwrap()
+        };
         assert_eq!(of("free"), (DiskState::Available, 0));
         assert_eq!(of("used"), (DiskState::Attached, 1));
         assert_eq!(of("asleep"), (DiskState::Reserved, 1));

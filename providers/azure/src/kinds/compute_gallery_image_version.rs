@@ -165,7 +165,8 @@ impl Kind for ComputeGalleryImageVersion {
         if let Err(error) = &galleries {
             out.hides(error.cause());
         }
-        let galleries = galleries.map(|list| list.into_iter().map(|one| (one.id.to_ascii_lowercase(), one.properties)).collect());
+        let galleries =
+            galleries.map(|list| list.into_iter().map(|one| (one.id.to_ascii_lowercase(), one.properties)).collect());
         let around = azure.around(site, LIST, out).await;
         let (newest, now) = (newest(&versions), site.clock().wall());
         for version in &versions {
@@ -258,7 +259,8 @@ async fn versions(azure: &Azure, site: &Site, out: &mut Listing) -> Result<Vec<E
     let galleries: Vec<Definition> = azure.list(site, GALLERIES, &path, API).await?;
     let mut all = Vec::new();
     for gallery in galleries {
-        let definitions: Vec<Definition> = azure.list(site, DEFINITIONS, &format!("{}/images", gallery.id), API).await?;
+        let definitions: Vec<Definition> =
+            azure.list(site, DEFINITIONS, &format!("{}/images", gallery.id), API).await?;
         for definition in definitions {
             azure.pages(site, LIST, &format!("{}/versions", definition.id), API, |version| all.push(version)).await?;
         }
@@ -280,7 +282,9 @@ fn newest(versions: &[Entity<Properties>]) -> BTreeSet<String> {
     let mut newest: BTreeMap<String, ([u64; 3], String)> = BTreeMap::new();
     for version in versions {
         let publishing = version.properties.publishing_profile.as_ref();
-        if publishing.and_then(|publishing| publishing.exclude_from_latest) == Some(true) || !is_good(&version.properties) {
+        if publishing.and_then(|publishing| publishing.exclude_from_latest) == Some(true)
+            || !is_good(&version.properties)
+        {
             continue;
         }
         let (definition, number) = parts(&version.id);
@@ -334,14 +338,16 @@ fn push(
     };
     let mut sources: Vec<String> = disks.iter().filter_map(|disk| disk.source.as_ref()).map(Ref::lower).collect();
     sources.extend(storage.and_then(|storage| storage.source.as_ref()).map(Ref::lower));
-    let name = part(&entity.id, "images").map_or_else(|| entity.name().to_owned(), |image| format!("{image} {}", entity.name()));
+    let name = part(&entity.id, "images")
+        .map_or_else(|| entity.name().to_owned(), |image| format!("{image} {}", entity.name()));
     // Who may use a shared gallery names it by its unique name.
     let unique = gallery.and_then(|gallery| gallery.identifier.as_ref()?.unique_name.as_deref());
     let shared = unique.map(|unique| {
         let image = part(&definition, "images").unwrap_or_default();
         format!("/sharedgalleries/{}/images/{image}", unique.to_ascii_lowercase())
     });
-    let shared_version = shared.as_ref().map(|shared| format!("{shared}/versions/{}", entity.name().to_ascii_lowercase()));
+    let shared_version =
+        shared.as_ref().map(|shared| format!("{shared}/versions/{}", entity.name().to_ascii_lowercase()));
     let mut draft = common.draft(entity, facts);
     draft.name = &name;
     draft.created = at(publishing.and_then(|publishing| publishing.published_date.as_deref()));
@@ -404,7 +410,8 @@ mod tests {
         let of = |text: &str| shares(&serde_json::from_str(text).unwrap());
         assert_eq!(of("{}"), [""; 0]);
         assert_eq!(of(r#"{"sharingProfile":{"permissions":"Community"}}"#), ["all"]);
-        let groups = r#"{"sharingProfile":{"permissions":"Groups","groups":[{"type":"Subscriptions","ids":["a","b"]}]}}"#;
+        let groups =
+            r#"{"sharingProfile":{"permissions":"Groups","groups":[{"type":"Subscriptions","ids":["a","b"]}]}}"#;
         assert_eq!(of(groups), ["a", "b"]);
     }
 }

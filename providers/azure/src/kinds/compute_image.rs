@@ -4,8 +4,9 @@ use crate::{
     acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort},
-    graph, locks, rights, sdk,
+    graph,
     kinds::own_only,
+    locks, rights, sdk,
 };
 use async_trait::async_trait;
 use azure_mgmt_compute::package_2024_07_01::models;
@@ -57,14 +58,8 @@ pub(super) static SPEC: KindSpec = KindSpec {
 
 const LIST: &str = "Microsoft.Compute/images/read";
 
-static SORT: Sort = Sort {
-    op: LIST,
-    table: "resources",
-    of: "Microsoft.Compute/images",
-    columns: "",
-    filter: "",
-    api: "2024-07-01",
-};
+static SORT: Sort =
+    Sort { op: LIST, table: "resources", of: "Microsoft.Compute/images", columns: "", filter: "", api: "2024-07-01" };
 
 /// Managed images have no immutable id: what is compared is what they are made of.
 static ACT: Act<Properties> = Act { sort: &SORT, query: "", uid: |_| "" };
@@ -139,8 +134,10 @@ impl Kind for ComputeImage {
 fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
     let properties = &entity.properties;
     let storage = properties.storage_profile.as_ref();
-    let disks: Vec<&Disk> =
-        storage.into_iter().flat_map(|storage| storage.os_disk.iter().chain(storage.data_disks.iter().flatten())).collect();
+    let disks: Vec<&Disk> = storage
+        .into_iter()
+        .flat_map(|storage| storage.os_disk.iter().chain(storage.data_disks.iter().flatten()))
+        .collect();
     let good = properties.provisioning_state.as_deref().is_none_or(|state| state.eq_ignore_ascii_case("Succeeded"));
     let facts = Image {
         state: if good { ImageState::Available } else { ImageState::Other },

@@ -3,8 +3,9 @@
 use crate::{
     arm::Azure,
     entity::{Common, Entity, Ref, Sort},
-    graph, locks, rights,
+    graph,
     kinds::compute_vm::{Storage, images},
+    locks, rights,
 };
 use async_trait::async_trait;
 use serde::Deserialize;

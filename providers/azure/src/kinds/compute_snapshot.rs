@@ -4,8 +4,9 @@ use crate::{
     acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Sort, at, part},
-    graph, locks, rights, sdk,
+    graph,
     kinds::{compute_disk::Creation, own_only},
+    locks, rights, sdk,
 };
 use async_trait::async_trait;
 use azure_mgmt_compute::package_2024_07_01::models;
@@ -182,6 +183,9 @@ mod tests {
             })
             .collect();
         let of = |name: &str, dummy, complete, by: &str| (name.to_owned(), dummy, complete, by.to_owned());
-        assert_eq!(told, [of("a", false, true, ""), of("AzureBackup_b", true, false, "Azure Backup"), of("c", true, true, "")]);
+        assert_eq!(
+            told,
+            [of("a", false, true, ""), of("AzureBackup_b", true, false, "Azure Backup"), of("c", true, true, "")]
+        );
     }
 }

@@ -4,8 +4,9 @@ use crate::{
     acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort, at},
-    graph, locks, rights, sdk,
+    graph,
     kinds::compute_disk,
+    locks, rights, sdk,
     usage::{self, Aggregation, Combine, Measure},
 };
 use async_trait::async_trait;
@@ -301,11 +302,10 @@ pub(super) fn images(reference: &ImageReference) -> Vec<String> {
 fn state(properties: &Properties) -> VmState {
     let graph = properties.extended.as_ref().and_then(|extended| extended.instance_view.as_ref()?.power_state.as_ref());
     let arm = properties.instance_view.iter().flat_map(|view| view.statuses.iter().flatten());
-    let power = graph
-        .into_iter()
-        .chain(arm)
-        .filter_map(|status| status.code.as_deref())
-        .find_map(|code| code.get(..11).filter(|start| start.eq_ignore_ascii_case("PowerState/")).map(|_| &code[11..]));
+    let power =
+        graph.into_iter().chain(arm).filter_map(|status| status.code.as_deref()).find_map(|code| {
+            code.get(..11).filter(|start| start.eq_ignore_ascii_case("PowerState/")).map(|_| &code[11..])
+        });
     let power = power.unwrap_or_default().to_ascii_lowercase();
     match power.as_str() {
         "running" => VmState::Running,
@@ -330,7 +330,8 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
         // Stopped from within: the host is still reserved for it.
         still_billed: state == VmState::Stopped,
     };
-    let disks = storage.into_iter().flat_map(|storage| storage.os_disk.iter().chain(storage.data_disks.iter().flatten()));
+    let disks =
+        storage.into_iter().flat_map(|storage| storage.os_disk.iter().chain(storage.data_disks.iter().flatten()));
     let disks = disks.filter_map(|disk| disk.managed_disk.as_ref()).map(Ref::lower);
     let interfaces = properties.network_profile.iter().flat_map(|network| network.network_interfaces.iter().flatten());
     let used: Vec<String> = images.into_iter().chain(disks).chain(interfaces.map(Ref::lower)).collect();
@@ -382,7 +383,10 @@ mod tests {
         assert_eq!(coverage[0].2.status, Status::Complete);
         let asked = server.asked();
         assert!(asked.iter().any(|asked| asked.path.contains("statusOnly=true")));
-        assert!(asked.iter().all(|asked| asked.headers["authorization"] == "Bearer emulator"), "never the crate's token");
+        assert!(
+            asked.iter().all(|asked| asked.headers["authorization"] == "Bearer emulator"),
+            "never the crate's token"
+        );
     }
 
     #[test]

@@ -189,7 +189,10 @@ mod tests {
                 (one.name(), facts.attached, facts.machinery)
             })
             .collect();
-        assert_eq!(told, [("free", false, false), ("vm", true, false), ("endpoint", true, true), ("netapp", true, true)]);
+        assert_eq!(
+            told,
+            [("free", false, false), ("vm", true, false), ("endpoint", true, true), ("netapp", true, true)]
+        );
         let used: Vec<_> = inventory.of_class(Class::Interface).next().unwrap().uses().collect();
         assert_eq!(used, [(Relation::Holds, "/x/ip"), (Relation::Guards, "/x/nsg")]);
     }

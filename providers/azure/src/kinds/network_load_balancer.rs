@@ -182,7 +182,8 @@ fn push(entity: &Entity<Properties>, common: &Common, out: &mut Listing) {
     let members = pools.fold(0_u32, |sum, pool| {
         sum.saturating_add(pool.interfaces.0.unwrap_or(0).max(pool.load_balancer_backend_addresses.0.unwrap_or(0)))
     });
-    let nat = properties.inbound_nat_rules.iter().flatten().filter_map(|rule| rule.properties.as_ref()?.target.as_ref());
+    let nat =
+        properties.inbound_nat_rules.iter().flatten().filter_map(|rule| rule.properties.as_ref()?.target.as_ref());
     let nat = nat.filter(|target| !target.lower().is_empty()).count() as u32;
     let facts = LoadBalancer {
         kind: match entity.sku().to_ascii_lowercase().as_str() {

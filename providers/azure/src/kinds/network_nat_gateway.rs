@@ -4,8 +4,9 @@ use crate::{
     acts::{self, Act},
     arm::Azure,
     entity::{Common, Entity, Ref, Sort, ids},
-    graph, locks, rights,
+    graph,
     kinds::hourly,
+    locks, rights,
     usage::{self, Aggregation, Combine, Measure},
 };
 use async_trait::async_trait;

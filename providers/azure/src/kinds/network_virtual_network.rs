@@ -102,7 +102,8 @@ mod tests {
                 {"properties":{"networkSecurityGroup":{"id":"/x/nsg"}}}]}}"#,
         )]))
         .await;
-        let inventory = server.inventory(|azure| vec![Arc::new(NetworkVirtualNetwork(Arc::clone(azure)))]).await.unwrap();
+        let inventory =
+            server.inventory(|azure| vec![Arc::new(NetworkVirtualNetwork(Arc::clone(azure)))]).await.unwrap();
         let used: Vec<_> = inventory.resources().next().unwrap().uses().collect();
         assert_eq!(used, [(Relation::Routed, "/x/nat"), (Relation::Guards, "/x/nsg")]);
     }

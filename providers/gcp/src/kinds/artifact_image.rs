@@ -75,7 +75,8 @@ const ACTS: &[ActSpec] = &[ActSpec {
     writes: artifact_repository::DELETES,
     reads: &[IMAGE, REPOSITORY],
     reversal: Reversal::OneWay("the image: Artifact Registry keeps nothing of a deleted one; it can be pushed again"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 }];
 const VERSION: &str = "artifactregistry.versions.get";
 const ATTACHMENTS: &str = "artifactregistry.attachments.list";

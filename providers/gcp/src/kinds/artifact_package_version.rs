@@ -59,8 +59,11 @@ const ACTS: &[ActSpec] = &[ActSpec {
     deed: DeedKind::Delete,
     writes: artifact_repository::DELETES,
     reads: &[GET, REPOSITORY],
-    reversal: Reversal::OneWay("the version: Artifact Registry keeps nothing of a deleted one, and formats such as Maven's refuse to have it published again"),
-    keeps: &[], takes: &[],
+    reversal: Reversal::OneWay(
+        "the version: Artifact Registry keeps nothing of a deleted one, and formats such as Maven's refuse to have it published again",
+    ),
+    keeps: &[],
+    takes: &[],
 }];
 
 pub(super) struct ArtifactPackageVersion(pub(super) Arc<Gcp>);

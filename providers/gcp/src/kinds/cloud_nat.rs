@@ -105,7 +105,12 @@ impl Kind for CloudNat {
 fn measure(resource: Resource<'_>, question: Question) -> Option<Measure> {
     let Question::Usage { metric: Metric::GatewayTraffic, .. } = question else { return None };
     let (router, name) = resource.uid().split_once('/')?;
-    Some(Measure { lines: &TRAFFIC, key: vec![router.to_owned(), name.to_owned()], combine: Combine::Max, sparse: false })
+    Some(Measure {
+        lines: &TRAFFIC,
+        key: vec![router.to_owned(), name.to_owned()],
+        combine: Combine::Max,
+        sparse: false,
+    })
 }
 
 fn push(router: &Router, out: &mut Listing) {
@@ -115,9 +120,11 @@ fn push(router: &Router, out: &mut Listing) {
     for nat in &router.nats {
         let name = nat.name.as_deref().unwrap_or_default();
         let held = nat.nat_ips.iter().chain(&nat.drain_nat_ips);
-        let by_rules = nat.rules.iter().filter_map(|rule| rule.action.as_ref()).flat_map(|action| {
-            action.source_nat_active_ips.iter().chain(&action.source_nat_drain_ips)
-        });
+        let by_rules = nat
+            .rules
+            .iter()
+            .filter_map(|rule| rule.action.as_ref())
+            .flat_map(|action| action.source_nat_active_ips.iter().chain(&action.source_nat_drain_ips));
         let facts = Gateway { kind: GatewayKind::Nat, state: out.sym("configured"), active: true };
         out.push(Draft {
             uid: &format!("{id}/{name}"),

@@ -69,11 +69,16 @@ const ACTS: &[ActSpec] = &[
         deed: DeedKind::Delete,
         writes: &[
             Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/regions/{}/addresses/{}" },
-            Write { permission: GLOBAL_DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/addresses/{}" },
+            Write {
+                permission: GLOBAL_DELETE,
+                method: "DELETE",
+                action: "/compute/v1/projects/{}/global/addresses/{}",
+            },
         ],
         reads: WATCHED,
         reversal: Reversal::OneWay("the address itself: it goes back to Google, who gives it to somebody else"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
 ];
 

@@ -59,15 +59,32 @@ const ACTS: &[ActSpec] = &[
     ActSpec {
         deed: DeedKind::Copy,
         writes: &[
-            Write { permission: COPY, method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot" },
-            Write { permission: COPY, method: "POST", action: "/compute/v1/projects/{}/regions/{}/disks/{}/createSnapshot" },
+            Write {
+                permission: COPY,
+                method: "POST",
+                action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot",
+            },
+            Write {
+                permission: COPY,
+                method: "POST",
+                action: "/compute/v1/projects/{}/regions/{}/disks/{}/createSnapshot",
+            },
             // Needed besides, by the same request: the snapshot is a resource of its own, with labels.
-            Write { permission: "compute.snapshots.create", method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot" },
-            Write { permission: "compute.snapshots.setLabels", method: "POST", action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot" },
+            Write {
+                permission: "compute.snapshots.create",
+                method: "POST",
+                action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot",
+            },
+            Write {
+                permission: "compute.snapshots.setLabels",
+                method: "POST",
+                action: "/compute/v1/projects/{}/zones/{}/disks/{}/createSnapshot",
+            },
         ],
         reads: &[GET, compute_snapshot::GET, operations::ZONE, operations::REGION],
         reversal: Reversal::Undo("the snapshot is deleted"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
     ActSpec {
         deed: DeedKind::Delete,
@@ -77,7 +94,8 @@ const ACTS: &[ActSpec] = &[
         ],
         reads: WATCHED,
         reversal: Reversal::FromCopy("a disk of the same name, zone, type and labels is made from the snapshot"),
-        keeps: &[Keep::Snapshot], takes: &[],
+        keeps: &[Keep::Snapshot],
+        takes: &[],
     },
     ActSpec {
         deed: DeedKind::Restore,
@@ -89,7 +107,8 @@ const ACTS: &[ActSpec] = &[
         ],
         reads: &[GET, "compute.snapshots.useReadOnly", operations::ZONE, operations::REGION],
         reversal: Reversal::Undo("the disk is deleted"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
 ];
 
@@ -225,13 +244,7 @@ impl ComputeDisk {
         Ok(operations::sent(&self.0.change(pen, CREATE, request).await?))
     }
 
-    async fn restored(
-        &self,
-        site: &Site,
-        permit: &Permit,
-        kept: &Kept,
-        sent: &Sent,
-    ) -> Result<Progress, CloudError> {
+    async fn restored(&self, site: &Site, permit: &Permit, kept: &Kept, sent: &Sent) -> Result<Progress, CloudError> {
         let target = permit.target();
         if let Some(progress) = operations::compute(&self.0, site, &target.region, sent).await? {
             return Ok(progress);

@@ -87,7 +87,8 @@ const ACTS: &[ActSpec] = &[
         ],
         reads: WATCHED,
         reversal: Reversal::OneWay("the rule, and its address where that was not reserved; what it leads to stays"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
 ];
 
@@ -311,7 +312,12 @@ macro_rules! listed {
             let client = $self.0.$client($op).await?;
             let project = $site.scope().account.as_str();
             let ask = |token| {
-                client.$call().set_project(project).set_max_results(aggregated::PAGE).set_or_clear_page_token(token).send()
+                client
+                    .$call()
+                    .set_project(project)
+                    .set_max_results(aggregated::PAGE)
+                    .set_or_clear_page_token(token)
+                    .send()
             };
             let mut items = BTreeMap::new();
             let blind = aggregated::each($site, $op, ask, |item| {
@@ -442,7 +448,10 @@ mod tests {
     #[test]
     fn what_a_rule_leads_to() {
         let mut behind = Behind {
-            services: Some(Ok(lookup(&[("projects/p/global/backendServices/full", 2), ("projects/p/global/backendServices/none", 0)]))),
+            services: Some(Ok(lookup(&[
+                ("projects/p/global/backendServices/full", 2),
+                ("projects/p/global/backendServices/none", 0),
+            ]))),
             pools: Some(Ok(lookup(&[("projects/p/regions/r/targetPools/empty", 0)]))),
             ..Behind::default()
         };

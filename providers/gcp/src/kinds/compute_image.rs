@@ -57,7 +57,8 @@ const ACTS: &[ActSpec] = &[
         writes: &[Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/images/{}" }],
         reads: WATCHED,
         reversal: Reversal::OneWay("what the image holds: Compute Engine keeps nothing of a deleted one"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
 ];
 const ADVICE: advice::Recommender = advice::Recommender {
@@ -127,10 +128,9 @@ impl ComputeImage {
         let images = self.0.images(SHARES).await?;
         let project = site.scope().account.as_str();
         let name = inventory.at(ask.resource).native_id();
-        let policy = fault::call(site, SHARES, || {
-            images.get_iam_policy().set_project(project).set_resource(name).send()
-        })
-        .await?;
+        let policy =
+            fault::call(site, SHARES, || images.get_iam_policy().set_project(project).set_resource(name).send())
+                .await?;
         Ok(Answer::Shares(members::accounts(&self.0, project, &policy)))
     }
 }

@@ -65,7 +65,8 @@ const ACTS: &[ActSpec] = &[
         }],
         reads: WATCHED,
         reversal: Reversal::Undo("the machine is started; an address that was not reserved is another one then"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
     ActSpec {
         deed: DeedKind::Start,
@@ -76,7 +77,8 @@ const ACTS: &[ActSpec] = &[
         }],
         reads: WATCHED,
         reversal: Reversal::Undo("the machine is stopped"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
     ActSpec {
         deed: DeedKind::Delete,
@@ -287,7 +289,10 @@ fn push(project: &str, instance: &Instance, out: &mut Listing) {
     let accesses =
         instance.network_interfaces.iter().flat_map(|nic| nic.access_configs.iter().chain(&nic.ipv_6_access_configs));
     uses.extend(accesses.flat_map(|access| {
-        [access.nat_ip.as_deref(), access.external_ipv_6.as_deref()].into_iter().flatten().map(|ip| (Relation::Holds, ip))
+        [access.nat_ip.as_deref(), access.external_ipv_6.as_deref()]
+            .into_iter()
+            .flatten()
+            .map(|ip| (Relation::Holds, ip))
     }));
     uses.extend(instance.source_machine_image.as_deref().map(|image| (Relation::UsedByVm, paths::path(image))));
     out.push(Draft {

@@ -54,7 +54,8 @@ impl Kind for ComputeInstanceTemplate {
                 .set_or_clear_page_token(token)
                 .send()
         };
-        let blind = aggregated::each(site, LIST, ask, |template: InstanceTemplate| push(project, &template, out)).await?;
+        let blind =
+            aggregated::each(site, LIST, ask, |template: InstanceTemplate| push(project, &template, out)).await?;
         blind.tell(out);
         Ok(())
     }

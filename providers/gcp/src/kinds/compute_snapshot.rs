@@ -46,8 +46,11 @@ pub(super) const GET: &str = "compute.snapshots.get";
 const DELETE: &str = "compute.snapshots.delete";
 const SET_LABELS: &str = "compute.snapshots.setLabels";
 const SORT: Sort = Sort { collection: "snapshots", get: GET };
-const LABELS: &[Write] =
-    &[Write { permission: SET_LABELS, method: "POST", action: "/compute/v1/projects/{}/global/snapshots/{}/setLabels" }];
+const LABELS: &[Write] = &[Write {
+    permission: SET_LABELS,
+    method: "POST",
+    action: "/compute/v1/projects/{}/global/snapshots/{}/setLabels",
+}];
 const WATCHED: &[&str] = &[GET, operations::GLOBAL];
 
 const ACTS: &[ActSpec] = &[
@@ -55,10 +58,15 @@ const ACTS: &[ActSpec] = &[
     compute::untagging(LABELS, WATCHED),
     ActSpec {
         deed: DeedKind::Delete,
-        writes: &[Write { permission: DELETE, method: "DELETE", action: "/compute/v1/projects/{}/global/snapshots/{}" }],
+        writes: &[Write {
+            permission: DELETE,
+            method: "DELETE",
+            action: "/compute/v1/projects/{}/global/snapshots/{}",
+        }],
         reads: WATCHED,
         reversal: Reversal::OneWay("what the snapshot holds: Compute Engine keeps nothing of a deleted one"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
 ];
 const SHARES: &str = "compute.snapshots.getIamPolicy";
@@ -124,10 +132,9 @@ impl ComputeSnapshot {
         let snapshots = self.0.snapshots(SHARES).await?;
         let project = site.scope().account.as_str();
         let name = inventory.at(ask.resource).native_id();
-        let policy = fault::call(site, SHARES, || {
-            snapshots.get_iam_policy().set_project(project).set_resource(name).send()
-        })
-        .await?;
+        let policy =
+            fault::call(site, SHARES, || snapshots.get_iam_policy().set_project(project).set_resource(name).send())
+                .await?;
         Ok(Answer::Shares(members::accounts(&self.0, project, &policy)))
     }
 }

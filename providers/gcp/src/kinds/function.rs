@@ -57,14 +57,13 @@ const SORT: Sort = Sort {
 
 const ACTS: &[ActSpec] = &[ActSpec {
     deed: DeedKind::Delete,
-    writes: &[Write {
-        permission: DELETE,
-        method: "DELETE",
-        action: "/v2/projects/{}/locations/{}/functions/{}",
-    }],
+    writes: &[Write { permission: DELETE, method: "DELETE", action: "/v2/projects/{}/locations/{}/functions/{}" }],
     reads: &[GET, "cloudfunctions.operations.get"],
-    reversal: Reversal::OneWay("the function and what it runs as; its source stays in its bucket as long as that keeps it"),
-    keeps: &[], takes: &[],
+    reversal: Reversal::OneWay(
+        "the function and what it runs as; its source stays in its bucket as long as that keeps it",
+    ),
+    keeps: &[],
+    takes: &[],
 }];
 
 /// Executions a day of functions of the first generation, by whatever they were started.

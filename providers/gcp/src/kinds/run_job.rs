@@ -44,24 +44,15 @@ pub(super) static SPEC: KindSpec = KindSpec {
 const LIST: &str = "run.jobs.list";
 const GET: &str = "run.jobs.get";
 const DELETE: &str = "run.jobs.delete";
-const SORT: Sort = Sort {
-    service: Service::Run,
-    version: "v2",
-    get: GET,
-    watch: WATCH,
-    known_by: KnownBy::Uid,
-};
+const SORT: Sort = Sort { service: Service::Run, version: "v2", get: GET, watch: WATCH, known_by: KnownBy::Uid };
 
 const ACTS: &[ActSpec] = &[ActSpec {
     deed: DeedKind::Delete,
-    writes: &[Write {
-        permission: DELETE,
-        method: "DELETE",
-        action: "/v2/projects/{}/locations/{}/jobs/{}",
-    }],
+    writes: &[Write { permission: DELETE, method: "DELETE", action: "/v2/projects/{}/locations/{}/jobs/{}" }],
     reads: &[GET, WATCH],
     reversal: Reversal::OneWay("the job, its settings and the record of its executions"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 }];
 
 /// Executions that came to their end, well or not, a day.

@@ -45,13 +45,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
 const LIST: &str = "run.revisions.list";
 const GET: &str = "run.revisions.get";
 const DELETE: &str = "run.revisions.delete";
-const SORT: Sort = Sort {
-    service: rest::Service::Run,
-    version: "v2",
-    get: GET,
-    watch: WATCH,
-    known_by: KnownBy::Uid,
-};
+const SORT: Sort = Sort { service: rest::Service::Run, version: "v2", get: GET, watch: WATCH, known_by: KnownBy::Uid };
 
 const ACTS: &[ActSpec] = &[ActSpec {
     deed: DeedKind::Delete,
@@ -62,7 +56,8 @@ const ACTS: &[ActSpec] = &[ActSpec {
     }],
     reads: &[GET, SERVICE, LIST, WATCH],
     reversal: Reversal::OneWay("the revision: one like it has to be deployed again, from its image"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 }];
 
 pub(super) struct RunRevision(pub(super) Arc<Gcp>);

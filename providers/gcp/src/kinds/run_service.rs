@@ -50,24 +50,15 @@ pub(super) const LIST: &str = "run.services.list";
 pub(super) const GET: &str = "run.services.get";
 const DELETE: &str = "run.services.delete";
 pub(super) const WATCH: &str = "run.operations.get";
-const SORT: Sort = Sort {
-    service: rest::Service::Run,
-    version: "v2",
-    get: GET,
-    watch: WATCH,
-    known_by: KnownBy::Uid,
-};
+const SORT: Sort = Sort { service: rest::Service::Run, version: "v2", get: GET, watch: WATCH, known_by: KnownBy::Uid };
 
 const ACTS: &[ActSpec] = &[ActSpec {
     deed: DeedKind::Delete,
-    writes: &[Write {
-        permission: DELETE,
-        method: "DELETE",
-        action: "/v2/projects/{}/locations/{}/services/{}",
-    }],
+    writes: &[Write { permission: DELETE, method: "DELETE", action: "/v2/projects/{}/locations/{}/services/{}" }],
     reads: &[GET, WATCH],
     reversal: Reversal::OneWay("the service with all its revisions, its address and its settings"),
-    keeps: &[], takes: &[],
+    keeps: &[],
+    takes: &[],
 }];
 
 /// Requests a day. Cloud Run tells them a revision, and nothing where there are none.

@@ -41,8 +41,7 @@ const LIST: &str = "cloudsql.instances.list";
 /// Operations are read with it as well.
 const GET: &str = "cloudsql.instances.get";
 const UPDATE: &str = "cloudsql.instances.update";
-const SWITCH: &[Write] =
-    &[Write { permission: UPDATE, method: "PATCH", action: "/v1/projects/{}/instances/{}" }];
+const SWITCH: &[Write] = &[Write { permission: UPDATE, method: "PATCH", action: "/v1/projects/{}/instances/{}" }];
 
 /// An instance is not deleted: its backups go with it.
 const ACTS: &[ActSpec] = &[
@@ -51,14 +50,16 @@ const ACTS: &[ActSpec] = &[
         writes: SWITCH,
         reads: &[GET],
         reversal: Reversal::Undo("the instance is switched on"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
     ActSpec {
         deed: DeedKind::Start,
         writes: SWITCH,
         reads: &[GET],
         reversal: Reversal::Undo("the instance is switched off"),
-        keeps: &[], takes: &[],
+        keeps: &[],
+        takes: &[],
     },
 ];
 

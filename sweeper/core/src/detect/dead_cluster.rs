@@ -36,7 +36,9 @@ const MARKS: &[&str] = &["Kubernetes ", "EKS cluster", "AKS ", "GKE "];
 /// this detector finds. Others say nothing of clusters, so what they come to does not hang on whether clusters are seen.
 pub(crate) fn gone_manager<'a>(detector: Option<&Detector>, resource: Resource<'a>) -> Option<&'a str> {
     let manager = resource.managed_by();
-    if detector.is_none_or(|detector| detector.spec.id != SPEC.id) || !MARKS.iter().any(|mark| manager.starts_with(mark)) {
+    if detector.is_none_or(|detector| detector.spec.id != SPEC.id)
+        || !MARKS.iter().any(|mark| manager.starts_with(mark))
+    {
         return None;
     }
     let inventory = resource.inventory();
@@ -68,8 +70,9 @@ fn in_use(resource: Resource<'_>) -> Option<&'static str> {
         FactsRef::Address(address) if address.associated => Some("associated with something else"),
         FactsRef::Address(address) => address.service_managed.then_some("managed by a service"),
         FactsRef::Interface(interface) if interface.attached => Some("attached to something else"),
-        FactsRef::Interface(interface) => (interface.machinery || !interface.requester.is_none())
-            .then_some("part of another resource's machinery"),
+        FactsRef::Interface(interface) => {
+            (interface.machinery || !interface.requester.is_none()).then_some("part of another resource's machinery")
+        }
         FactsRef::SecurityGroup(group) if group.default => Some("comes with its network and cannot be deleted"),
         FactsRef::SecurityGroup(group) => {
             group.associations.is_some_and(|count| count > 0).then_some("still guards something")
@@ -79,11 +82,8 @@ fn in_use(resource: Resource<'_>) -> Option<&'static str> {
 }
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
-    let marks: Vec<Sym> = resource
-        .used()
-        .filter(|(relation, _)| *relation == Relation::OfCluster)
-        .map(|(_, cluster)| cluster)
-        .collect();
+    let marks: Vec<Sym> =
+        resource.used().filter(|(relation, _)| *relation == Relation::OfCluster).map(|(_, cluster)| cluster).collect();
     if marks.is_empty() {
         return Ok(Verdict::CLEAN);
     }

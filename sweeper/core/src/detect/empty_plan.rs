@@ -31,8 +31,10 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     }
     let source = view.source(resource);
     Ok(Verdict::Found(
-        Finding::new("holds", holds, source.clone())
-            .and("tier", view.inventory.text(plan.tier), source.clone())
-            .and("capacity", plan.capacity, source),
+        Finding::new("holds", holds, source.clone()).and("tier", view.inventory.text(plan.tier), source.clone()).and(
+            "capacity",
+            plan.capacity,
+            source,
+        ),
     ))
 }

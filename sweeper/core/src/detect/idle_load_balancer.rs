@@ -51,7 +51,11 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     Ok(Verdict::Found(
         Finding::new("state", view.inventory.text(balancer.state), source.clone())
             .measured(Metric::LbRequests, &requests)
-            .and("targets", behind.targets, if behind.groups.is_some() { "target health".into() } else { source.clone() })
+            .and(
+                "targets",
+                behind.targets,
+                if behind.groups.is_some() { "target health".into() } else { source.clone() },
+            )
             .and("kind", balancer.kind.name(), source),
     ))
 }

@@ -31,9 +31,7 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     if snapshot.source.is_none() {
         return Err(view.not_told(resource, "source"));
     }
-    let same_sort = |there: Resource<'_>| {
-        matches!(there.facts(), FactsRef::Database(Database { is_cluster, .. }) if *is_cluster == snapshot.of_cluster)
-    };
+    let same_sort = |there: Resource<'_>| matches!(there.facts(), FactsRef::Database(Database { is_cluster, .. }) if *is_cluster == snapshot.of_cluster);
     if view.exists(resource, Class::Database, snapshot.source, view.reach_of_source(resource), same_sort)? {
         return Ok(Verdict::CLEAN);
     }

@@ -32,11 +32,7 @@ pub(super) struct Behind {
 }
 
 /// How many targets are registered. Some seen are certain; none is only said when all was seen.
-pub(super) fn behind<'a>(
-    view: &View<'a>,
-    resource: Resource<'a>,
-    balancer: &LoadBalancer,
-) -> Result<Behind, Unseen> {
+pub(super) fn behind<'a>(view: &View<'a>, resource: Resource<'a>, balancer: &LoadBalancer) -> Result<Behind, Unseen> {
     if let Some(targets) = balancer.own_targets {
         return Ok(Behind { targets, groups: None });
     }
@@ -67,9 +63,11 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     let source = view.source(resource);
     let Some(groups) = behind.groups else {
         return Ok(Verdict::Found(
-            Finding::new("targets", 0, source.clone())
-                .and("kind", balancer.kind.name(), source.clone())
-                .and("state", view.inventory.text(balancer.state), source),
+            Finding::new("targets", 0, source.clone()).and("kind", balancer.kind.name(), source.clone()).and(
+                "state",
+                view.inventory.text(balancer.state),
+                source,
+            ),
         ));
     };
     if view.truth(resource, Question::AnswersItself)? {

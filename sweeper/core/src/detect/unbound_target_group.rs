@@ -25,11 +25,9 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
         return Ok(Verdict::CLEAN);
     }
     let source = view.source(resource);
-    Ok(Verdict::Found(
-        Finding::new("bound", false, source.clone()).and(
-            "target_type",
-            view.inventory.text(group.target_type),
-            source,
-        ),
-    ))
+    Ok(Verdict::Found(Finding::new("bound", false, source.clone()).and(
+        "target_type",
+        view.inventory.text(group.target_type),
+        source,
+    )))
 }

@@ -27,7 +27,9 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
         return Ok(Verdict::CLEAN);
     }
     let source = view.source(resource);
-    Ok(Verdict::Found(
-        Finding::new("retention_days", "never ends", source.clone()).and_known("bytes", group.bytes, source),
-    ))
+    Ok(Verdict::Found(Finding::new("retention_days", "never ends", source.clone()).and_known(
+        "bytes",
+        group.bytes,
+        source,
+    )))
 }

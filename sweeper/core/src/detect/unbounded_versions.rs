@@ -38,8 +38,7 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
         (Some(true), Some(false)) => {}
     }
     let source = view.source(resource);
-    let mut finding =
-        Finding::new("versioned", true, source.clone()).and("noncurrent_rule", false, source);
+    let mut finding = Finding::new("versioned", true, source.clone()).and("noncurrent_rule", false, source);
     // Only for people: the pattern does not depend on the size.
     if let Ok(usage) = view.usage(resource, Metric::BucketBytes, WINDOW)
         && usage.covered > 0

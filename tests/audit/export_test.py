@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).parent
-SWEEPER = os.environ.get("SWEEPER_BIN", str(HERE / "../../target/debug/sweeper"))
+SWEEPER = os.path.abspath(os.environ.get("SWEEPER_BIN", HERE / "../../target/debug/sweeper"))
 SAMPLE = HERE / "v1"
 KEY = (SAMPLE / "public-key").read_text().strip()
 passed = failed = 0

@@ -11,7 +11,7 @@ import tempfile
 import jsonschema
 
 HERE = pathlib.Path(__file__).parent
-SWEEPER = os.environ.get("SWEEPER_BIN", str(HERE / "../../target/debug/sweeper"))
+SWEEPER = os.path.abspath(os.environ.get("SWEEPER_BIN", HERE / "../../target/debug/sweeper"))
 KEPT = json.loads((HERE / "audit.schema.json").read_text())
 passed = failed = 0
 

@@ -22,7 +22,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 here = os.path.dirname(os.path.abspath(__file__))
-binary = os.environ.get("SWEEPER_BIN", "target/debug/sweeper")
+binary = os.path.abspath(os.environ.get("SWEEPER_BIN", "target/debug/sweeper"))
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 host, port = server.get_host_and_port()

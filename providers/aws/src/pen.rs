@@ -97,7 +97,7 @@ impl Aws {
     /// Tags that AWS itself holds a deletion against: the key, and whether the call is denied where it is missing
     /// rather than where it is.
     fn fences(&self, spec: &KindSpec, deed: DeedKind) -> Vec<(&str, bool)> {
-        if !matches!(deed, DeedKind::Delete | DeedKind::Stop | DeedKind::SetRetention) {
+        if !deed.takes_away() {
             return Vec::new();
         }
         let has_tags = spec.act(DeedKind::Tag).is_some();

@@ -202,7 +202,7 @@ fn denied(kinds: &[&'static KindSpec], fences: &Fences) -> Vec<Denied> {
         let kinds = kinds.iter().filter(|spec| spec.cloud == CloudId::Aws);
         let kinds = kinds.filter(|spec| !must_have_tags || spec.act(DeedKind::Tag).is_some());
         let acts = kinds.flat_map(|spec| spec.acts);
-        let acts = acts.filter(|act| matches!(act.deed, DeedKind::Delete | DeedKind::Stop | DeedKind::SetRetention));
+        let acts = acts.filter(|act| act.deed.takes_away());
         acts.flat_map(|act| act.writes).map(|write| write.permission).collect()
     };
     let protected = fences.protect.iter().map(|key| Denied {

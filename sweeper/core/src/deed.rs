@@ -45,6 +45,11 @@ impl DeedKind {
         }
     }
 
+    /// Whether something is lost or ended by it: what fences and second thoughts are for.
+    pub const fn takes_away(self) -> bool {
+        matches!(self, Self::Stop | Self::Delete | Self::SetRetention)
+    }
+
     /// What a policy's verb asks for; `None` for one that changes nothing.
     pub const fn of(verb: Verb) -> Option<Self> {
         match verb {

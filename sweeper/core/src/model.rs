@@ -32,6 +32,13 @@ impl CloudId {
     pub const fn ignores_case(self) -> bool {
         matches!(self, Self::Azure)
     }
+
+    /// Whether two spellings are one tag key. Azure keeps the spelling that a key has, whatever spelling it is set or
+    /// taken away by ("tag names are case-insensitive for operations", Azure Resource Manager, Use tags); the others
+    /// tell spellings apart.
+    pub fn is_tag_key(self, own: &str, key: &str) -> bool {
+        own == key || (self.ignores_case() && own.eq_ignore_ascii_case(key))
+    }
 }
 
 /// An instant: seconds since 1970-01-01T00:00:00Z.

@@ -42,6 +42,14 @@ pub struct Universes {
     pub clouds: Vec<(Arc<dyn Cloud>, Result<Universe, CloudError>)>,
 }
 
+impl Universes {
+    /// Every kind of these clouds, by its id.
+    pub fn kinds(&self) -> BTreeMap<&'static str, Arc<dyn Kind>> {
+        let kinds = self.clouds.iter().flat_map(|(cloud, _)| cloud.kinds());
+        kinds.map(|kind| (kind.spec().id, Arc::clone(kind))).collect()
+    }
+}
+
 /// Asks all clouds at once for their accounts. Gives them in the order they came.
 pub async fn universes(clouds: Vec<Arc<dyn Cloud>>, calls: &Calls) -> Universes {
     let started = calls.clock().wall();

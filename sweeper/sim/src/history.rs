@@ -42,6 +42,7 @@ use sweeper_core::{
 /// When every history begins: a Monday.
 pub(crate) const START: Timestamp = Timestamp(1_780_876_800);
 pub(crate) const DEPLOYMENT: &str = "sim";
+const TOOL: &str = "sweeper 0.1.0";
 
 const POLICIES: &str = r#"
 [[policy]]
@@ -220,19 +221,8 @@ impl House_ {
     pub(crate) fn new(sim: Sim, set: PolicySet, clock: &Arc<SimClock>) -> Result<(Self, Signer, Signer), String> {
         let key = |name: &str, byte: u8| Signer::generate(name, &[byte; 32]).map_err(|error| error.to_string());
         let (signer, admin, stranger) = (key("sweeper/sim", 1)?, key("alice", 2)?, key("mallory", 3)?);
-        let alice = Person { roles: BTreeSet::from([Role::Admin]), aliases: BTreeSet::new() };
-        let trust = Trust {
-            people: BTreeMap::from([("alice".to_owned(), alice)]),
-            keys: vec![Key {
-                person: "alice".to_owned(),
-                kind: KeyKind::Note(admin.verifier().clone()),
-                from: Timestamp(0),
-                until: Timestamp(i64::MAX),
-                revoked: false,
-            }],
-            may_apply: true,
-            ..Trust::default()
-        };
+        let mut roots = Trust { may_apply: true, ..Trust::default() };
+        trust(&mut roots, "alice", &admin);
         let house = Self {
             clock: Arc::clone(clock),
             sim,
@@ -241,7 +231,7 @@ impl House_ {
             ledger: Arc::new(InMemory::default()),
             set: Arc::new(set),
             signer,
-            trust,
+            trust: roots,
             caps: Caps::default(),
             calendar: None,
             soak: None,
@@ -255,6 +245,31 @@ impl House_ {
         self.runs += 1;
         Holder { by: format!("runner {}", self.runs), run: format!("run-{}", self.runs) }
     }
+}
+
+/// The words of a plan.
+pub(crate) fn order(requester: &str, survey: String, made: Timestamp) -> Order {
+    Order {
+        deployment: DEPLOYMENT.to_owned(),
+        requester: requester.to_owned(),
+        tool: TOOL.to_owned(),
+        survey,
+        made,
+        only: BTreeSet::new(),
+    }
+}
+
+/// Lets a person approve anything, with a key.
+pub(crate) fn trust(trust: &mut Trust, name: &str, signer: &Signer) {
+    let admin = Person { roles: BTreeSet::from([Role::Admin]), aliases: BTreeSet::new() };
+    trust.people.insert(name.to_owned(), admin);
+    trust.keys.push(Key {
+        person: name.to_owned(),
+        kind: KeyKind::Note(signer.verifier().clone()),
+        from: Timestamp(0),
+        until: Timestamp(i64::MAX),
+        revoked: false,
+    });
 }
 
 /// One run of apply, and whether it died.
@@ -304,7 +319,7 @@ pub(crate) async fn run(
         caps: house.caps,
         holder,
         deployment: DEPLOYMENT.to_owned(),
-        tool: "sweeper 0.1.0".to_owned(),
+        tool: TOOL.to_owned(),
         lease: Duration::from_mins(2),
         alone: false,
     };
@@ -362,14 +377,7 @@ pub fn play(seed: u64) -> Story {
         if day < 2 || rng.often(300) {
             continue;
         }
-        let order = Order {
-            deployment: DEPLOYMENT.to_owned(),
-            requester: "bob".to_owned(),
-            tool: "sweeper 0.1.0".to_owned(),
-            survey: format!("{seed}-{day}"),
-            made: clock.wall(),
-            only: BTreeSet::new(),
-        };
+        let order = order("bob", format!("{seed}-{day}"), clock.wall());
         let plan = match plan::draw(outcome.parts(&house.set), &order, &Rules::default()) {
             Ok(plan) => plan,
             Err(error) => {
@@ -486,14 +494,7 @@ pub fn disturbed(seed: u64, blow: Option<Blow>) -> Result<Ending, String> {
         outcome = Some(clock.run(survey(&house, &house.sim, &calls(&clock, seed))));
     }
     let outcome = outcome.ok_or("no survey")?;
-    let order = Order {
-        deployment: DEPLOYMENT.to_owned(),
-        requester: "bob".to_owned(),
-        tool: "sweeper 0.1.0".to_owned(),
-        survey: format!("{seed}"),
-        made: clock.wall(),
-        only: BTreeSet::new(),
-    };
+    let order = order("bob", format!("{seed}"), clock.wall());
     let plan = plan::draw(outcome.parts(&house.set), &order, &Rules::default()).map_err(|error| error.to_string())?;
     let now = clock.wall();
     let text = Text::OneTime(OneTime {

@@ -5,13 +5,13 @@ use crate::{
     clock::SimClock,
     cloud::{Event, NAMED, Sim, VOLUME},
     fuse::Fuse,
-    history::{DEPLOYMENT, House_, START, calls, policies, run, survey},
+    history::{self, DEPLOYMENT, House_, START, calls, policies, run, survey},
     rng::Rng,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use sweeper_core::{
     apply::{Applied, Ended, SWITCH, Stop, undo},
-    approve::{Items, Key, KeyKind, OneTime, Person, Refusal, Role, Standing, Text},
+    approve::{Items, OneTime, Refusal, Standing, Text},
     clock::Clock as _,
     deed::{Deed, DeedKind},
     kind::KindSpec,
@@ -121,14 +121,7 @@ fn drawn(house: &House_, order: impl FnOnce(&mut Order)) -> Plan {
         house.clock.until(Duration::from_secs(day * DAY as u64 + 3600));
         outcome = Some(house.clock.run(survey(house, &house.sim, &calls(&house.clock, day))));
     }
-    let mut words = Order {
-        deployment: DEPLOYMENT.to_owned(),
-        requester: "bob".to_owned(),
-        tool: "sweeper 0.1.0".to_owned(),
-        survey: "s".to_owned(),
-        made: house.clock.wall(),
-        only: BTreeSet::new(),
-    };
+    let mut words = history::order("bob", "s".to_owned(), house.clock.wall());
     order(&mut words);
     plan::draw(outcome.unwrap().parts(&house.set), &words, &Rules::default()).unwrap()
 }
@@ -258,13 +251,7 @@ fn who_asked_does_not_approve_and_one_person_is_not_two() {
     // The same person by two keys, and by one key twice.
     let mut two = Stage::new("two-people", |_| {});
     let second = Signer::generate("alice", &[9; 32]).unwrap();
-    two.house.trust.keys.push(Key {
-        person: "alice".to_owned(),
-        kind: KeyKind::Note(second.verifier().clone()),
-        from: Timestamp(0),
-        until: Timestamp(i64::MAX),
-        revoked: false,
-    });
+    history::trust(&mut two.house.trust, "alice", &second);
     let mut text = two.text();
     let first = two.note(|_| {});
     text.nonce = "b".repeat(32);
@@ -272,17 +259,7 @@ fn who_asked_does_not_approve_and_one_person_is_not_two() {
     two.refuses(&[first.clone(), first.clone(), again], "two people");
     // With somebody else it is enough.
     let carol = Signer::generate("carol", &[10; 32]).unwrap();
-    two.house
-        .trust
-        .people
-        .insert("carol".to_owned(), Person { roles: BTreeSet::from([Role::Admin]), aliases: BTreeSet::new() });
-    two.house.trust.keys.push(Key {
-        person: "carol".to_owned(),
-        kind: KeyKind::Note(carol.verifier().clone()),
-        from: Timestamp(0),
-        until: Timestamp(i64::MAX),
-        revoked: false,
-    });
+    history::trust(&mut two.house.trust, "carol", &carol);
     text.by = "carol".to_owned();
     text.nonce = "c".repeat(32);
     let hers = carol.sign(&Text::OneTime(text).to_string()).unwrap().into_bytes();

@@ -4,7 +4,7 @@ use crate::{
     clock::SimClock,
     cloud::{Sim, VOLUME},
     fuse::Fuse,
-    history::{DEPLOYMENT, House_, START, Story, calls, judge, leave, policies, run, silence, survey},
+    history::{DEPLOYMENT, House_, START, Story, calls, judge, leave, order, policies, run, silence, survey},
     rng::Rng,
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -16,7 +16,7 @@ use sweeper_core::{
     deed::DeedKind,
     model::DAY,
     money::Amount,
-    plan::{self, Order, Rules},
+    plan::{self, Rules},
 };
 
 /// What the team lets be done without being asked again.
@@ -88,14 +88,7 @@ pub fn play(unused: u64, used: u64, caps: Caps) -> Result<Week, String> {
     for day in 7..12_u64 {
         clock.until(Duration::from_secs(day * DAY as u64 + 10 * 3600));
         let outcome = clock.run(survey(&house, &house.sim, &calls(&clock, day)));
-        let order = Order {
-            deployment: DEPLOYMENT.to_owned(),
-            requester: "schedule".to_owned(),
-            tool: "sweeper 0.1.0".to_owned(),
-            survey: format!("week-{day}"),
-            made: clock.wall(),
-            only: BTreeSet::new(),
-        };
+        let order = order("schedule", format!("week-{day}"), clock.wall());
         let plan =
             plan::draw(outcome.parts(&house.set), &order, &Rules::default()).map_err(|error| error.to_string())?;
         if let Some(note) = plan::check(&plan, clock.wall(), 10).first() {

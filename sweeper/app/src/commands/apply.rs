@@ -90,12 +90,7 @@ pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Res
             stop.stop();
         }
     });
-    let universes = settings.universes(&calls).await?;
-    let kinds = universes
-        .clouds
-        .iter()
-        .flat_map(|(cloud, _)| cloud.kinds().iter().map(|kind| (kind.spec().id, Arc::clone(kind))))
-        .collect();
+    let kinds = settings.universes(&calls).await?.kinds();
     let alone = deployment.alone()?;
     let run = random_id()?;
     let trail = deployment.trail(run.clone(), Arc::clone(&clock))?;

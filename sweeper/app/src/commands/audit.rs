@@ -52,6 +52,14 @@ pub struct Place {
     state: Option<String>,
 }
 
+impl Place {
+    /// A deployment's own log.
+    #[cfg(feature = "demo")]
+    pub fn of(config: PathBuf, state: String) -> Self {
+        Self { log: None, public_key: Vec::new(), config: Some(config), state: Some(state) }
+    }
+}
+
 /// The log, its name, the keys, and heads from elsewhere.
 type Opened = (Box<dyn Log>, Option<Origin>, Vec<Verifier>, Vec<Checkpoint>);
 
@@ -133,7 +141,7 @@ fn described(problem: &Damage) -> String {
     format!("{}: event {}{place}: {}", problem.kind.name(), problem.seq, problem.what)
 }
 
-fn verify(place: &Place, known: &[PathBuf]) -> Result<Exit, Failure> {
+pub fn verify(place: &Place, known: &[PathBuf]) -> Result<Exit, Failure> {
     let (.., verdict) = judged(place, known)?;
     output::to(None, |out| {
         writeln!(out, "{} events, {} of them under a signed head", verdict.events, verdict.signed)?;

@@ -73,13 +73,9 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     }
     let settings = Settings::new(&args.look, &config)?;
     let calls = Calls::new(Arc::clone(&clock), settings.limits.clone());
-    let universes = settings.universes(&calls).await?;
-    let kind = universes
-        .clouds
-        .iter()
-        .flat_map(|(cloud, _)| cloud.kinds())
-        .find(|kind| kind.spec().id == entry.target.kind)
-        .cloned()
+    let mut kinds = settings.universes(&calls).await?.kinds();
+    let kind = kinds
+        .remove(entry.target.kind.as_str())
         .ok_or_else(|| Failure::usage(format!("nothing here knows {}", entry.target.kind)))?;
     let run = random_id()?;
     let trail = deployment.trail(run.clone(), Arc::clone(&clock))?;

@@ -7,7 +7,7 @@ use crate::{
     claims::{self, Claim, ClaimError, Item, Outcome, State},
     deed::{Deed, DeedKind, Kept, Pen, Permit, Progress, Sent, Target},
     kind::{CloudError, Fault, Kind},
-    model::{CloudId, Timestamp},
+    model::Timestamp,
     observe::{self, Observed},
     plan::Action,
 };
@@ -802,14 +802,8 @@ pub(super) async fn is_so(
     }
     let fields = observe::fields(resource);
     let is = |key: &str, value: &str| fields.get(key).is_some_and(|own| own == value);
-    // Azure keeps the spelling that a key has, whatever spelling it is set or taken away by ("tag names are
-    // case-insensitive for operations", Azure Resource Manager, Use tags); other clouds tell the spellings apart.
     let tag = |key: &str| {
-        fields.iter().find(|(field, _)| {
-            field
-                .strip_prefix("tag:")
-                .is_some_and(|own| own == key || (target.cloud == CloudId::Azure && own.eq_ignore_ascii_case(key)))
-        })
+        fields.iter().find(|(field, _)| field.strip_prefix("tag:").is_some_and(|own| target.cloud.is_tag_key(own, key)))
     };
     Ok(match deed {
         Deed::Delete => false,

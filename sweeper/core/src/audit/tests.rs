@@ -202,6 +202,22 @@ pub(super) struct Forge {
     seq: u64,
 }
 
+/// An event as a run records it.
+pub(super) fn as_recorded(seq: u64, prev: merkle::Hash, ts: Millis, event: Event) -> AuditEvent {
+    AuditEvent {
+        v: VERSION,
+        seq,
+        prev,
+        ts,
+        deployment: DEPLOYMENT.to_owned(),
+        epoch: 4,
+        run: "run-1".to_owned(),
+        plan: event.plan,
+        item: event.item,
+        body: event.body,
+    }
+}
+
 impl Forge {
     pub(super) fn new() -> Self {
         let forge = Self { log: MemoryLog::new(), tree: Frontier::default(), last: GENESIS, seq: 0 };
@@ -210,18 +226,7 @@ impl Forge {
     }
 
     pub(super) fn event(&mut self, at: Millis, event: Event, change: impl FnOnce(&mut AuditEvent)) {
-        let mut event = AuditEvent {
-            v: VERSION,
-            seq: self.seq,
-            prev: self.last,
-            ts: at,
-            deployment: DEPLOYMENT.to_owned(),
-            epoch: 4,
-            run: "run-1".to_owned(),
-            plan: event.plan,
-            item: event.item,
-            body: event.body,
-        };
+        let mut event = as_recorded(self.seq, self.last, at, event);
         change(&mut event);
         let line = event.line().unwrap();
         self.line(line, event.seq);
@@ -229,18 +234,7 @@ impl Forge {
 
     /// An event as a text that no type of ours can write.
     fn raw(&mut self, change: impl FnOnce(String) -> String, event: Event) {
-        let event = AuditEvent {
-            v: VERSION,
-            seq: self.seq,
-            prev: self.last,
-            ts: START,
-            deployment: DEPLOYMENT.to_owned(),
-            epoch: 4,
-            run: "run-1".to_owned(),
-            plan: event.plan,
-            item: event.item,
-            body: event.body,
-        };
+        let event = as_recorded(self.seq, self.last, START, event);
         let line = change(String::from_utf8(event.line().unwrap()).unwrap()).into_bytes();
         self.line(line, event.seq);
     }

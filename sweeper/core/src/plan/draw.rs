@@ -132,9 +132,7 @@ pub fn draw(parts: Parts<'_>, order: &Order, rules: &Rules) -> io::Result<Plan> 
 
 /// What the deed's tag, or the fence's, says against it.
 fn tagged(view: &View<'_>, resource: Resource<'_>, deed: &Deed, rules: &Rules) -> Result<(), String> {
-    let fenced = rules.fence
-        && matches!(deed.kind(), DeedKind::Delete | DeedKind::Stop | DeedKind::SetRetention)
-        && resource.kind().act(DeedKind::Tag).is_some();
+    let fenced = rules.fence && deed.kind().takes_away() && resource.kind().act(DeedKind::Tag).is_some();
     let key = match deed {
         Deed::Tag { key, .. } => key,
         _ if fenced => &rules.tag_key,
@@ -145,7 +143,7 @@ fn tagged(view: &View<'_>, resource: Resource<'_>, deed: &Deed, rules: &Rules) -
         .tags(resource)
         .map_err(unread)?
         .into_iter()
-        .find(|(own, _)| own.eq_ignore_ascii_case(key))
+        .find(|(own, _)| resource.cloud().is_tag_key(own, key))
         .map(|tag| tag.1);
     match (deed, value) {
         (Deed::Tag { value, .. }, Some(own)) if own == value => Err(format!("already: tagged {key}")),

@@ -60,9 +60,7 @@ pub fn check(plan: &Plan, now: Timestamp, rate: u32) -> Vec<Note> {
         if !plan.policies.contains_key(&action.policy) {
             note(no, format!("no policy `{}` is in the plan", action.policy), "plan again");
         }
-        if matches!(action.deed_kind(), DeedKind::Delete | DeedKind::Stop | DeedKind::SetRetention)
-            && action.usd().is_none()
-        {
+        if action.deed_kind().takes_away() && action.usd().is_none() {
             note(
                 no,
                 "it has no price in USD, and limits of money hold".to_owned(),

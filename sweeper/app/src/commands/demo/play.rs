@@ -8,7 +8,7 @@ use super::{clouds_here, random_id};
 use crate::{
     TOOL,
     clouds::emulated::{self, Served},
-    commands::{LookArgs, Settings, counted},
+    commands::{LookArgs, Settings, approve, audit, counted},
     config::Config,
     deployment::{self, Deployment},
     exit::{Exit, Failure},
@@ -27,13 +27,12 @@ use std::{
 };
 use sweeper_core::{
     apply::{self, Applied, Ended, Look, Pace, Parts, World, undo},
-    approve::{Against, Items, OneTime, Text},
-    audit::{self, AuditEvent, Body, TrustedKey, Verify},
+    approve::{Against, Items},
+    audit::{AuditEvent, Body},
     calls::Calls,
     clock::{Clock, SystemClock},
     deed::Target,
     engine::Outcome,
-    kind::Kind,
     lease,
     ledger::{Advanced, Ledger as _},
     model::{DAY, Timestamp},
@@ -43,6 +42,7 @@ use sweeper_core::{
     policy::Costs as _,
     survey_file,
 };
+use sweeper_store::StoreLedger;
 
 /// When the story ends: a Wednesday morning, since things are done on working days.
 const END: &str = "2026-10-14T10:00:00Z";
@@ -160,14 +160,8 @@ impl Stage {
         Ok((outcome, settings))
     }
 
-    async fn kinds(
-        &self,
-        settings: &Settings,
-        calls: &Calls,
-    ) -> Result<BTreeMap<&'static str, Arc<dyn Kind>>, Failure> {
-        let universes = settings.universes(calls).await?;
-        let kinds = universes.clouds.iter().flat_map(|(cloud, _)| cloud.kinds());
-        Ok(kinds.map(|kind| (kind.spec().id, Arc::clone(kind))).collect())
+    fn ledger(&self) -> Result<StoreLedger, Failure> {
+        Ok(StoreLedger::new(self.deployment()?.store))
     }
 }
 
@@ -230,8 +224,7 @@ fn say(stage: &Stage, command: &str, what: &str) -> io::Result<()> {
 /// The first look, and the ledger as daily looks of the weeks before would have left it.
 async fn found(stage: &Stage) -> Result<(), Failure> {
     let (outcome, settings) = Stage::look(stage).await?;
-    let place = settings.state.as_ref().ok_or_else(|| Failure::new(Exit::Bug, "the story has no state"))?;
-    let ledger = crate::state::ledger(place).map_err(|error| deployment::failed(&error))?;
+    let ledger = stage.ledger()?;
     let damaged = |error: String| Failure::new(Exit::Damaged, error);
     let known = ledger.load().map_err(damaged)?;
     let slice = known
@@ -262,8 +255,7 @@ async fn found(stage: &Stage) -> Result<(), Failure> {
 
 async fn told(stage: &Stage) -> Result<(), Failure> {
     let (outcome, settings) = Stage::look(stage).await?;
-    let place = settings.state.as_ref().ok_or_else(|| Failure::new(Exit::Bug, "the story has no state"))?;
-    let ledger = crate::state::ledger(place).map_err(|error| deployment::failed(&error))?;
+    let ledger = stage.ledger()?;
     let run = random_id()?;
     let report = crate::engine::report(&outcome, &settings.set, run.clone(), None);
     let mut first = None;
@@ -331,18 +323,14 @@ async fn planned(stage: &Stage) -> Result<Plan, Failure> {
 }
 
 fn approved(stage: &Stage, plan: &Plan) -> Result<String, Failure> {
-    let text = Text::OneTime(OneTime {
-        plan: plan.id.clone(),
-        deployment: stage.deployment()?.name,
-        items: Items::parse("all").map_err(|error| Failure::new(Exit::Bug, error))?,
-        by: APPROVER.to_owned(),
-        reviewers: BTreeSet::new(),
-        count: plan.actions.len() as u32,
-        monthly_usd: plan.actions.iter().filter_map(plan::Action::usd).sum(),
-        from: stage.clock.wall(),
-        until: plan.expires,
-        nonce: random_id()?,
-    });
+    let text = approve::one_time(
+        plan,
+        Items::All,
+        &stage.deployment()?,
+        APPROVER,
+        approve::Bounds::default(),
+        stage.clock.wall(),
+    )?;
     let note = stage
         .signer
         .sign(&text.to_string())
@@ -370,7 +358,7 @@ async fn done(stage: &Stage, plan: &Plan, note: &str) -> Result<Applied, Failure
             trail: &trail,
             world: stage,
             calls: &calls,
-            kinds: stage.kinds(&settings, &calls).await?,
+            kinds: settings.universes(&calls).await?.kinds(),
             trust: &deployment.trust,
             pace: Pace {
                 rate: stage.config.apply.rate,
@@ -418,25 +406,14 @@ fn proved(stage: &Stage) -> Result<(), Failure> {
             })?;
         }
     }
+    fs::write(stage.place.join("log.pub"), format!("{}\n", deployment.signer()?.verifier()))?;
     verified(stage)?;
     Ok(())
 }
 
 fn verified(stage: &Stage) -> Result<bool, Failure> {
-    let deployment = stage.deployment()?;
-    let (log, origin) = (deployment.log()?, deployment.origin());
-    let verifier = deployment.signer()?.verifier().clone();
-    fs::write(stage.place.join("log.pub"), format!("{verifier}\n"))?;
-    let keys = [TrustedKey { verifier, from: None, until: None, revoked: None }];
-    let known: Vec<_> = deployment.remembered()?.into_iter().collect();
-    let verdict =
-        audit::verify(log.as_ref(), Verify { origin: &origin, keys: &keys, known: &known, max_silence: None })
-            .map_err(|error| deployment::log_failed(&error))?;
-    output::to(None, |out| {
-        let sound = if verdict.is_sound() { "sound" } else { "DAMAGED" };
-        writeln!(out, "   {} events, {} of them under a signed head: {sound}", verdict.events, verdict.signed)
-    })?;
-    Ok(verdict.is_sound())
+    let place = audit::Place::of(stage.place.join("sweeper.toml"), stage.state());
+    Ok(audit::verify(&place, &[])? == Exit::Done)
 }
 
 /// Takes back the first deletion of which a copy was kept. Whether that went well.
@@ -461,7 +438,7 @@ async fn taken_back(stage: &Stage, applied: &Applied, plan: &Plan) -> Result<boo
     };
     let settings = stage.settings()?;
     let calls = stage.calls(&settings);
-    let kind = stage.kinds(&settings, &calls).await?.remove(entry.target.kind.as_str());
+    let kind = settings.universes(&calls).await?.kinds().remove(entry.target.kind.as_str());
     let kind = kind.ok_or_else(|| Failure::new(Exit::Bug, format!("nothing here knows {}", entry.target.kind)))?;
     let run = random_id()?;
     let trail = deployment.trail(run.clone(), Arc::clone(&stage.clock) as Arc<dyn Clock>)?;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
     audit::{
-        AuditEvent, Body, Event, Intent, Outcome, OutcomeResult,
-        tests::{DEPLOYMENT, PLAN, START, intent, origin, outcome, samples},
+        Body, Event, Intent, Outcome, OutcomeResult,
+        tests::{PLAN, START, as_recorded, intent, origin, outcome, samples},
     },
     inert::is_hostile,
 };
@@ -11,19 +11,7 @@ const FORMATS: [Format; 3] = [Format::Ocsf, Format::Ecs, Format::CloudEvents];
 const HOSTILE: &str = "=cmd|'/C calc'!A0\u{1b}[31m\n\u{202e}\"}</script>\u{9b}\u{feff},";
 
 fn line(seq: u64, event: Event) -> Vec<u8> {
-    let event = AuditEvent {
-        v: VERSION,
-        seq,
-        prev: [0xab; 32],
-        ts: START,
-        deployment: DEPLOYMENT.to_owned(),
-        epoch: 4,
-        run: "run-1".to_owned(),
-        plan: event.plan,
-        item: event.item,
-        body: event.body,
-    };
-    event.line().unwrap()
+    as_recorded(seq, [0xab; 32], START, event).line().unwrap()
 }
 
 fn exported(format: Format, line: &[u8], verified: bool) -> Value {

@@ -11,6 +11,7 @@ use crate::{
     house::House,
     kind::{Cloud, KindSpec, Prices},
     ledger::{self, Ledger, LedgerSlice},
+    made_again::{self, MadeAgain},
     model::{CloudId, Timestamp},
     money::Cost,
     policy::{self, Evaluation, PolicySet},
@@ -45,8 +46,8 @@ pub struct Inputs<'a> {
     pub whole: BTreeSet<CloudId>,
     pub prices: &'a dyn Prices,
     pub ledger: Option<&'a dyn Ledger>,
-    /// Where the evidence floor is kept: see [`floor`].
-    pub floor: Option<&'a dyn Store>,
+    /// Where the evidence floor is kept, and what was made again: see [`floor`] and [`made_again`].
+    pub state: Option<&'a dyn Store>,
     pub progress: &'a dyn Progress,
     /// Judged as if it were then; the ledger is left alone.
     pub now: Option<Timestamp>,
@@ -81,7 +82,7 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         let waiver = inputs.waivers.iter().find(|waiver| waiver.covers(kind, scope, taken_at))?;
         Some((waiver.reason.clone(), waiver.until.clone()))
     });
-    let fell = inputs.floor.map(|store| floor::load(store).map(|floor| floor.suspend(&mut survey.inventory)));
+    let fell = inputs.state.map(|store| floor::load(store).map(|floor| floor.suspend(&mut survey.inventory)));
     let costs = price(&survey, clouds, inputs.prices);
     let mut asked: BTreeSet<Ask> = BTreeSet::new();
     let mut evaluation = evaluate(&survey, set, house, now, &costs);
@@ -99,8 +100,12 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     let lasting = inputs.now.is_none();
     let floor = match fell.transpose() {
         Ok(_) if !lasting => Ok(()),
-        Ok(_) => inputs.floor.map_or(Ok(()), |store| floor::remember(store, &survey.inventory)),
+        Ok(_) => inputs.state.map_or(Ok(()), |store| floor::remember(store, &survey.inventory)),
         Err(error) => Err(error),
+    };
+    let (made_again, floor) = match inputs.state.map(made_again::load).transpose() {
+        Ok(known) => (known.unwrap_or_default(), floor),
+        Err(error) => (MadeAgain::default(), floor.and(Err(error))),
     };
     let ledger = inputs.ledger.filter(|_| lasting);
     let wall = calls.clock().wall();
@@ -110,6 +115,8 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     let mut house = inputs.house;
     warnings.extend(house.iac.troubles(now));
     house.iac.keep_only(&survey.inventory);
+    house.made_again = made_again;
+    house.made_again.keep_only(&survey.inventory);
     let sealed = Sealed {
         survey,
         finished: calls.clock().wall(),

@@ -1,7 +1,7 @@
 //! The house's own rules: what counts as an owner, which tags say how long something may live, what its accounts are
 //! for, and what its own code manages.
 
-use crate::{calendar::Calendar, iac::Iac, model::CloudId, policy::glob_anycase};
+use crate::{calendar::Calendar, iac::Iac, made_again::MadeAgain, model::CloudId, policy::glob_anycase};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -42,6 +42,9 @@ pub struct House {
     /// What is managed elsewhere. Part of the house, so that whoever judges has it, and a survey seals it.
     #[serde(skip_serializing_if = "Iac::is_empty")]
     pub iac: Iac,
+    /// What was deleted and made again before.
+    #[serde(skip_serializing_if = "MadeAgain::is_empty")]
+    pub made_again: MadeAgain,
 }
 
 /// What some accounts are for, and who answers for them.
@@ -115,6 +118,7 @@ impl Default for House {
             min_age_hours: 24,
             calendar: Calendar::default(),
             iac: Iac::default(),
+            made_again: MadeAgain::default(),
         }
     }
 }

@@ -39,6 +39,7 @@ pub mod inventory;
 pub mod kind;
 pub mod lease;
 pub mod ledger;
+pub mod made_again;
 pub mod model;
 pub mod money;
 pub mod note;

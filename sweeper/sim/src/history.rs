@@ -195,7 +195,7 @@ pub(crate) async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome 
         whole: BTreeSet::new(),
         prices: &NoPrices,
         ledger: Some(house.ledger.as_ref()),
-        floor: None,
+        state: Some(&house.store),
         progress: &Quiet,
         now: None,
     })

@@ -419,3 +419,23 @@ fn a_thing_that_is_made_again_stops_the_run() {
     assert!(matches!(&applied.stopped, Some(Stop::Refused(why)) if why.contains("recreated")), "{:?}", applied.stopped);
     assert_eq!(stage.deleted(), 1, "{:?}", applied.ended);
 }
+
+#[test]
+fn what_is_made_again_after_every_deletion_is_left_to_its_maker() {
+    let mut stage = Stage::of(&NAMED, 1, "admin", |_| {});
+    let mut held = Vec::new();
+    for cycle in 0..10_u32 {
+        let restless = stage.house.sim.things().values().find(|thing| !thing.used).map(|thing| thing.uid).unwrap();
+        stage.house.sim.make_again(restless);
+        if let Some(held_now) = stage.plan.held.iter().find(|held| held.reason.starts_with("managed elsewhere")) {
+            held.push(held_now.reason.clone());
+        } else {
+            let note = stage.note(|text| text.nonce = format!("{cycle:032}"));
+            stage.apply(&[note]);
+        }
+        stage.plan = drawn(&stage.house, |_| {});
+    }
+    // 50 days: after the second deletion it is left alone for 30, after the third for 60.
+    assert!((2..=3).contains(&stage.deleted()), "{} {held:?}", stage.deleted());
+    assert!(held.len() >= 7 && held[0].contains("deleted 2 times and made again each time"), "{held:?}");
+}

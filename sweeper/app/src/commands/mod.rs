@@ -235,7 +235,7 @@ impl Settings {
             whole: self.choice.whole(),
             prices: &prices,
             ledger: lasting.as_ref().map(|(ledger, _)| ledger as &dyn Ledger),
-            floor: lasting.as_ref().map(|(_, store)| store.as_ref()),
+            state: lasting.as_ref().map(|(_, store)| store.as_ref()),
             progress: &board,
             now: self.now,
         })
@@ -470,7 +470,8 @@ pub fn offline(args: &LookArgs, path: &Path) -> Result<(Outcome, PolicySet, Stri
         let config = Config::find(Some(path))?;
         // What was found managed when the survey was taken stays so, and what is managed now is, too.
         let iac = std::mem::take(&mut sealed.house.iac).and(iac::read(&config.iac, SystemClock::default().wall()));
-        sealed.house = House { iac, ..config.house };
+        let made_again = std::mem::take(&mut sealed.house.made_again);
+        sealed.house = House { iac, made_again, ..config.house };
         policies = policies.or(config.policies);
     }
     let (set, warnings) = policies::to_run(&policies::sources(policies.as_deref())?)?;

@@ -214,7 +214,7 @@ fn looked_in(
         whole: BTreeSet::from([CloudId::Aws]),
         prices: &Eight,
         ledger: Some(ledger),
-        floor: None,
+        state: None,
         progress: &Quiet,
         now: None,
     };

@@ -7,6 +7,7 @@ use crate::{
     claims::{self, Claim, ClaimError, Item, Outcome, State},
     deed::{Deed, DeedKind, Kept, Pen, Permit, Progress, Sent, Target},
     kind::{CloudError, Fault, Kind},
+    made_again,
     model::Timestamp,
     observe::{self, Observed},
     plan::Action,
@@ -720,6 +721,10 @@ impl Run<'_, '_> {
             let now = self.parts.clock().wall();
             let entry = undo::Entry::of(self.approved.plan(), action, own.clone(), now);
             undo::remember(self.parts.store, &entry).map_err(|error| damaged(&error))?;
+            if action.deed == Deed::Delete {
+                // From when it was sent: whoever makes it again may be quicker than our watching.
+                made_again::remember(self.parts.store, &action.target, claim.at()).map_err(|error| damaged(&error))?;
+            }
         }
         self.outcome(action, &action.deed, &ended, people, kept)?;
         let (to, note) = match &ended {

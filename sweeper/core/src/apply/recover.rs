@@ -9,6 +9,7 @@ use crate::{
     audit::{self, Event},
     claims::{self, Claim, ClaimError, Seen, State},
     deed::{Deed, Kept, Progress, Sent},
+    made_again,
     plan::Action,
 };
 use std::collections::BTreeMap;
@@ -87,6 +88,10 @@ impl Run<'_, '_> {
             let now = self.parts.clock().wall();
             let entry = undo::Entry::of(self.approved.plan(), action, copied, now);
             undo::remember(self.parts.store, &entry).map_err(|error| damaged(&error))?;
+            if action.deed == Deed::Delete {
+                let sent = claim.at();
+                made_again::remember(self.parts.store, &action.target, sent).map_err(|error| damaged(&error))?;
+            }
         }
         self.outcome(action, &deed, &ended, &people, kept.as_ref())?;
         if !copy && seen != Seen::NotDone {

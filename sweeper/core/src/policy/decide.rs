@@ -157,6 +157,9 @@ fn left_alone(set: &PolicySet, view: &View<'_>, resource: Resource<'_>, detector
     if let Some(reason) = protection(view, resource) {
         return Some(reason);
     }
+    if let Some(reason) = view.house.made_again.hold(resource, view.now) {
+        return Some(reason);
+    }
     let iac = &view.house.iac;
     if let Some(entry) = iac.managed(resource) {
         return Some(format!("managed: {entry}; remove it there"));

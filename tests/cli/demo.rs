@@ -8,7 +8,16 @@ fn a_month_ends_with_a_log_that_verifies_and_a_disk_that_is_back() {
     let place = Place::new();
     let played = place.run(&["demo", "--play", "--keep", "month"]);
     let text = played.ended(0);
-    for part in ["sweeper plan -o plan.json", "of 6 done", "kept ", "left ", "sound", "is back as"] {
+    for part in [
+        "sweeper plan -o plan.json",
+        "of 6 done",
+        "kept ",
+        "left ",
+        "sound",
+        "is back as",
+        "sweeper apply --ended-copies",
+        "  snap-",
+    ] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     // By the binary, on what was left.
@@ -16,6 +25,7 @@ fn a_month_ends_with_a_log_that_verifies_and_a_disk_that_is_back() {
     assert!(verified.ended(0).ends_with("sound\n"), "{verified:?}");
     let listed = place.run(&["undo", "--list", "--config", "month/sweeper.toml", "--state", "month/state.db"]);
     assert_eq!(listed.ended(0).matches("it was undone 2026-10-14").count(), 1, "{listed:?}");
+    assert_eq!(listed.ended(0).matches("its copy was removed 2026-11-16").count(), 2, "{listed:?}");
     // By a program that shares no line with it.
     let key = fs::read_to_string(place.path("month/log.pub")).unwrap();
     let verifier = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/audit/verify.py");

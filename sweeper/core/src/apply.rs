@@ -10,6 +10,7 @@
 //! Nothing is sent before its intent is durable, and nothing follows before its outcome is. After a crash the claim
 //! and the world say what happened; nothing is sent again blindly. Whatever cannot be read stops the action or the run.
 
+pub mod copies;
 mod item;
 mod recover;
 mod run;
@@ -120,6 +121,18 @@ pub struct Parts<'a> {
 impl Parts<'_> {
     fn clock(&self) -> &Arc<dyn Clock> {
         self.calls.clock()
+    }
+
+    /// Whether this deployment may change anything now.
+    fn trusted(&self) -> Result<(), Stop> {
+        if !self.trust.may_apply {
+            let why = "this deployment may not change anything: `[apply] enabled = true` in its config";
+            return Err(Stop::Refused(why.to_owned()));
+        }
+        match self.trust.cooling(self.clock().wall()) {
+            Some(until) => Err(Stop::Refused(format!("the trust roots changed: everything is held until {until}"))),
+            None => Ok(()),
+        }
     }
 }
 

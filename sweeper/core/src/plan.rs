@@ -9,6 +9,7 @@ mod draw;
 mod lint;
 mod written;
 
+pub(crate) use draw::target;
 pub use draw::{Order, Rules, draw};
 pub use lint::{Note, check};
 pub(crate) use written::sha256;
@@ -78,6 +79,8 @@ pub struct Totals {
     /// No more than this besides, US dollars a month.
     pub up_to: Amount,
     pub unpriced: u64,
+    /// What the kept copies cost while they are kept, US dollars a month: as long, so much less is saved.
+    pub kept: Amount,
 }
 
 /// What an action risks, for who may approve it.
@@ -180,6 +183,8 @@ pub struct Copy {
     pub keep: Keep,
     /// When it is removed again, under this plan.
     pub until: Timestamp,
+    /// What it costs meanwhile, at most.
+    pub monthly_cost: MonthlyCost,
 }
 
 /// Something else that goes when the action is done.

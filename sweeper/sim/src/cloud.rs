@@ -95,6 +95,23 @@ pub static ADDRESS: KindSpec = KindSpec {
     ..spec("aws.sim-address", Class::Address, "address")
 };
 
+/// What the copies of disks are, for tests that bring them along.
+#[cfg(test)]
+pub(crate) fn snapshot_spec() -> &'static KindSpec {
+    static SNAPSHOT: KindSpec = KindSpec {
+        acts: &[ActSpec {
+            deed: DeedKind::Delete,
+            writes: &[DELETE],
+            reads: &[],
+            reversal: Reversal::OneWay("the snapshot"),
+            keeps: &[],
+            takes: &[],
+        }],
+        ..spec("aws.sim-snapshot", Class::Snapshot, "snapshot")
+    };
+    &SNAPSHOT
+}
+
 /// What is really there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thing {

@@ -84,11 +84,12 @@ limit = { count = 4, share = "100%", monthly_usd = 2000 }
 accounts = ["aws:111111111111"]
 "#;
 
-struct NoPrices;
+/// Every unit of anything costs a nickel.
+pub(crate) struct FlatPrices;
 
-impl Prices for NoPrices {
+impl Prices for FlatPrices {
     fn unit(&self, _: CloudId, _: &str, _: &str) -> Option<Amount> {
-        None
+        Amount::parse("0.05")
     }
 }
 
@@ -193,7 +194,7 @@ pub(crate) async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome 
         regions: BTreeMap::new(),
         all_kinds: false,
         whole: BTreeSet::new(),
-        prices: &NoPrices,
+        prices: &FlatPrices,
         ledger: Some(house.ledger.as_ref()),
         state: Some(&house.store),
         progress: &Quiet,
@@ -281,12 +282,23 @@ pub(crate) async fn run(
     fuse: Fuse,
     mischief: Option<Rng>,
 ) -> Option<Applied> {
-    let sim = house.sim.called_by(fuse.clone());
-    let seed = mischief.clone().map_or(0, |mut rng| rng.draw());
-    let calls = calls(&house.clock, seed);
     let now = house.clock.wall();
     let notes = notes.iter().filter_map(|bytes| house.trust.read(bytes, DEPLOYMENT, now).ok()).collect();
     let approved = plan.clone().approve(notes, Against { trust: &house.trust, now });
+    with_parts(house, holder, fuse, mischief, async |parts| apply::apply(&approved, parts).await).await
+}
+
+/// What one run does with what it works with, and whether it died.
+pub(crate) async fn with_parts<R>(
+    house: &House_,
+    holder: Holder,
+    fuse: Fuse,
+    mischief: Option<Rng>,
+    work: impl AsyncFnOnce(apply::Parts<'_>) -> R,
+) -> Option<R> {
+    let sim = house.sim.called_by(fuse.clone());
+    let seed = mischief.clone().map_or(0, |mut rng| rng.draw());
+    let calls = calls(&house.clock, seed);
     let store = FusedStore(house.store.clone(), fuse.clone());
     let shared: Arc<dyn Store> = Arc::new(FusedStore(house.store.clone(), fuse.clone()));
     let log: Arc<dyn audit::Log> = Arc::new(FusedLog(house.log.clone(), fuse));
@@ -323,8 +335,8 @@ pub(crate) async fn run(
         lease: Duration::from_mins(2),
         alone: false,
     };
-    match AssertUnwindSafe(apply::apply(&approved, parts)).catch_unwind().await {
-        Ok(applied) => Some(applied),
+    match AssertUnwindSafe(work(parts)).catch_unwind().await {
+        Ok(done) => Some(done),
         Err(died) if died.is::<Killed>() => None,
         Err(other) => panic::resume_unwind(other),
     }
@@ -378,7 +390,7 @@ pub fn play(seed: u64) -> Story {
             continue;
         }
         let order = order("bob", format!("{seed}-{day}"), clock.wall());
-        let plan = match plan::draw(outcome.parts(&house.set), &order, &Rules::default()) {
+        let plan = match plan::draw(outcome.parts(&house.set), &order, &Rules::default(), &FlatPrices) {
             Ok(plan) => plan,
             Err(error) => {
                 story.violations.push(format!("the plan cannot be drawn: {error}"));
@@ -495,7 +507,8 @@ pub fn disturbed(seed: u64, blow: Option<Blow>) -> Result<Ending, String> {
     }
     let outcome = outcome.ok_or("no survey")?;
     let order = order("bob", format!("{seed}"), clock.wall());
-    let plan = plan::draw(outcome.parts(&house.set), &order, &Rules::default()).map_err(|error| error.to_string())?;
+    let plan = plan::draw(outcome.parts(&house.set), &order, &Rules::default(), &FlatPrices)
+        .map_err(|error| error.to_string())?;
     let now = clock.wall();
     let text = Text::OneTime(OneTime {
         plan: plan.id.clone(),

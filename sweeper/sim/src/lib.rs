@@ -10,6 +10,8 @@
 
 pub mod clock;
 pub mod cloud;
+#[cfg(test)]
+mod copies;
 pub mod fuse;
 pub mod history;
 pub mod oracle;

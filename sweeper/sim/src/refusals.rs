@@ -5,7 +5,7 @@ use crate::{
     clock::SimClock,
     cloud::{Event, NAMED, Sim, VOLUME},
     fuse::Fuse,
-    history::{self, DEPLOYMENT, House_, START, calls, policies, run, survey},
+    history::{self, DEPLOYMENT, FlatPrices, House_, START, calls, policies, run, survey},
     rng::Rng,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -40,8 +40,8 @@ accounts = ["aws:111111111111"]
 const UNUSED: u64 = 6;
 
 /// A deployment after some days, with a plan of six disks.
-struct Stage {
-    house: House_,
+pub(crate) struct Stage {
+    pub(crate) house: House_,
     alice: Signer,
     mallory: Signer,
     plan: Plan,
@@ -61,7 +61,7 @@ impl Stage {
         Self { house, alice, mallory, plan }
     }
 
-    fn usual() -> Self {
+    pub(crate) fn usual() -> Self {
         Self::new("admin", |_| {})
     }
 
@@ -84,7 +84,7 @@ impl Stage {
         }
     }
 
-    fn note(&self, change: impl FnOnce(&mut OneTime)) -> Vec<u8> {
+    pub(crate) fn note(&self, change: impl FnOnce(&mut OneTime)) -> Vec<u8> {
         let mut text = self.text();
         change(&mut text);
         self.alice.sign(&Text::OneTime(text).to_string()).unwrap().into_bytes()
@@ -94,7 +94,7 @@ impl Stage {
         self.house.trust.read(note, DEPLOYMENT, self.now()).map(drop)
     }
 
-    fn apply(&mut self, notes: &[Vec<u8>]) -> Applied {
+    pub(crate) fn apply(&mut self, notes: &[Vec<u8>]) -> Applied {
         let holder = self.house.holder();
         let (house, plan) = (&self.house, &self.plan);
         house.clock.run(run(house, holder, plan, notes, Fuse::new(None, &house.clock), None)).unwrap()
@@ -123,7 +123,7 @@ fn drawn(house: &House_, order: impl FnOnce(&mut Order)) -> Plan {
     }
     let mut words = history::order("bob", "s".to_owned(), house.clock.wall());
     order(&mut words);
-    plan::draw(outcome.unwrap().parts(&house.set), &words, &Rules::default()).unwrap()
+    plan::draw(outcome.unwrap().parts(&house.set), &words, &Rules::default(), &FlatPrices).unwrap()
 }
 
 #[test]

@@ -4,7 +4,9 @@ use crate::{
     clock::SimClock,
     cloud::{Sim, VOLUME},
     fuse::Fuse,
-    history::{DEPLOYMENT, House_, START, Story, calls, judge, leave, order, policies, run, silence, survey},
+    history::{
+        DEPLOYMENT, FlatPrices, House_, START, Story, calls, judge, leave, order, policies, run, silence, survey,
+    },
     rng::Rng,
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -89,8 +91,8 @@ pub fn play(unused: u64, used: u64, caps: Caps) -> Result<Week, String> {
         clock.until(Duration::from_secs(day * DAY as u64 + 10 * 3600));
         let outcome = clock.run(survey(&house, &house.sim, &calls(&clock, day)));
         let order = order("schedule", format!("week-{day}"), clock.wall());
-        let plan =
-            plan::draw(outcome.parts(&house.set), &order, &Rules::default()).map_err(|error| error.to_string())?;
+        let plan = plan::draw(outcome.parts(&house.set), &order, &Rules::default(), &FlatPrices)
+            .map_err(|error| error.to_string())?;
         if let Some(note) = plan::check(&plan, clock.wall(), 10).first() {
             week.violations.push(format!("day {day}: the plan is not fit: {}", note.what));
         }

@@ -197,6 +197,9 @@ impl Ec2Volume {
         target: &Target,
         tags: &BTreeMap<String, String>,
     ) -> Result<Option<Snapshot>, CloudError> {
+        if tags.is_empty() {
+            return Err(CloudError::new(Fault::Refused, ec2_snapshot::LIST, "a copy is known by its tags alone"));
+        }
         let ec2 = self.0.ec2(site.scope());
         let mut filters = vec![Filter::builder().name("volume-id").values(&target.native_id).build()];
         filters

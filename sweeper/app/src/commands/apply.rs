@@ -1,6 +1,6 @@
 //! `sweeper apply`: does what a plan lists and somebody approved, and never more.
 
-use super::{LookArgs, Settings, random_id};
+use super::{LookArgs, Settings, counted, random_id};
 use crate::{
     TOOL,
     config::Config,
@@ -12,7 +12,7 @@ use crate::{
 use async_trait::async_trait;
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use sweeper_core::{
-    apply::{self, Look, Pace, Parts, World},
+    apply::{self, Look, Pace, Parts, World, copies},
     approve::{Against, Signed},
     calls::Calls,
     clock::{Clock, SystemClock},
@@ -24,10 +24,14 @@ use sweeper_core::{
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The plan
-    plan: PathBuf,
+    #[arg(required_unless_present = "ended_copies")]
+    plan: Option<PathBuf>,
     /// Approvals of it, and standing ones
-    #[arg(long, value_name = "FILE", required = true, num_args = 1.., value_delimiter = ',')]
+    #[arg(long, value_name = "FILE", required_unless_present = "ended_copies", num_args = 1.., value_delimiter = ',')]
     approval: Vec<PathBuf>,
+    /// Instead of a plan: remove the copies that earlier plans kept, and whose time is over
+    #[arg(long, conflicts_with_all = ["plan", "approval"])]
+    ended_copies: bool,
     #[command(flatten)]
     look: LookArgs,
     /// Begin no further action after so many seconds: the same command goes on where it stopped
@@ -79,9 +83,14 @@ pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Res
     let settings = Settings::new(&args.look, &config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let deployment = Deployment::open(args.look.state.as_deref(), &config, clock.wall())?;
-    let plan = deployment::read_plan(&args.plan)?;
-    let notes = approvals(&args, &deployment, clock.wall())?;
-    let approved = plan.approve(notes, Against { trust: &deployment.trust, now: clock.wall() });
+    let approved = match &args.plan {
+        Some(path) => {
+            let plan = deployment::read_plan(path)?;
+            let notes = approvals(&args, &deployment, clock.wall())?;
+            Some(plan.approve(notes, Against { trust: &deployment.trust, now: clock.wall() }))
+        }
+        None => None,
+    };
     let calls = Calls::new(Arc::clone(&clock), settings.limits.clone());
     let stop = calls.stop();
     let mut heard = stopped;
@@ -96,27 +105,35 @@ pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Res
     let trail = deployment.trail(run.clone(), Arc::clone(&clock))?;
     let world = Selected { calls: calls.clone(), look: args.look.clone(), config: config.clone() };
     let deadline = args.deadline.map(|seconds| clock.mono() + Duration::from_secs(seconds));
-    let applied = apply::apply(
-        &approved,
-        Parts {
-            store: deployment.store.as_ref(),
-            trail: &trail,
-            world: &world,
-            calls: &calls,
-            kinds,
-            trust: &deployment.trust,
-            pace: Pace { rate: config.apply.rate, soak: config.apply.soak, deadline, ..Pace::default() },
-            caps: config.apply.caps,
-            holder: deployment::holder(run),
-            deployment: deployment.name.clone(),
-            tool: TOOL.to_owned(),
-            lease: lease::TTL,
-            alone: alone.is_some(),
-        },
-    )
-    .await;
-    output::to(None, |mut out| show::write_applied(approved.plan(), &applied, &mut out))?;
-    let causes = applied.causes();
+    let parts = Parts {
+        store: deployment.store.as_ref(),
+        trail: &trail,
+        world: &world,
+        calls: &calls,
+        kinds,
+        trust: &deployment.trust,
+        pace: Pace { rate: config.apply.rate, soak: config.apply.soak, deadline, ..Pace::default() },
+        caps: config.apply.caps,
+        holder: deployment::holder(run),
+        deployment: deployment.name.clone(),
+        tool: TOOL.to_owned(),
+        lease: lease::TTL,
+        alone: alone.is_some(),
+    };
+    let causes = if let Some(approved) = &approved {
+        let applied = apply::apply(approved, parts).await;
+        output::to(None, |mut out| show::write_applied(approved.plan(), &applied, &mut out))?;
+        let due = copies::due(deployment.store.as_ref(), clock.wall()).map_err(|error| deployment::failed(&error))?;
+        if !due.is_empty() {
+            let copies = counted(due.len() as u64, "kept copy");
+            log::say(&format!("the time of {copies} is over: `sweeper apply --ended-copies` removes them"));
+        }
+        applied.causes()
+    } else {
+        let removed = copies::remove(parts).await;
+        output::to(None, |mut out| show::write_removed(&removed, &mut out))?;
+        removed.causes()
+    };
     for cause in &causes {
         log::warn(&cause.cause);
     }

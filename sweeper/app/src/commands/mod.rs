@@ -199,8 +199,7 @@ impl Settings {
         let clock = Arc::clone(calls.clock());
         let universes = self.universes(calls).await?;
         let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
-        let prices = PriceBook::embedded()
-            .map_err(|error| Failure::new(Exit::Bug, format!("the price book cannot be read: {error}")))?;
+        let prices = price_book()?;
         let mut notes = Vec::new();
         let mut causes = Vec::new();
         let lasting = match &self.state {
@@ -460,6 +459,11 @@ pub fn sealed(path: &Path) -> Result<(survey_file::Sealed, String), Failure> {
             _ => failure,
         }
     })
+}
+
+/// The price book of this build.
+pub fn price_book() -> Result<PriceBook, Failure> {
+    PriceBook::embedded().map_err(|error| Failure::new(Exit::Bug, format!("the price book cannot be read: {error}")))
 }
 
 /// What a survey taken before is judged by, and the outcome. Reads nothing that was not named.

@@ -6,7 +6,7 @@ use crate::{
     deployment::{self, Deployment},
     exit::{Exit, Failure},
     log, output,
-    render::inert,
+    render::{inert, plan},
 };
 use std::{sync::Arc, time::Duration};
 use sweeper_core::{
@@ -56,6 +56,19 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
                     inert::line(&entry.target.id()),
                     inert::line(&back)
                 )?;
+                if let (Some(copy), Some(kept)) = (&entry.copy, &entry.kept)
+                    && entry.removed.is_none()
+                {
+                    let ended =
+                        if entry.is_copy_due(now) { ", over: `sweeper apply --ended-copies` removes it" } else { "" };
+                    let cost = plan::cost(copy.monthly_cost.amount);
+                    writeln!(
+                        out,
+                        "    kept {}, {cost} a month until {}{ended}",
+                        inert::line(&kept.native_id),
+                        copy.until.date()
+                    )?;
+                }
             }
             if entries.is_empty() {
                 writeln!(out, "nothing was done")?;

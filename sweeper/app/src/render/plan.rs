@@ -3,7 +3,7 @@
 use super::{explain, inert};
 use std::io::{self, Write};
 use sweeper_core::{
-    apply::{Applied, Ended},
+    apply::{Applied, Ended, copies::Removed},
     money::Amount,
     plan::{Action, Difference, Plan},
 };
@@ -23,6 +23,9 @@ pub fn write_table(plan: &Plan, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "plan {}", plan.id)?;
     writeln!(out, "  {} actions, {} held; good until {}", plan.actions.len(), plan.held.len(), plan.expires)?;
     writeln!(out, "  firm {} a month, up to {} more", cost(Some(plan.totals.firm)), cost(Some(plan.totals.up_to)))?;
+    if plan.totals.kept != Amount::ZERO {
+        writeln!(out, "  less up to {} a month while copies are kept", cost(Some(plan.totals.kept)))?;
+    }
     let seen = &plan.completeness;
     writeln!(
         out,
@@ -65,9 +68,10 @@ fn write_action(action: &Action, out: &mut impl Write) -> io::Result<()> {
         Some(copy) => {
             writeln!(
                 out,
-                "      keeps a {} until {}; {}",
+                "      keeps a {} until {}, when it is removed ({} a month); {}",
                 copy.keep.name(),
                 copy.until.date(),
+                cost(copy.monthly_cost.amount),
                 inert::line(&action.reversal)
             )?;
         }
@@ -100,6 +104,21 @@ pub fn write_whole(action: &Action, out: &mut impl Write) -> io::Result<()> {
     if !action.after.is_empty() {
         let after: Vec<String> = action.after.iter().map(u32::to_string).collect();
         writeln!(out, "      after: {}", after.join(", "))?;
+    }
+    Ok(())
+}
+
+/// What became of the copies whose time was over.
+pub fn write_removed(removed: &Removed, out: &mut impl Write) -> io::Result<()> {
+    if removed.ended.is_empty() && removed.stopped.is_none() {
+        return writeln!(out, "no kept copy has ended");
+    }
+    for (entry, copy, ended) in &removed.ended {
+        write!(out, "{entry}  {}  {}", inert::line(copy), ended.name())?;
+        if let Ended::Skipped(why) | Ended::Failed(why) | Ended::Unknown(why) | Ended::Left(why) = ended {
+            write!(out, ": {}", inert::line(why))?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

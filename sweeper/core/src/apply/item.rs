@@ -9,8 +9,10 @@ use crate::{
     kind::{CloudError, Fault, Kind},
     made_again,
     model::Timestamp,
+    money::Cost,
     observe::{self, Observed},
     plan::Action,
+    report::MonthlyCost,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -35,6 +37,23 @@ pub(super) fn item(plan: &crate::plan::Plan, action: &Action, deed: &Deed) -> It
         ),
         seen: plan.taken_at,
     }
+}
+
+/// The copy that an action keeps. Its tags say whose it is: by them, and by nothing else, it is found again after a
+/// crash and removed at its end.
+pub(super) fn copy_deed(plan: &crate::plan::Plan, action: &Action) -> Option<Deed> {
+    let copy = action.keep.as_ref()?;
+    let mut tags = copy_marks(&plan.id, action.no);
+    tags.insert("sweeper-until".to_owned(), copy.until.date());
+    Some(Deed::Copy { keep: copy.keep, tags })
+}
+
+/// The tags of a copy that say for which item of which plan it was made.
+pub(super) fn copy_marks(plan: &str, no: u32) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("sweeper-plan".to_owned(), plan.get(..32).unwrap_or(plan).to_owned()),
+        ("sweeper-item".to_owned(), no.to_string()),
+    ])
 }
 
 fn lost(error: &ClaimError) -> Stop {
@@ -389,7 +408,7 @@ impl Run<'_, '_> {
             fingerprint: Some(action.digest.clone()),
             cascade: action.cascade.iter().map(|gone| gone.resource.clone()).collect(),
             approved_by: people.to_vec(),
-            monthly_cost: None,
+            monthly_cost: Some(priced(&action.monthly_cost)),
             token: Some(token(&plan, action.no, deed.kind().name())),
         };
         self.record(Event::new(intent).of_item(&plan, action.no))
@@ -432,14 +451,8 @@ impl Run<'_, '_> {
         kind: &Arc<dyn Kind>,
         people: &[String],
     ) -> Result<Result<Copying, Ended>, Stop> {
-        let Some(copy) = &action.keep else { return Ok(Ok(Copying::NotWanted)) };
         let plan = self.approved.plan();
-        let tags = BTreeMap::from([
-            ("sweeper-plan".to_owned(), plan.id.get(..32).unwrap_or(&plan.id).to_owned()),
-            ("sweeper-item".to_owned(), action.no.to_string()),
-            ("sweeper-until".to_owned(), copy.until.date()),
-        ]);
-        let deed = Deed::Copy { keep: copy.keep, tags };
+        let Some(deed) = copy_deed(plan, action) else { return Ok(Ok(Copying::NotWanted)) };
         let wanted = item(plan, action, &deed);
         let now = self.parts.clock().wall();
         let mut claim =
@@ -505,7 +518,7 @@ impl Run<'_, '_> {
                     copy: identity(&copied),
                     verified: true,
                     until: action.keep.as_ref().map(|copy| copy.until),
-                    monthly_cost: None,
+                    monthly_cost: action.keep.as_ref().map(|copy| priced(&copy.monthly_cost)),
                 };
                 let plan = self.approved.plan().id.clone();
                 self.record(Event::new(event).of_item(&plan, action.no))?;
@@ -719,7 +732,7 @@ impl Run<'_, '_> {
     ) -> Result<Ended, Stop> {
         if let Ended::Done { kept: own, .. } = &ended {
             let now = self.parts.clock().wall();
-            let entry = undo::Entry::of(self.approved.plan(), action, own.clone(), now);
+            let entry = undo::Entry::of(self.approved.plan(), action, people, own.clone(), now);
             undo::remember(self.parts.store, &entry).map_err(|error| damaged(&error))?;
             if action.deed == Deed::Delete {
                 // From when it was sent: whoever makes it again may be quicker than our watching.
@@ -762,7 +775,7 @@ impl Run<'_, '_> {
             result: ended.into(),
             request_id,
             approved_by: people.to_vec(),
-            monthly_cost: None,
+            monthly_cost: Some(priced(&action.monthly_cost)),
             kept: kept.map(|kept| kept.native_id.clone()),
         };
         self.record(Event::new(outcome).of_item(&plan, action.no))
@@ -776,6 +789,11 @@ fn with_bin(copy: Option<Kept>, bin: Option<Kept>) -> Option<Kept> {
         (Some(copy), Some(bin)) => Some(Kept { until: copy.until.into_iter().chain(bin.until).min(), ..copy }),
         (copy, bin) => copy.or(bin),
     }
+}
+
+/// A cost as the log has it.
+pub(super) fn priced(cost: &MonthlyCost) -> Cost {
+    Cost { amount: cost.amount, currency: cost.currency.clone(), basis: cost.basis }
 }
 
 /// What the claim of a copy that was made says of it.

@@ -12,8 +12,6 @@ use crate::{
     made_again,
     plan::Action,
 };
-use std::collections::BTreeMap;
-
 impl Run<'_, '_> {
     /// Resolves every claim of the plan that is not at an end.
     pub(super) async fn recover(&mut self) -> Result<(), Stop> {
@@ -42,8 +40,8 @@ impl Run<'_, '_> {
 
     async fn resolve(&mut self, action: &Action, claim: &Claim, copy: bool) -> Result<(), Stop> {
         let Some(kind) = self.parts.kinds.get(action.target.kind.as_str()).cloned() else { return Ok(()) };
-        let deed = match (copy, &action.keep) {
-            (true, Some(own)) => Deed::Copy { keep: own.keep, tags: BTreeMap::new() },
+        let deed = match (copy, item::copy_deed(self.approved.plan(), action)) {
+            (true, Some(deed)) => deed,
             (true, None) => return Err(Stop::Damaged("a claim is of a copy that the plan does not keep".to_owned())),
             (false, _) => action.deed.clone(),
         };
@@ -86,7 +84,7 @@ impl Run<'_, '_> {
         if seen == Seen::Done && !copy {
             let copied = self.copied(action)?;
             let now = self.parts.clock().wall();
-            let entry = undo::Entry::of(self.approved.plan(), action, copied, now);
+            let entry = undo::Entry::of(self.approved.plan(), action, &people, copied, now);
             undo::remember(self.parts.store, &entry).map_err(|error| damaged(&error))?;
             if action.deed == Deed::Delete {
                 let sent = claim.at();

@@ -214,16 +214,9 @@ impl<'a, 'p> Run<'a, 'p> {
     /// What needs neither lock nor call.
     fn may_begin(&self) -> Result<(), Stop> {
         let refused = |why: String| Err(Stop::Refused(why));
-        let Parts { trust, deployment, .. } = &self.parts;
+        let deployment = &self.parts.deployment;
         let plan = self.approved.plan();
-        if !trust.may_apply {
-            return refused(
-                "this deployment may not change anything: `[apply] enabled = true` in its config".to_owned(),
-            );
-        }
-        if let Some(until) = trust.cooling(self.parts.clock().wall()) {
-            return refused(format!("the trust roots changed: everything is held until {until}"));
-        }
+        self.parts.trusted()?;
         if plan.deployment != *deployment {
             return refused(format!("the plan is of deployment {}, and this is {deployment}", plan.deployment));
         }
@@ -250,11 +243,7 @@ impl<'a, 'p> Run<'a, 'p> {
     }
 
     fn lock(&mut self) -> Result<(), Stop> {
-        let clock = self.parts.clock().clone();
-        let Parts { store, holder, lease, alone, .. } = &self.parts;
-        let take = if *alone { Lease::succeed } else { Lease::acquire };
-        let lease = take(*store, holder, *lease, clock.as_ref());
-        let lease = lease.map_err(|error| lost(&error))?;
+        let lease = locked(&self.parts)?;
         let epoch = lease.epoch();
         self.writer.epoch = epoch;
         self.lease = Some(lease);
@@ -301,37 +290,13 @@ impl<'a, 'p> Run<'a, 'p> {
     pub(super) fn record(&mut self, event: Event) -> Result<(), Stop> {
         let now = millis(self.parts.clock().wall());
         let Some(trail) = &self.trail else { return Err(Stop::Damaged("the audit log is not open".to_owned())) };
-        match trail.record(now, event) {
-            Ok(_) => Ok(()),
-            // Somebody holds the lock by now.
-            Err(error @ LogError::Fenced { .. }) => Err(Stop::Locked(error.to_string())),
-            Err(error) => Err(Stop::Damaged(error.to_string())),
-        }
+        trail.record(now, event).map(drop).map_err(|error| unwritten(&error))
     }
 
     /// Whether the run may go on to a call: nobody stopped it, its time is not over, the switches are not pulled and
     /// the lock is held for longer than a call takes.
     pub(super) fn gate(&mut self) -> Result<(), Stop> {
-        let clock = self.parts.clock().clone();
-        if self.parts.calls.stop().is_stopped() {
-            return Err(Stop::Cancelled);
-        }
-        if self.parts.pace.deadline.is_some_and(|deadline| clock.mono() + self.parts.pace.call >= deadline) {
-            return Err(Stop::OutOfTime);
-        }
-        if let Some(why) = self.parts.world.switch() {
-            return Err(Stop::Refused(format!("the kill switch is on: {why}")));
-        }
-        match self.parts.store.get(SWITCH) {
-            Ok(None) => {}
-            Ok(Some((why, _))) => {
-                let why = String::from_utf8_lossy(&why).chars().take(200).collect::<String>();
-                return Err(Stop::Refused(format!("the kill switch is on: {why}")));
-            }
-            Err(error) => return Err(Stop::Damaged(format!("the kill switch cannot be read, so it is on: {error}"))),
-        }
-        let Some(lease) = &mut self.lease else { return Err(Stop::Locked("the lock was not taken".to_owned())) };
-        lease.guard(self.parts.store, clock.as_ref(), self.parts.pace.call).map_err(|error| lost(&error))
+        gate(&self.parts, &mut self.lease)
     }
 
     /// Whether the lock lasts for a call, by this process's own clock alone.
@@ -420,6 +385,45 @@ impl<'a, 'p> Run<'a, 'p> {
 
     pub(super) fn ended(&self) -> &BTreeMap<u32, Ended> {
         &self.applied.ended
+    }
+}
+
+/// Takes the lock.
+pub(super) fn locked(parts: &Parts<'_>) -> Result<Lease, Stop> {
+    let take = if parts.alone { Lease::succeed } else { Lease::acquire };
+    take(parts.store, &parts.holder, parts.lease, parts.clock().as_ref()).map_err(|error| lost(&error))
+}
+
+/// As [`Run::gate`].
+pub(super) fn gate(parts: &Parts<'_>, lease: &mut Option<Lease>) -> Result<(), Stop> {
+    let clock = parts.clock().clone();
+    if parts.calls.stop().is_stopped() {
+        return Err(Stop::Cancelled);
+    }
+    if parts.pace.deadline.is_some_and(|deadline| clock.mono() + parts.pace.call >= deadline) {
+        return Err(Stop::OutOfTime);
+    }
+    if let Some(why) = parts.world.switch() {
+        return Err(Stop::Refused(format!("the kill switch is on: {why}")));
+    }
+    match parts.store.get(SWITCH) {
+        Ok(None) => {}
+        Ok(Some((why, _))) => {
+            let why = String::from_utf8_lossy(&why).chars().take(200).collect::<String>();
+            return Err(Stop::Refused(format!("the kill switch is on: {why}")));
+        }
+        Err(error) => return Err(Stop::Damaged(format!("the kill switch cannot be read, so it is on: {error}"))),
+    }
+    let Some(lease) = lease else { return Err(Stop::Locked("the lock was not taken".to_owned())) };
+    lease.guard(parts.store, clock.as_ref(), parts.pace.call).map_err(|error| lost(&error))
+}
+
+/// A record that was not written.
+pub(super) fn unwritten(error: &LogError) -> Stop {
+    match error {
+        // Somebody holds the lock by now.
+        LogError::Fenced { .. } => Stop::Locked(error.to_string()),
+        _ => Stop::Damaged(error.to_string()),
     }
 }
 

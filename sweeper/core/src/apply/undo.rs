@@ -1,6 +1,12 @@
 //! What can be taken back, and taking it back.
 
-use super::{Ended, OpenTrail, Stop, identity, item::is_so, item::observed, millis, run::damaged, token};
+use super::{
+    Ended, OpenTrail, Stop, identity,
+    item::{is_so, observed, priced},
+    millis,
+    run::damaged,
+    token,
+};
 use crate::{
     audit::{self, Event},
     calls::Calls,
@@ -10,7 +16,8 @@ use crate::{
     lease::{Holder, Lease},
     model::Timestamp,
     observe::Fields,
-    plan::{Action, Plan, Risk},
+    plan::{Action, Copy, Plan, Risk},
+    policy::Keep,
     report::MonthlyCost,
     store::{PutOutcome, Store, StoreError},
 };
@@ -40,6 +47,15 @@ pub struct Entry {
     pub owner: Option<String>,
     pub monthly_cost: MonthlyCost,
     pub kept: Option<Kept>,
+    /// The copy that the plan keeps, with its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<Copy>,
+    /// Whose word it was done by, and its copy is removed by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+    /// When the copy was removed, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Timestamp>,
     /// Until when it can be taken back, as far as is known: the end of the copy.
     pub until: Option<Timestamp>,
     pub at: Timestamp,
@@ -48,7 +64,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn of(plan: &Plan, action: &Action, kept: Option<Kept>, at: Timestamp) -> Self {
+    pub(super) fn of(plan: &Plan, action: &Action, people: &[String], kept: Option<Kept>, at: Timestamp) -> Self {
         Self {
             format: FORMAT.to_owned(),
             id: format!("{}-{}", plan.id.get(..12).unwrap_or(&plan.id), action.no),
@@ -69,9 +85,24 @@ impl Entry {
                 .chain(action.keep.as_ref().map(|copy| copy.until))
                 .min(),
             kept,
+            copy: action.keep.clone(),
+            approved_by: people.to_vec(),
+            removed: None,
             at,
             undone: None,
         }
+    }
+
+    /// Whether a copy is to be removed by now. What is only written down (a definition) or lies in a cloud's own bin is
+    /// none.
+    pub fn is_copy_due(&self, now: Timestamp) -> bool {
+        let apart = self
+            .kept
+            .as_ref()
+            .is_some_and(|kept| !kept.kind.is_empty() && !kept.native_id.is_empty() && kept.kind != self.target.kind);
+        apart
+            && self.removed.is_none()
+            && self.copy.as_ref().is_some_and(|copy| copy.keep == Keep::Snapshot && copy.until <= now)
     }
 
     fn key(&self) -> String {
@@ -82,6 +113,9 @@ impl Entry {
     pub fn reverse(&self, now: Timestamp) -> Result<Deed, String> {
         if let Some(at) = self.undone {
             return Err(format!("it was undone {at}"));
+        }
+        if let Some(at) = self.removed {
+            return Err(format!("its copy was removed {at}"));
         }
         if let Some(until) = self.until.filter(|until| *until <= now) {
             return Err(format!("what was kept of it ended {until}"));
@@ -116,6 +150,11 @@ impl Entry {
 /// Keeps what was done. The same again changes nothing.
 pub(super) fn remember(store: &dyn Store, entry: &Entry) -> Result<(), StoreError> {
     put(store, entry, |known| known.is_none())
+}
+
+/// Keeps that a copy was removed.
+pub(super) fn removed(store: &dyn Store, entry: &Entry, at: Timestamp) -> Result<(), StoreError> {
+    put(store, &Entry { removed: Some(at), ..entry.clone() }, |_| true)
 }
 
 fn put(store: &dyn Store, entry: &Entry, over: impl Fn(Option<&Entry>) -> bool) -> Result<(), StoreError> {
@@ -191,7 +230,7 @@ pub async fn undo(entry: &Entry, parts: Parts<'_>) -> Result<Ended, Stop> {
             fingerprint: None,
             cascade: Vec::new(),
             approved_by: vec![holder.by.clone()],
-            monthly_cost: None,
+            monthly_cost: Some(priced(&entry.monthly_cost)),
             token: Some(token.clone()),
         }))?;
         let run = format!("sweeper-undo-{}", entry.id);
@@ -207,7 +246,7 @@ pub async fn undo(entry: &Entry, parts: Parts<'_>) -> Result<Ended, Stop> {
             result: (&ended).into(),
             request_id: None,
             approved_by: vec![holder.by.clone()],
-            monthly_cost: None,
+            monthly_cost: Some(priced(&entry.monthly_cost)),
             kept: made,
         }))?;
         if let Ended::Done { .. } = &ended {

@@ -5,10 +5,12 @@ use super::{Action, Cascade, Completeness, Copy, FORMAT, Held, Needs, Plan, Risk
 use crate::{
     deed::{Deed, DeedKind, Target},
     detect::View,
+    facts::FactsRef,
     intern::Sym,
     inventory::{Resource, Unseen},
-    model::{Class, CloudId, DAY, Relation, Timestamp},
-    money::Basis,
+    kind::Prices,
+    model::{Class, CloudId, DAY, Relation, Scope, Timestamp},
+    money::{Basis, Cost},
     observe,
     policy::{Costs as _, Keep, PolicySet, Verb, kept},
     report::{Finding, Glance, MonthlyCost, Parts, Report, Seen},
@@ -68,11 +70,11 @@ struct Wanted<'a> {
     action: Action,
 }
 
-/// Draws the plan.
+/// Draws the plan. Prices are those of the copies that it keeps.
 ///
 /// # Errors
 /// Only when a value cannot be written, which would be a defect.
-pub fn draw(parts: Parts<'_>, order: &Order, rules: &Rules) -> io::Result<Plan> {
+pub fn draw(parts: Parts<'_>, order: &Order, rules: &Rules, prices: &dyn Prices) -> io::Result<Plan> {
     let report = Report::new(parts, order.survey.clone(), &order.tool);
     let view = View::new(&parts.sealed.survey.inventory, &parts.sealed.survey.answers, parts.house, parts.now);
     let mut held = Vec::new();
@@ -93,7 +95,7 @@ pub fn draw(parts: Parts<'_>, order: &Order, rules: &Rules) -> io::Result<Plan> 
             held.push(hold(format!("planned: by policy {other}")));
             continue;
         }
-        match action(parts, &view, &glance, finding, (decision.reason, needs), rules) {
+        match action(parts, &view, &glance, finding, (decision.reason, needs), (rules, prices)) {
             Ok(action) => {
                 by_resource.insert(glance.resource.ix(), policy.name.clone());
                 wanted.push(Wanted { resource: glance.resource, action });
@@ -169,6 +171,7 @@ fn completeness(report: &Report<'_>) -> Completeness {
 fn totals(actions: &[Action], held: &[Held], set: &PolicySet) -> Totals {
     let mut totals = Totals { actions: actions.len() as u64, held: held.len() as u64, ..Totals::default() };
     for action in actions {
+        totals.kept += action.keep.as_ref().and_then(|copy| copy.monthly_cost.amount).unwrap_or_default();
         let waste = set
             .policies
             .iter()
@@ -192,7 +195,7 @@ fn action(
     glance: &Glance<'_>,
     finding: Finding,
     (reason, needs): (String, Needs),
-    rules: &Rules,
+    (rules, prices): (&Rules, &dyn Prices),
 ) -> Result<Action, String> {
     let policy = glance.policy;
     let resource = glance.resource;
@@ -219,7 +222,11 @@ fn action(
         keep if !spec.keeps.contains(&keep) => {
             return Err(format!("keep: no {} can be made of a {}", keep.name(), kind.title));
         }
-        keep => Some(Copy { keep, until: parts.now.plus(rules.keep_for) }),
+        keep => {
+            let cost = copy_price(resource, keep, prices);
+            let monthly_cost = MonthlyCost { amount: cost.amount, currency: cost.currency, basis: cost.basis };
+            Some(Copy { keep, until: parts.now.plus(rules.keep_for), monthly_cost })
+        }
     };
     let cascade = cascade(parts, view, resource, deed_kind)?;
     let mut risk = Risk::of(spec.reversal, keep.is_some());
@@ -249,6 +256,31 @@ fn action(
         because: finding.evidence,
         assuming: finding.assuming,
     })
+}
+
+/// The price list's key of a GiB-month of a disk's copy.
+const fn copy_key(cloud: CloudId) -> &'static str {
+    match cloud {
+        CloudId::Aws => "ebs.snapshot.gb-month",
+        CloudId::Azure => "snapshot.gb-month",
+        CloudId::Gcp => "snapshot.standard.gib-month",
+    }
+}
+
+/// What a copy costs a month at most: as if all of the disk were written.
+fn copy_price(resource: Resource<'_>, keep: Keep, prices: &dyn Prices) -> Cost {
+    let (cloud, place) = (resource.cloud(), resource.region());
+    // A disk may lie in a zone, of which prices do not speak (`us-central1-a`); some are the same everywhere.
+    let region = place.rsplit_once('-').map_or(place, |(region, _)| region);
+    let unit = || [place, region, Scope::GLOBAL].into_iter().find_map(|at| prices.unit(cloud, at, copy_key(cloud)));
+    match (keep, resource.facts()) {
+        (Keep::Snapshot, FactsRef::Disk(disk)) => {
+            unit().map_or_else(Cost::unknown, |unit| Cost::upper_bound(unit.times(i64::from(disk.size_gib))))
+        }
+        // Text of some kilobytes in the state.
+        (Keep::Definition, _) => Cost::list(crate::money::Amount::ZERO),
+        _ => Cost::unknown(),
+    }
 }
 
 /// A resource as a plan names it.

@@ -8,7 +8,7 @@ use super::{clouds_here, random_id};
 use crate::{
     TOOL,
     clouds::emulated::{self, Served},
-    commands::{LookArgs, Settings, approve, audit, counted},
+    commands::{LookArgs, Settings, approve, audit, counted, price_book},
     config::Config,
     deployment::{self, Deployment},
     exit::{Exit, Failure},
@@ -26,13 +26,14 @@ use std::{
     time::Duration,
 };
 use sweeper_core::{
-    apply::{self, Applied, Ended, Look, Pace, Parts, World, undo},
+    apply::{self, Applied, Ended, Look, OpenTrail, Pace, Parts, World, copies, undo},
     approve::{Against, Items},
     audit::{AuditEvent, Body},
     calls::Calls,
     clock::{Clock, SystemClock},
     deed::Target,
     engine::Outcome,
+    kind::Kind,
     lease,
     ledger::{Advanced, Ledger as _},
     model::{DAY, Timestamp},
@@ -42,12 +43,14 @@ use sweeper_core::{
     policy::Costs as _,
     survey_file,
 };
-use sweeper_store::StoreLedger;
+use sweeper_store::{FileLock, StoreLedger};
 
 /// When the story ends: a Wednesday morning, since things are done on working days.
 const END: &str = "2026-10-14T10:00:00Z";
 /// How many days of sightings the ledger has when the story begins.
 const SEEN: i64 = 22;
+/// On this day after its end the copies' time is over: a Monday, a little more than a month later.
+const KEPT: i64 = 33;
 /// Who signs, who asked.
 const APPROVER: &str = "dana@shop.example";
 const REQUESTER: &str = "robin@shop.example";
@@ -211,8 +214,15 @@ pub(super) async fn play(place: &Path) -> Result<Exit, Failure> {
     proved(&stage)?;
     say(&stage, "sweeper undo --list; sweeper undo …", "a deletion is taken back from the copy")?;
     let undone = taken_back(&stage, &applied, &plan).await?;
+    stage.clock.skip_to(stage.end.plus(KEPT * DAY));
+    say(
+        &stage,
+        "sweeper apply --ended-copies",
+        "what was kept goes at its end, under the approval that it was made by",
+    )?;
+    let tidy = over(&stage).await?;
     let sound = verified(&stage)?;
-    Ok(if applied.stopped.is_none() && undone && sound { Exit::Done } else { Exit::Bug })
+    Ok(if applied.stopped.is_none() && undone && tidy && sound { Exit::Done } else { Exit::Bug })
 }
 
 fn say(stage: &Stage, command: &str, what: &str) -> io::Result<()> {
@@ -291,7 +301,7 @@ async fn planned(stage: &Stage) -> Result<Plan, Failure> {
         made: stage.clock.wall(),
         only: BTreeSet::new(),
     };
-    let plan = plan::draw(outcome.parts(&settings.set), &order, &stage.config.apply.rules)?;
+    let plan = plan::draw(outcome.parts(&settings.set), &order, &stage.config.apply.rules, &price_book()?)?;
     if let Some(note) = plan::check(&plan, stage.clock.wall(), stage.config.apply.rate).first() {
         return Err(Failure::new(Exit::Refused, format!("the plan is not fit to be approved: {}", note.what)));
     }
@@ -340,43 +350,64 @@ fn approved(stage: &Stage, plan: &Plan) -> Result<String, Failure> {
     Ok(note)
 }
 
-async fn done(stage: &Stage, plan: &Plan, note: &str) -> Result<Applied, Failure> {
-    let settings = stage.settings()?;
-    let calls = stage.calls(&settings);
-    let deployment = stage.deployment()?;
-    let now = stage.clock.wall();
-    let read = deployment.trust.read(note.as_bytes(), &deployment.name, now);
-    let note = read.map_err(|refusal| Failure::new(Exit::Refused, format!("the approval is refused: {refusal}")))?;
-    let approved = plan.clone().approve(vec![note], Against { trust: &deployment.trust, now });
-    let run = random_id()?;
-    let trail = deployment.trail(run.clone(), Arc::clone(&stage.clock) as Arc<dyn Clock>)?;
-    let alone = deployment.alone()?;
-    let applied = apply::apply(
-        &approved,
+/// What a run works with, held while it runs.
+struct Hands {
+    deployment: Deployment,
+    calls: Calls,
+    kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
+    run: String,
+    alone: Option<FileLock>,
+}
+
+impl Hands {
+    async fn of(stage: &Stage) -> Result<Self, Failure> {
+        let settings = stage.settings()?;
+        let calls = stage.calls(&settings);
+        let deployment = stage.deployment()?;
+        let alone = deployment.alone()?;
+        let kinds = settings.universes(&calls).await?.kinds();
+        Ok(Self { deployment, calls, kinds, run: random_id()?, alone })
+    }
+
+    fn parts<'a>(&'a self, stage: &'a Stage, trail: &'a OpenTrail) -> Parts<'a> {
+        let apply = &stage.config.apply;
         Parts {
-            store: deployment.store.as_ref(),
-            trail: &trail,
+            store: self.deployment.store.as_ref(),
+            trail,
             world: stage,
-            calls: &calls,
-            kinds: settings.universes(&calls).await?.kinds(),
-            trust: &deployment.trust,
-            pace: Pace {
-                rate: stage.config.apply.rate,
-                soak: stage.config.apply.soak,
-                poll: Duration::from_millis(50),
-                ..Pace::default()
-            },
-            caps: stage.config.apply.caps,
-            holder: deployment::holder(run),
-            deployment: deployment.name.clone(),
+            calls: &self.calls,
+            kinds: self.kinds.clone(),
+            trust: &self.deployment.trust,
+            pace: Pace { rate: apply.rate, soak: apply.soak, poll: Duration::from_millis(50), ..Pace::default() },
+            caps: apply.caps,
+            holder: deployment::holder(self.run.clone()),
+            deployment: self.deployment.name.clone(),
             tool: TOOL.to_owned(),
             lease: lease::TTL,
-            alone: alone.is_some(),
-        },
-    )
-    .await;
+            alone: self.alone.is_some(),
+        }
+    }
+}
+
+async fn done(stage: &Stage, plan: &Plan, note: &str) -> Result<Applied, Failure> {
+    let hands = Hands::of(stage).await?;
+    let now = stage.clock.wall();
+    let read = hands.deployment.trust.read(note.as_bytes(), &hands.deployment.name, now);
+    let note = read.map_err(|refusal| Failure::new(Exit::Refused, format!("the approval is refused: {refusal}")))?;
+    let approved = plan.clone().approve(vec![note], Against { trust: &hands.deployment.trust, now });
+    let trail = hands.deployment.trail(hands.run.clone(), Arc::clone(&stage.clock) as Arc<dyn Clock>)?;
+    let applied = apply::apply(&approved, hands.parts(stage, &trail)).await;
     output::to(None, |mut out| show::write_applied(plan, &applied, &mut out))?;
     Ok(applied)
+}
+
+/// Removes the copies whose time is over. Whether all went well.
+async fn over(stage: &Stage) -> Result<bool, Failure> {
+    let hands = Hands::of(stage).await?;
+    let trail = hands.deployment.trail(hands.run.clone(), Arc::clone(&stage.clock) as Arc<dyn Clock>)?;
+    let removed = copies::remove(hands.parts(stage, &trail)).await;
+    output::to(None, |mut out| show::write_removed(&removed, &mut out))?;
+    Ok(removed.stopped.is_none() && removed.ended.iter().all(|(.., ended)| matches!(ended, Ended::Done { .. })))
 }
 
 /// The events of the first action that was done.

@@ -7,6 +7,8 @@
 
 mod draw;
 mod lint;
+#[cfg(test)]
+mod tests;
 mod written;
 
 pub(crate) use draw::target;

@@ -232,10 +232,8 @@ impl Removal<'_> {
             builder.complete(listing, site.made());
             self.shelves.insert(place.clone(), builder.build());
         }
-        let is = |own: &str| match entry.target.cloud.ignores_case() {
-            true => own.eq_ignore_ascii_case(&kept.native_id),
-            false => own == kept.native_id,
-        };
+        let folds = entry.target.cloud.ignores_case();
+        let is = |own: &str| own == kept.native_id || folds && own.eq_ignore_ascii_case(&kept.native_id);
         let shelf = self.shelves.get(&place);
         Ok(shelf.and_then(|shelf| shelf.resources().find(|copy| is(copy.native_id())).map(plan::target)))
     }

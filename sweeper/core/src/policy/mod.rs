@@ -20,6 +20,8 @@ pub mod vocabulary;
 mod grace_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vocabulary_tests;
 
 pub use condition::Condition;
 pub(crate) use decide::kept;

@@ -16,6 +16,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Pages, Site},
+    clocks::Clocks,
     kind::{Account, Cloud, CloudError, Fault, Held, Identity, Kind, Need, Universe},
     model::{CloudId, Scope},
 };
@@ -97,6 +98,7 @@ pub(crate) struct Aws {
     accounts: Mutex<BTreeMap<String, SdkConfig>>,
     clients: Mutex<BTreeMap<ClientKey, Arc<dyn Any + Send + Sync>>>,
     lists: Mutex<Lists>,
+    pub(crate) clocks: Clocks,
 }
 
 /// A listing that several kinds need, or why there is none.
@@ -117,9 +119,10 @@ macro_rules! clients {
             $(
                 /// The client of a scope, made at its first use.
                 pub(crate) fn $name(&self, scope: &Scope) -> $sdk::Client {
+                    let whole = Whole(self.clocks.clone());
                     self.client(stringify!($name), scope, |config| {
                         let config = $sdk::config::Builder::from(config);
-                        $sdk::Client::from_conf(config.interceptor(Whole).interceptor(Reads($service)).build())
+                        $sdk::Client::from_conf(config.interceptor(whole).interceptor(Reads($service)).build())
                     })
                 }
             )*
@@ -151,11 +154,12 @@ impl Aws {
     /// S3's client, which can address buckets by path.
     pub(crate) fn s3(&self, scope: &Scope) -> aws_sdk_s3::Client {
         let path_style = self.s3_path_style;
+        let whole = Whole(self.clocks.clone());
         self.client("s3", scope, |config| {
             aws_sdk_s3::Client::from_conf(
                 aws_sdk_s3::config::Builder::from(config)
                     .force_path_style(path_style)
-                    .interceptor(Whole)
+                    .interceptor(whole)
                     .interceptor(Reads("s3"))
                     .build(),
             )
@@ -333,13 +337,13 @@ struct Provider {
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
-    let aws = configured(&config).await;
+    let aws = configured(&config, calls.clocks().clone()).await;
     let kinds = kinds::all(&aws);
     Arc::new(Provider { aws, kinds, config, calls })
 }
 
 /// AWS as the environment and the configuration say.
-pub(crate) async fn configured(config: &Config) -> Arc<Aws> {
+pub(crate) async fn configured(config: &Config, clocks: Clocks) -> Arc<Aws> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         // The door retries; a second retry loop under it would multiply.
         .retry_config(RetryConfig::disabled())
@@ -369,6 +373,7 @@ pub(crate) async fn configured(config: &Config) -> Arc<Aws> {
         accounts: Mutex::default(),
         clients: Mutex::default(),
         lists: Mutex::default(),
+        clocks,
     })
 }
 

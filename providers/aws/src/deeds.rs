@@ -6,18 +6,20 @@ use crate::{
     kinds::SPECS,
     pen,
 };
+use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 use sweeper_core::{
     apply::testing::permit,
     calls::{Calls, Limits},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     deed::{Deed, DeedKind, Kept, Pen, Permit, Progress, Sent, Target},
     inventory::{Inventory, InventoryBuilder},
     kind::{Cloud, CloudError, Fault, Kind, KindSpec, Places},
-    model::{CloudId, Scope},
+    model::{CloudId, Scope, Timestamp},
     observe::{self, Fields, Observed},
     policy::Keep,
 };
@@ -503,7 +505,7 @@ async fn what_is_gone_is_gone_and_what_cannot_be_read_is_not() {
 async fn an_ordinary_client_sends_no_change() {
     let stage = Stage::new(ORG).await;
     let config = Config { endpoint: Some(stage.emulator.url()), s3_path_style: true, ..Config::default() };
-    let aws = configured(&config).await;
+    let aws = configured(&config, stage.calls.clocks().clone()).await;
     let here = Scope::new(CloudId::Aws, HOME, REGION);
     let barred = |error: CloudError| {
         assert_eq!(error.fault, Fault::Refused, "{error}");
@@ -528,7 +530,7 @@ async fn an_ordinary_client_sends_no_change() {
 async fn a_permit_lets_out_its_own_deed_only() {
     let stage = Stage::new(ORG).await;
     let config = Config { endpoint: Some(stage.emulator.url()), s3_path_style: true, ..Config::default() };
-    let aws = configured(&config).await;
+    let aws = configured(&config, stage.calls.clocks().clone()).await;
     let volume = stage.one("aws.ec2-volume", "vol-1").await;
     let tagging = leave(&volume, tag());
     let site = stage.calls.site(&volume.scope());
@@ -880,4 +882,36 @@ async fn against_moto() {
             }
         }
     }
+}
+
+/// A machine that is two hours ahead.
+struct Ahead(SystemClock);
+
+#[async_trait]
+impl Clock for Ahead {
+    fn wall(&self) -> Timestamp {
+        self.0.wall().plus(7200)
+    }
+    fn mono(&self) -> Duration {
+        self.0.mono()
+    }
+    async fn sleep_until(&self, until: Duration) {
+        self.0.sleep_until(until).await;
+    }
+    fn is_machine(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn every_answer_tells_the_time() {
+    let stage = Stage::new(ORG).await;
+    stage.one("aws.ec2-volume", "vol-1").await;
+    assert_eq!(stage.calls.clocks().doubt(), None);
+    let calls = Calls::new(Arc::new(Ahead(SystemClock::default())), Limits::default());
+    let config = Config { endpoint: Some(stage.emulator.url()), s3_path_style: true, ..Config::default() };
+    let ahead = Stage { cloud: crate::connect(config, calls.clone()).await, calls, ..stage };
+    ahead.one("aws.ec2-volume", "vol-1").await;
+    let doubt = ahead.calls.clocks().doubt().unwrap();
+    assert_eq!(doubt, "it is 2h ahead of the clock of aws");
 }

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::{error::Error, future::Future, time::Duration};
 use sweeper_core::{
+    clocks::Clocks,
     deed::{DeedKind, Pen, Sent, Target, Write},
     kind::{CloudError, Fault, KindSpec},
 };
@@ -29,6 +30,7 @@ pub(crate) struct Writer {
     config: SdkConfig,
     declared: &'static [Write],
     s3_path_style: bool,
+    clocks: Clocks,
 }
 
 impl Aws {
@@ -54,7 +56,7 @@ impl Aws {
         }
         let entered = self.entered_for(pen.site(), &target.account, pen.permit().run(), &policy, SESSION).await?;
         let config = entered.into_builder().region(Region::new(target.region.clone())).build();
-        Ok(Writer { config, declared, s3_path_style: self.s3_path_style() })
+        Ok(Writer { config, declared, clocks: self.clocks.clone(), s3_path_style: self.s3_path_style() })
     }
 }
 
@@ -64,7 +66,7 @@ macro_rules! clients {
             $(
                 pub(crate) fn $name(&self) -> $sdk::Client {
                     let gate = Writes { service: $service, declared: self.declared };
-                    let config = $sdk::config::Builder::from(&self.config).interceptor(Whole).interceptor(gate);
+                    let config = $sdk::config::Builder::from(&self.config).interceptor(Whole(self.clocks.clone())).interceptor(gate);
                     $sdk::Client::from_conf(config.build())
                 }
             )*
@@ -87,7 +89,7 @@ impl Writer {
         let gate = Writes { service: "s3", declared: self.declared };
         let config = aws_sdk_s3::config::Builder::from(&self.config)
             .force_path_style(self.s3_path_style)
-            .interceptor(Whole)
+            .interceptor(Whole(self.clocks.clone()))
             .interceptor(gate);
         aws_sdk_s3::Client::from_conf(config.build())
     }

@@ -11,10 +11,11 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::config_bag::ConfigBag;
+use sweeper_core::{clocks::Clocks, model::CloudId};
 
-/// Refuses successful answers whose document does not end.
-#[derive(Debug)]
-pub(crate) struct Whole;
+/// Refuses successful answers whose document does not end, and hears what every answer says of the time.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole(pub(crate) Clocks);
 
 impl Intercept for Whole {
     fn name(&self) -> &'static str {
@@ -28,6 +29,9 @@ impl Intercept for Whole {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
+        if let Some(date) = response.headers().get("date") {
+            self.0.told(CloudId::Aws, date);
+        }
         match response.body().bytes() {
             Some(text) if response.status().is_success() && !ends(text) => Err("the XML document does not end".into()),
             _ => Ok(()),

@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 use sweeper_core::{
+    clocks::Clocks,
     deed::{Deed, Permit},
     kind::Fault,
     model::CloudId,
@@ -326,6 +327,8 @@ struct Inner {
     stands: BTreeMap<Service, Arc<Stand>>,
     /// Hosts of registries that were listed.
     registries: Mutex<BTreeSet<String>>,
+    /// Where it is told what answers say of the time.
+    clocks: Option<Clocks>,
 }
 
 impl fmt::Debug for Transport {
@@ -347,7 +350,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 
 impl Transport {
     /// For a cloud, with emulators for some of its services.
-    pub(crate) fn new(hosts: Hosts, emulators: BTreeMap<Service, Url>) -> Result<Self, String> {
+    pub(crate) fn new(hosts: Hosts, emulators: BTreeMap<Service, Url>, clocks: Option<Clocks>) -> Result<Self, String> {
         if let Some(url) = emulators.values().find(|url| !is_loopback(url)) {
             return Err(format!("the endpoint {url} is not plain http of this machine"));
         }
@@ -365,7 +368,7 @@ impl Transport {
         let local = builder().no_proxy().build().map_err(failed)?;
         let stand = |url| Arc::new(Stand { url, spoken: AtomicBool::new(false) });
         let stands = emulators.into_iter().map(|(service, url)| (service, stand(url))).collect();
-        Ok(Self(Arc::new(Inner { client, local, hosts, stands, registries: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { client, local, hosts, stands, registries: Mutex::default(), clocks })))
     }
 
     pub(crate) fn hosts(&self) -> &Hosts {
@@ -479,6 +482,11 @@ impl Transport {
         let response = response.map_err(|error| trouble(&error, fresh))?;
         if let Some(stand) = stand {
             stand.spoken.store(true, Ordering::Relaxed);
+        }
+        if let Some(clocks) = &self.0.clocks
+            && let Some(date) = response.headers().get(DATE).and_then(|date| date.to_str().ok())
+        {
+            clocks.told(CloudId::Azure, date);
         }
         read(response, request.expect).await
     }
@@ -612,7 +620,7 @@ mod tests {
     }
 
     fn transport() -> Transport {
-        Transport::new(Hosts::PUBLIC, BTreeMap::new()).unwrap()
+        Transport::new(Hosts::PUBLIC, BTreeMap::new(), None).unwrap()
     }
 
     #[test]
@@ -641,7 +649,7 @@ mod tests {
     #[test]
     fn an_emulator_may_name_itself_or_plain_http() {
         let stands = Service::ALL.into_iter().map(|service| (service, url("http://127.0.0.1:4000"))).collect();
-        let transport = Transport::new(Hosts::PUBLIC, stands).unwrap();
+        let transport = Transport::new(Hosts::PUBLIC, stands, None).unwrap();
         let from = url("https://management.azure.com/a?api-version=1");
         for link in
             ["http://127.0.0.1:4000/b?c=d", "http://management.azure.com/b?c=d", "https://management.azure.com/b?c=d"]
@@ -658,7 +666,7 @@ mod tests {
         for far in ["http://10.0.0.1:80", "https://127.0.0.1:1", "http://evil.example", "http://localhost.evil.example"]
         {
             let stands = BTreeMap::from([(Service::Arm, url(far))]);
-            assert!(Transport::new(Hosts::PUBLIC, stands).is_err(), "{far}");
+            assert!(Transport::new(Hosts::PUBLIC, stands, None).is_err(), "{far}");
         }
         assert!(is_loopback(&url("http://[::1]:8080")));
     }

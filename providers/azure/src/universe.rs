@@ -77,7 +77,7 @@ pub(crate) fn open(config: &Config, env: &Env, calls: Calls) -> Result<Azure, St
             }
         }
     }
-    let transport = Transport::new(hosts, emulators)?;
+    let transport = Transport::new(hosts, emulators, Some(calls.clocks().clone()))?;
     let host = authority.map_or(hosts.authority, |host| host.trim_start_matches("https://").trim_end_matches('/'));
     let tokens = if emulated { Tokens::dummy() } else { Tokens::from_env(env, host) };
     Ok(Azure::new(transport, tokens, calls))

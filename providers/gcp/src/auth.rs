@@ -14,6 +14,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Site},
+    clocks::Clocks,
     kind::{Cloud, CloudError, Fault, Identity},
     model::Scope,
 };
@@ -392,13 +393,13 @@ async fn metadata(settings: &Settings, path: &str) -> Option<String> {
 
 /// Reads the environment's configuration. Makes no call: the first is [`Cloud::universe`].
 pub async fn connect(config: Config, calls: Calls) -> Arc<dyn Cloud> {
-    let gcp = entered(config);
+    let gcp = entered(config, calls.clocks().clone());
     let kinds = kinds::all(&gcp);
     Arc::new(crate::scopes::Provider { gcp, kinds, calls })
 }
 
 /// What [`connect`] connects to.
-pub(crate) fn entered(config: Config) -> Arc<Gcp> {
+pub(crate) fn entered(config: Config, clocks: Clocks) -> Arc<Gcp> {
     let settings = settings(&config, &|name| std::env::var(name).ok());
     Arc::new(Gcp {
         config,
@@ -407,7 +408,7 @@ pub(crate) fn entered(config: Config) -> Arc<Gcp> {
         clients: Mutex::default(),
         lists: Mutex::default(),
         numbers: Mutex::default(),
-        rest: Rest::default(),
+        rest: Rest::new(clocks),
     })
 }
 

@@ -614,7 +614,7 @@ fn the_client_libraries_only_read() {
 #[tokio::test]
 async fn a_request_that_is_not_the_permits_does_not_leave() {
     let canned = Canned::new(|_| (200, "", r#"{"name": "op-1"}"#.to_owned())).await;
-    let gcp = entered(Config { endpoint: Some(canned.url()), ..Config::default() });
+    let gcp = entered(Config { endpoint: Some(canned.url()), ..Config::default() }, canned.calls.clocks().clone());
     let target = Target {
         kind: "gcp.compute-disk".to_owned(),
         cloud: CloudId::Gcp,

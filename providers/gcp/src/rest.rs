@@ -9,16 +9,17 @@ use google_cloud_auth::credentials::CacheableResource;
 use http::HeaderMap;
 use reqwest::{
     Client, Method, Url,
-    header::{CONTENT_TYPE, HOST, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, HOST, RETRY_AFTER},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{error::Error as StdError, time::Duration};
 use sweeper_core::{
     calls::Site,
+    clocks::Clocks,
     deed::{Pen, Permit, Target, Write},
     kind::{CloudError, Fault},
-    model::Scope,
+    model::{CloudId, Scope},
 };
 use tokio::sync::OnceCell;
 
@@ -113,13 +114,17 @@ pub(crate) fn segment(name: &str) -> String {
 }
 
 /// The HTTP clients, made at their first use.
-#[derive(Default)]
 pub(crate) struct Rest {
     google: OnceCell<Client>,
     local: OnceCell<Client>,
+    clocks: Clocks,
 }
 
 impl Rest {
+    pub(crate) fn new(clocks: Clocks) -> Self {
+        Self { google: OnceCell::new(), local: OnceCell::new(), clocks }
+    }
+
     async fn client(&self, local: bool, op: &'static str) -> Result<&Client, CloudError> {
         let cell = if local { &self.local } else { &self.google };
         let make = || async {
@@ -234,7 +239,12 @@ impl Gcp {
         if let Some(body) = &request.body {
             builder = builder.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
-        read(op, builder.send().await).await
+        let answer = builder.send().await;
+        let date = answer.as_ref().ok().and_then(|answer| answer.headers().get(DATE)?.to_str().ok());
+        if let Some(date) = date {
+            self.rest.clocks.told(CloudId::Gcp, date);
+        }
+        read(op, answer).await
     }
 }
 

@@ -7,6 +7,7 @@
 
 use crate::{
     clock::Clock,
+    clocks::Clocks,
     kind::{CloudError, Fault},
     model::Scope,
     money::Amount,
@@ -148,6 +149,7 @@ pub struct Calls {
 
 struct Inner {
     clock: Arc<dyn Clock>,
+    clocks: Clocks,
     limits: Limits,
     lanes: Mutex<BTreeMap<(Scope, String), Arc<Lane>>>,
     journal: Mutex<Journal>,
@@ -163,6 +165,7 @@ impl Calls {
         let jitter = AtomicU64::new(limits.seed | 1);
         Self {
             inner: Arc::new(Inner {
+                clocks: Clocks::new(Arc::clone(&clock)),
                 clock,
                 limits,
                 lanes: Mutex::default(),
@@ -182,6 +185,11 @@ impl Calls {
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
+    }
+
+    /// What the clouds say of the time.
+    pub fn clocks(&self) -> &Clocks {
+        &self.inner.clocks
     }
 
     /// Every call made so far.

@@ -15,6 +15,11 @@ pub trait Clock: Send + Sync {
     fn mono(&self) -> Duration;
     /// Waits until `mono()` has reached `until`.
     async fn sleep_until(&self, until: Duration);
+
+    /// Whether it goes by the machine's time of day, so that the clouds' clocks can be held against it.
+    fn is_machine(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's clock.
@@ -41,6 +46,10 @@ impl Clock for SystemClock {
 
     async fn sleep_until(&self, until: Duration) {
         tokio::time::sleep_until(self.start + until).await;
+    }
+
+    fn is_machine(&self) -> bool {
+        true
     }
 }
 

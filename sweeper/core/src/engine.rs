@@ -108,9 +108,8 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         Err(error) => (MadeAgain::default(), floor.and(Err(error))),
     };
     let ledger = inputs.ledger.filter(|_| lasting);
-    let wall = calls.clock().wall();
     let slice =
-        clocks((ledger, floor, wall), &survey, &costs, set, house, now, &evaluation, &mut warnings, &mut causes);
+        clocks((ledger, floor, calls), &survey, &costs, set, house, now, &evaluation, &mut warnings, &mut causes);
     let cost = RunCost::of(&survey.journal);
     let mut house = inputs.house;
     warnings.extend(house.iac.troubles(now));
@@ -176,7 +175,7 @@ fn evaluate(survey: &Survey, set: &PolicySet, house: &House, now: Timestamp, cos
 /// Moves the ledger's clocks on. State that cannot be used costs only the knowledge since when.
 #[expect(clippy::too_many_arguments, reason = "one step of `run`, which has all of it at hand")]
 fn clocks(
-    (ledger, floor, wall): (Option<&dyn Ledger>, Result<(), StoreError>, Timestamp),
+    (ledger, floor, calls): (Option<&dyn Ledger>, Result<(), StoreError>, &Calls),
     survey: &Survey,
     costs: &CostSheet,
     set: &PolicySet,
@@ -196,7 +195,10 @@ fn clocks(
     let before = ledger.map(|ledger| floor.map_err(|error| error.to_string()).and_then(|()| ledger.load()));
     let (before, usable) = match before {
         Some(Ok(mut before)) => {
-            before.check(wall);
+            before.check(calls.clock().wall());
+            if let Some(why) = calls.clocks().doubt() {
+                before.distrust(why);
+            }
             (before, true)
         }
         Some(Err(error)) => {

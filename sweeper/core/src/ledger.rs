@@ -197,6 +197,11 @@ impl LedgerSlice {
         });
     }
 
+    /// Says that the wall clock cannot be trusted, for a reason that others found.
+    pub fn distrust(&mut self, why: String) {
+        self.doubt = Some(why.into());
+    }
+
     /// Why the clock cannot be trusted, if it was found so.
     pub fn doubt(&self) -> Option<&str> {
         self.doubt.as_deref()

@@ -23,6 +23,7 @@ pub mod calls;
 pub mod caps;
 pub mod claims;
 pub mod clock;
+pub mod clocks;
 pub mod costs;
 pub mod deed;
 pub mod detect;

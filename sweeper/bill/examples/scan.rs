@@ -1,9 +1,9 @@
-//! Runs one query over the bills under a directory, for measuring: `scan QUERY DIR FROM TO [THREADS]`.
+//! Runs one query over the bills under a directory, for measuring: `scan QUERY DIR FROM TO [THREADS [print]]`.
 //!
 //! The days are from FROM up to, but not with, TO.
 //!
 //! - `risers`: the hundred resources that cost most more in the second half of the days than in the first.
-//! - `days`: effective cost by day, account and service.
+//! - `days`: effective cost by day, account and service; how many sums and their total, or each with `print`.
 //! - `daily`: `risers` through the sums of each day.
 //! - `delta`: `risers` as the bill's delta asks: usage only, months spread over their days, all amounts, by SKU.
 
@@ -26,8 +26,9 @@ use sweeper_core::money::Amount;
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [query, directory, from, to, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: scan risers|days|daily|delta DIR FROM TO [THREADS]".into());
+        return Err("usage: scan risers|days|daily|delta DIR FROM TO [THREADS [print]]".into());
     };
+    let print = rest.get(1).is_some_and(|word| word == "print");
     let threads: NonZeroUsize = rest.first().map_or("2", String::as_str).parse()?;
     let (from, to): (Date, Date) = (from.parse()?, to.parse()?);
     let all = Window { from, to };
@@ -60,17 +61,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let partial = scan(sources, &Request { rollups: vec![rollup], spread }, threads)?;
     let mut output = BufWriter::new(std::io::stdout().lock());
     if query == "days" {
-        let mut total = Amount::ZERO;
+        let (mut total, mut cells) = (Amount::ZERO, 0);
         for group in partial.groups(0) {
             for (window, day) in all.by_day().iter().enumerate() {
                 let amount = group.amount(window, Measure::Effective);
                 if amount != Amount::ZERO {
-                    writeln!(output, "{},{},{},{}", day.from, group.key(0), group.key(1), amount)?;
+                    if print {
+                        writeln!(output, "{},{},{},{}", day.from, group.key(0), group.key(1), amount)?;
+                    }
                     total += amount;
+                    cells += 1;
                 }
             }
         }
-        writeln!(output, "total,{total}")?;
+        writeln!(output, "{cells} sums, {total} in all")?;
         return Ok(());
     }
     let sums = |group: &Group<'_>| -> (Amount, Amount) {

@@ -8,76 +8,128 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// No window, no group, no name.
+/// No window, no name.
 const NONE: u32 = u32::MAX;
-/// Groups whose sums lie together.
-const PIECE: usize = 1 << 10;
+/// No cell.
+const NOWHERE: usize = usize::MAX;
+/// Cells that lie together; a power of two.
+const PIECE: usize = 1 << 16;
 /// More groups than this in one roll-up: a column is something else than it says.
 pub(crate) const MOST_GROUPS: usize = 1 << 24;
 
-/// Sums by group and cell. A cell is 64 bits wide, which holds nine million major units; what goes beyond is carried
-/// over to a place of its own.
+/// Sums by cell; each group has the same number of them, one after another. A cell is 64 bits wide, which holds nine
+/// million major units; what goes beyond is carried over to a place of its own.
 struct Sums {
     width: usize,
-    pieces: Vec<Vec<i64>>,
-    carried: HashMap<u64, i128>,
+    /// In pieces: one long vector would be copied, and held twice, each time it grows.
+    pieces: Vec<Box<[i64; PIECE]>>,
+    carried: HashMap<usize, i128>,
 }
 
 impl Sums {
     fn reserve(&mut self, groups: usize) {
-        while self.pieces.len() * PIECE < groups {
-            self.pieces.push(vec![0; PIECE * self.width]);
+        while self.pieces.len() * PIECE < groups * self.width {
+            match vec![0; PIECE].into_boxed_slice().try_into() {
+                Ok(piece) => self.pieces.push(piece),
+                Err(_) => return,
+            }
         }
     }
 
     #[inline]
-    fn add(&mut self, group: u32, cell: usize, value: i128) {
-        let at = (group as usize % PIECE) * self.width + cell;
-        let sum = &mut self.pieces[group as usize / PIECE][at];
-        match i64::try_from(value).ok().and_then(|small| sum.checked_add(small)) {
-            Some(total) => *sum = total,
-            None => self.carry(group, cell, value),
+    fn add(&mut self, cell: usize, value: i128) {
+        let sum = &mut self.pieces[cell / PIECE][cell % PIECE];
+        let small = value as i64;
+        match sum.checked_add(small) {
+            Some(total) if i128::from(small) == value => *sum = total,
+            _ => self.carry(cell, value),
         }
     }
 
     #[cold]
-    fn carry(&mut self, group: u32, cell: usize, value: i128) {
-        let carried = self.carried.entry(u64::from(group) * self.width as u64 + cell as u64).or_default();
+    fn carry(&mut self, cell: usize, value: i128) {
+        let carried = self.carried.entry(cell).or_default();
         // A row has at most 10²⁷ units: 10¹¹ of them fit.
         *carried = carried.saturating_add(value);
     }
 
-    fn get(&self, group: u32, cell: usize) -> i128 {
-        let at = (group as usize % PIECE) * self.width + cell;
-        let small = self.pieces.get(group as usize / PIECE).map_or(0, |piece| piece[at]);
+    fn get(&self, cell: usize) -> i128 {
+        let small = self.pieces.get(cell / PIECE).map_or(0, |piece| piece[cell % PIECE]);
         if self.carried.is_empty() {
             return i128::from(small);
         }
-        let carried = self.carried.get(&(u64::from(group) * self.width as u64 + cell as u64));
+        let carried = self.carried.get(&cell);
         carried.copied().unwrap_or_default().saturating_add(i128::from(small))
     }
 }
 
-/// From two numbers to one, in the order they are met.
+/// Pairs that a plain matrix has room for.
+const MOST_DENSE: u64 = 1 << 19;
+
+/// From two numbers to one, in the order they are met: by a matrix while both are few, by hashing from then on.
 #[derive(Default)]
 struct Pairs {
-    /// Both numbers, and one more than the number of the pair.
+    /// One more than the number of the pair, by left number and, in this many bits, right number.
+    dense: Vec<u32>,
+    bits: u32,
+    /// Both numbers, and one more than the number of the pair. Empty while the matrix is used.
     slots: Vec<(u64, u32)>,
     count: u32,
 }
 
 impl Pairs {
-    #[inline]
-    fn place(&self, pair: u64) -> usize {
-        // Fibonacci hashing: the upper bits of the product are well mixed.
-        (pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize & (self.slots.len() - 1)
-    }
-
     /// The number of a pair, and whether it is new.
     #[inline]
     fn number(&mut self, left: u32, right: u32) -> (u32, bool) {
+        loop {
+            let at = (u64::from(left) << self.bits | u64::from(right)) as usize;
+            if u64::from(right) >> self.bits == 0
+                && let Some(number) = self.dense.get_mut(at)
+            {
+                if *number == 0 {
+                    self.count += 1;
+                    *number = self.count;
+                    return (self.count - 1, true);
+                }
+                return (*number - 1, false);
+            }
+            if !self.slots.is_empty() {
+                return self.hashed(left, right);
+            }
+            self.widen(left, right);
+        }
+    }
+
+    /// Makes room in the matrix, or gives it up.
+    #[cold]
+    fn widen(&mut self, left: u32, right: u32) {
+        let bits = self.bits.max(32 - right.leading_zeros()).max(4);
+        let lefts = (u64::from(left) + 1).max((self.dense.len() >> self.bits) as u64).next_power_of_two();
+        let (old, shift) = (std::mem::take(&mut self.dense), self.bits);
+        let pairs = old.iter().enumerate().filter(|(_, number)| **number != 0);
+        let pairs = pairs.map(|(at, number)| ((at >> shift) as u64, at as u64 & ((1 << shift) - 1), *number));
+        if lefts << bits <= MOST_DENSE {
+            self.bits = bits;
+            self.dense.resize((lefts << bits) as usize, 0);
+            for (left, right, number) in pairs {
+                self.dense[(left << bits | right) as usize] = number;
+            }
+            return;
+        }
+        self.slots.resize(((self.count as usize + 1) * 4).next_power_of_two().max(1 << 8), (0, 0));
+        for (left, right, number) in pairs {
+            self.fill(left << 32 | right, number);
+        }
+    }
+
+    fn hashed(&mut self, left: u32, right: u32) -> (u32, bool) {
         if (self.count as usize + 1) * 2 > self.slots.len() {
-            self.grow();
+            let empty = vec![(0, 0); self.slots.len() * 2];
+            for (pair, number) in std::mem::replace(&mut self.slots, empty) {
+                if number != 0 {
+                    self.fill(pair, number);
+                }
+            }
         }
         let pair = u64::from(left) << 32 | u64::from(right);
         let mask = self.slots.len() - 1;
@@ -96,20 +148,19 @@ impl Pairs {
         }
     }
 
-    #[cold]
-    fn grow(&mut self) {
-        let empty = vec![(0, 0); (self.slots.len() * 2).max(1 << 8)];
-        let full = std::mem::replace(&mut self.slots, empty);
+    #[inline]
+    fn place(&self, pair: u64) -> usize {
+        // Fibonacci hashing: the upper bits of the product are well mixed.
+        (pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize & (self.slots.len() - 1)
+    }
+
+    fn fill(&mut self, pair: u64, number: u32) {
         let mask = self.slots.len() - 1;
-        for (pair, number) in full {
-            if number != 0 {
-                let mut at = self.place(pair);
-                while self.slots[at].1 != 0 {
-                    at = (at + 1) & mask;
-                }
-                self.slots[at] = (pair, number);
-            }
+        let mut at = self.place(pair);
+        while self.slots[at].1 != 0 {
+            at = (at + 1) & mask;
         }
+        self.slots[at] = (pair, number);
     }
 }
 
@@ -132,6 +183,8 @@ pub(crate) struct Table {
     sums: Sums,
     windows: Vec<u32>,
     groups: Vec<u32>,
+    /// Where the sums of each row's group and window start.
+    cells: Vec<usize>,
     long: Vec<u32>,
 }
 
@@ -163,6 +216,7 @@ impl Table {
             sums: Sums { width, pieces: Vec::new(), carried: HashMap::new() },
             windows: Vec::new(),
             groups: Vec::new(),
+            cells: Vec::new(),
             long: Vec::new(),
         }
     }
@@ -199,15 +253,18 @@ impl Table {
         groups.clear();
         self.number(rows, &windows, &mut groups);
         self.reserve(names)?;
-        let mut index = 0;
-        for measure in self.measures.clone() {
-            self.measure(measure, index, rows, &windows, &groups);
-            index += 1;
-        }
+        let (width, stride) = (self.sums.width, self.measures.len());
+        self.cells.clear();
         for (group, window) in groups.iter().zip(&windows) {
-            if *window != NONE {
+            if *window == NONE {
+                self.cells.push(NOWHERE);
+            } else {
                 self.seen[*group as usize] = true;
+                self.cells.push(*group as usize * width + *window as usize * stride);
             }
+        }
+        for (index, measure) in self.measures.clone().into_iter().enumerate() {
+            self.measure(measure, index, rows);
         }
         for attribute in 0..self.attributes.len() {
             let (key, count) = (self.attributes[attribute], self.attributes.len());
@@ -290,24 +347,22 @@ impl Table {
         Ok(())
     }
 
-    fn measure(&mut self, measure: Measure, index: usize, rows: &Rows, windows: &[u32], groups: &[u32]) {
-        let stride = self.measures.len();
-        let each = windows.iter().zip(groups).enumerate().filter(|(_, (window, _))| **window != NONE);
-        let cell = |window: u32| window as usize * stride + index;
+    fn measure(&mut self, measure: Measure, index: usize, rows: &Rows) {
         match source(measure) {
             Some(cost) => {
-                let amounts = &rows.amounts[cost as usize];
-                for ((window, group), amount) in windows.iter().zip(groups).zip(amounts) {
-                    if *window != NONE {
-                        self.sums.add(*group, cell(*window), *amount);
+                for (cell, amount) in self.cells.iter().zip(&rows.amounts[cost as usize]) {
+                    if *cell != NOWHERE {
+                        self.sums.add(cell + index, *amount);
                     }
                 }
             }
             None => {
-                for (row, (window, group)) in each {
-                    let count = count(measure, rows, row);
-                    if count != 0 {
-                        self.sums.add(*group, cell(*window), count);
+                for (row, cell) in self.cells.iter().enumerate() {
+                    if *cell != NOWHERE {
+                        let count = count(measure, rows, row);
+                        if count != 0 {
+                            self.sums.add(cell + index, count);
+                        }
                     }
                 }
             }
@@ -338,7 +393,7 @@ impl Table {
                     Some(cost) => part_of(rows.amounts[cost as usize][row], *day, days),
                     None => count(*measure, rows, row),
                 };
-                self.sums.add(group, *window as usize * self.measures.len() + index, value);
+                self.sums.add(group as usize * self.sums.width + *window as usize * self.measures.len() + index, value);
             }
         }
         Ok(())
@@ -369,9 +424,9 @@ impl Table {
                 }
             }
             for cell in 0..self.sums.width {
-                let sum = other.sums.get(theirs, cell);
+                let sum = other.sum(theirs, cell);
                 if sum != 0 {
-                    self.sums.add(ours, cell, sum);
+                    self.sums.add(ours as usize * self.sums.width + cell, sum);
                 }
             }
         }
@@ -394,7 +449,7 @@ impl Table {
             tell(&mut self.told[group as usize * self.attributes.len() + attribute], *name, &names[key as usize]);
         }
         for (cell, sum) in cells {
-            self.sums.add(group, *cell, *sum);
+            self.sums.add(group as usize * self.sums.width + cell, *sum);
         }
         Ok(())
     }
@@ -420,7 +475,7 @@ impl Table {
     }
 
     pub(crate) fn sum(&self, group: u32, cell: usize) -> i128 {
-        self.sums.get(group, cell)
+        self.sums.get(group as usize * self.sums.width + cell)
     }
 
     pub(crate) fn width(&self) -> usize {

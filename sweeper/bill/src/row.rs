@@ -316,9 +316,14 @@ impl Word {
 impl Lexicon {
     /// The number of a word that decides the lane.
     pub(crate) fn word(&mut self, word: Word, text: &[u8]) -> Result<u32, String> {
-        let text = fit(word.column(), text)?;
         let print = self.hasher.print(text);
-        let number = self.words[word as usize].number(print, || text.into());
+        let number = match self.words[word as usize].find(print) {
+            Some(number) => number,
+            None => {
+                let text = utf8(word.column(), fit(word.column(), text)?)?;
+                self.words[word as usize].number(print, || text.into())
+            }
+        };
         if number as usize >= self.known[word as usize] {
             self.learn();
         }
@@ -359,9 +364,14 @@ impl Lexicon {
     /// The number of a name of a key.
     pub(crate) fn name(&mut self, key: Key, text: &[u8]) -> Result<u32, String> {
         let column = key.columns().first().copied().unwrap_or_default();
-        let name = fit(column, text)?;
-        let print = self.print(key, name);
-        Ok(self.keys[key as usize].number(print, || canonical(key, name)))
+        let print = self.print(key, text);
+        match self.keys[key as usize].find(print) {
+            Some(number) => Ok(number),
+            None => {
+                let name = utf8(column, fit(column, text)?)?;
+                Ok(self.keys[key as usize].number(print, || canonical(key, name)))
+            }
+        }
     }
 
     /// The lane of a row, from the numbers of its words.
@@ -400,6 +410,13 @@ pub(crate) fn fit<'a>(column: &str, name: &'a [u8]) -> Result<&'a [u8], String> 
         return Err(format!("{column} has {} bytes", name.len()));
     }
     Ok(name)
+}
+
+fn utf8<'a>(column: &str, name: &'a [u8]) -> Result<&'a [u8], String> {
+    match std::str::from_utf8(name) {
+        Ok(_) => Ok(name),
+        Err(_) => Err(format!("{column} is not UTF-8")),
+    }
 }
 
 /// A name as it is compared and shown. Azure writes one id in several cases; its ids start with one slash, Google's

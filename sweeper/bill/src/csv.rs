@@ -2,11 +2,12 @@
 //! column is needed.
 
 use crate::{
+    names::Print,
     columns::{Columns, Use},
     exact,
     partial::Partial,
     request::Key,
-    row::{At, Cost, Flaw, Lexicon, Needs, Place, Rows, Word, cleaned, instant, is_null, sensible, shortened},
+    row::{At, Cost, Flaw, Lexicon, Needs, Place, Rows, Word, canonical, check, cleaned, instant, is_null, sensible, shortened},
     source::Opened,
 };
 use flate2::bufread::MultiGzDecoder;
@@ -114,7 +115,7 @@ fn split(text: &[u8], last: bool, fields: &mut Vec<Field>) -> Step {
             at += 1;
             let mut doubled = false;
             loop {
-                match memchr(b'"', &text[at..]) {
+                match near_quote(&text[at..]) {
                     None if last => {
                         return Step::Broken("a quoted field does not end: the file is cut off or broken".into());
                     }
@@ -144,7 +145,7 @@ fn split(text: &[u8], last: bool, fields: &mut Vec<Field>) -> Step {
                 Some(_) => return Step::Broken("text after a quoted field: the file is broken".into()),
             }
         } else {
-            let Some(length) = memchr2(b',', b'\n', &text[at..]) else {
+            let Some(length) = near_end(&text[at..]) else {
                 if !last {
                     return Step::More;
                 }
@@ -162,6 +163,51 @@ fn split(text: &[u8], last: bool, fields: &mut Vec<Field>) -> Step {
             }
         }
     }
+}
+
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Marks the bytes of eight that are `byte`. A mark is sure only when there is none below it.
+#[inline]
+fn marks(word: u64, byte: u8) -> u64 {
+    let differing = word ^ (EACH * u64::from(byte));
+    differing.wrapping_sub(EACH) & !differing & (EACH << 7)
+}
+
+#[inline]
+fn word(text: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*text.get(at..)?.first_chunk::<8>()?))
+}
+
+/// The first quote. In tags, JSON as they are, there is one every few bytes: too close for a search that takes long
+/// strides.
+#[inline]
+fn near_quote(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < 64 {
+        let Some(eight) = word(text, at) else { break };
+        let found = marks(eight, b'"');
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr(b'"', &text[at..]).map(|found| at + found)
+}
+
+/// The first comma or line end. Most fields are short.
+#[inline]
+fn near_end(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < 16 {
+        let Some(eight) = word(text, at) else { break };
+        let found = marks(eight, b',') | marks(eight, b'\n');
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr2(b',', b'\n', &text[at..]).map(|found| at + found)
 }
 
 /// What a field says, without blanks around it.
@@ -215,11 +261,41 @@ impl Places {
     }
 }
 
+/// The names of a column that wait to be numbered together: one by one, each would be waited for.
+#[derive(Default)]
+struct Waiting {
+    key: Option<Key>,
+    prints: Vec<Print>,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Waiting {
+    fn push(&mut self, key: Key, name: &[u8], lexicon: &Lexicon) {
+        self.key = Some(key);
+        self.prints.push(lexicon.print(key, name));
+        self.text.extend_from_slice(name);
+        self.ends.push(self.text.len());
+    }
+
+    fn name(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.text[start..self.ends[index]]
+    }
+
+    fn clear(&mut self) {
+        self.prints.clear();
+        self.text.clear();
+        self.ends.clear();
+    }
+}
+
 fn rows_of(file: &str, input: impl Read, needs: &Needs, partial: &mut Partial) -> Result<(), Refused> {
     let mut window = Window::new(input);
     let mut fields = Vec::new();
     let (mut line, mut header) = (1_u64, None);
     let mut rows = Rows::default();
+    let mut waiting: Vec<Waiting> = Vec::new();
     // The currency met last: all rows of most bills have one.
     let mut currency: (Vec<u8>, u32) = (Vec::new(), 0);
     loop {
@@ -247,6 +323,7 @@ fn rows_of(file: &str, input: impl Read, needs: &Needs, partial: &mut Partial) -
             let columns = Columns::find(needs, names.iter().map(String::as_str)).map_err(|problem| (None, problem))?;
             let last = columns.read.iter().any(|(_, place)| place + 1 == names.len());
             let places = Places::of(&columns).ok_or_else(|| (None, "it has no header".to_owned()))?;
+            waiting.resize_with(places.keys.len(), Waiting::default);
             header = Some((names.len(), places, last));
             line += lines;
             window.start += length;
@@ -265,7 +342,7 @@ fn rows_of(file: &str, input: impl Read, needs: &Needs, partial: &mut Partial) -
                 let problem = "the last line does not end: the file may be cut off inside an amount".to_owned();
                 return Err((Some(At::Line(line)), problem));
             }
-            match row(places, text, &fields, needs, &mut partial.lexicon, &mut rows, &mut currency) {
+            match row(places, text, &fields, needs, &mut partial.lexicon, &mut rows, &mut waiting, &mut currency) {
                 Ok(None) => {}
                 Ok(Some(met)) => {
                     partial.lexicon.currency(met, Place { file: file.to_owned(), at: At::Line(line) });
@@ -276,7 +353,7 @@ fn rows_of(file: &str, input: impl Read, needs: &Needs, partial: &mut Partial) -
                 }
             }
             if rows.day.len() == BATCH {
-                hand_on(needs, &mut rows, partial).map_err(|problem| (Some(At::Line(line)), problem))?;
+                hand_on(needs, &mut rows, &mut waiting, partial).map_err(|problem| (Some(At::Line(line)), problem))?;
             }
         }
         line += lines;
@@ -285,10 +362,17 @@ fn rows_of(file: &str, input: impl Read, needs: &Needs, partial: &mut Partial) -
     if header.is_none() {
         return Err((None, "it is empty".to_owned()));
     }
-    hand_on(needs, &mut rows, partial).map_err(|problem| (Some(At::Line(line)), problem))
+    hand_on(needs, &mut rows, &mut waiting, partial).map_err(|problem| (Some(At::Line(line)), problem))
 }
 
-fn hand_on(needs: &Needs, rows: &mut Rows, partial: &mut Partial) -> Result<(), String> {
+fn hand_on(needs: &Needs, rows: &mut Rows, waiting: &mut [Waiting], partial: &mut Partial) -> Result<(), String> {
+    for names in waiting {
+        if let Some(key) = names.key {
+            let out = &mut rows.names[key as usize];
+            partial.lexicon.keys[key as usize].numbers(&names.prints, out, |index| canonical(key, names.name(index)));
+        }
+        names.clear();
+    }
     if needs.lanes {
         rows.finish();
     }
@@ -300,6 +384,7 @@ fn hand_on(needs: &Needs, rows: &mut Rows, partial: &mut Partial) -> Result<(), 
     Ok(())
 }
 
+#[expect(clippy::too_many_arguments, reason = "what is kept from row to row, each borrowed by itself")]
 /// Adds one row. Returns the number of its currency when that is another than the row before had.
 fn row(
     places: &Places,
@@ -308,6 +393,7 @@ fn row(
     needs: &Needs,
     lexicon: &mut Lexicon,
     rows: &mut Rows,
+    waiting: &mut [Waiting],
     currency: &mut (Vec<u8>, u32),
 ) -> Result<Option<u32>, String> {
     let field = |place: usize| said(text, fields[place]);
@@ -347,9 +433,8 @@ fn row(
             Some(lexicon.lane(category, class, status)?)
         }
     };
-    let mut names = [0; Key::ALL.len()];
     for (key, place) in &places.keys {
-        names[*key as usize] = lexicon.name(*key, &field(*place))?;
+        check(*key, &field(*place))?;
     }
     let mut met = None;
     let written = field(places.currency);
@@ -369,8 +454,8 @@ fn row(
     for (cost, _) in &places.amounts {
         rows.amounts[*cost as usize].push(amounts[*cost as usize]);
     }
-    for (key, _) in &places.keys {
-        rows.names[*key as usize].push(names[*key as usize]);
+    for ((key, place), waiting) in places.keys.iter().zip(waiting) {
+        waiting.push(*key, &field(*place), lexicon);
     }
     Ok(met)
 }

@@ -90,21 +90,22 @@ pub(crate) fn of_text(text: &[u8]) -> Option<i128> {
         b'-' => (true, &text[1..]),
         _ => (false, text),
     };
-    // Eighteen digits fit 64 bits; nearly every number has fewer.
-    if digits.len() <= 19 {
-        let (mut value, mut seen, mut point) = (0_u64, 0, None);
+    // Eighteen digits fit 64 bits; nearly every number has fewer, not counting the zeros that it starts with.
+    if digits.len() <= 24 {
+        let (mut value, mut seen, mut any, mut point) = (0_u64, 0, false, None);
         for (index, byte) in digits.iter().enumerate() {
             let digit = byte.wrapping_sub(b'0');
             if digit < 10 {
                 value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-                seen += 1;
+                any = true;
+                seen += u32::from(seen > 0 || digit > 0);
             } else if *byte == b'.' && point.is_none() {
                 point = Some(index);
             } else {
                 return slow(text);
             }
         }
-        if seen == 0 {
+        if !any {
             return None;
         }
         if seen <= 18 {

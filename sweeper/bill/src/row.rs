@@ -412,6 +412,13 @@ pub(crate) fn fit<'a>(column: &str, name: &'a [u8]) -> Result<&'a [u8], String> 
     Ok(name)
 }
 
+/// Whether a name of a key can be kept.
+#[inline]
+pub(crate) fn check(key: Key, name: &[u8]) -> Result<(), String> {
+    let column = key.columns().first().copied().unwrap_or_default();
+    utf8(column, fit(column, name)?).map(drop)
+}
+
 fn utf8<'a>(column: &str, name: &'a [u8]) -> Result<&'a [u8], String> {
     match std::str::from_utf8(name) {
         Ok(_) => Ok(name),
@@ -486,15 +493,29 @@ fn written(text: &[u8]) -> Option<i64> {
     let days = days_since_1970(year, month, day);
     let time = match text.len() {
         10 => 0,
-        19 | 20 if separated(&[(13, b':'), (16, b':')]) && matches!(text[10], b'T' | b' ') => {
-            if text.len() == 20 && text[19] != b'Z' {
+        19.. if separated(&[(13, b':'), (16, b':')]) && matches!(text[10], b'T' | b' ') => {
+            let mut rest = &text[19..];
+            let mut millis = 0;
+            if let [b'.', fraction @ ..] = rest {
+                let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                if !(1..=9).contains(&digits) {
+                    return None;
+                }
+                // Anything below a millisecond does not matter to a day.
+                for place in 0..3 {
+                    let digit = if place < digits { i64::from(fraction[place] - b'0') } else { 0 };
+                    millis = millis * 10 + digit;
+                }
+                rest = &fraction[digits..];
+            }
+            if !matches!(rest, b"" | b"Z" | b" UTC" | b"+00:00") {
                 return None;
             }
             let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
             if hour > 23 || minute > 59 || second > 59 {
                 return None;
             }
-            (hour * 3600 + minute * 60 + second) * 1000
+            (hour * 3600 + minute * 60 + second) * 1000 + millis
         }
         _ => return None,
     };

@@ -12,10 +12,11 @@ use std::{
     error::Error,
     io::{BufWriter, Write},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
 };
 use sweeper_bill::{
     engine::scan,
+    export::find,
     focus::Lane,
     partial::Group,
     request::{Key, Measure, Request, Rollup, Spread, Window},
@@ -54,10 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let count = windows.len();
     let rollup = Rollup { keys, attributes: vec![], windows, measures, lanes };
-    let mut paths = Vec::new();
-    walk(Path::new(directory), &mut paths)?;
-    paths.sort();
-    let sources = paths.into_iter().map(Source::file).collect();
+    let sources = find(Path::new(directory))?.sources();
     let partial = scan(sources, &Request { rollups: vec![rollup], spread }, threads)?;
     let mut output = BufWriter::new(std::io::stdout().lock());
     if query == "days" {
@@ -89,18 +87,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (before, after) = sums(&group);
         let keys: Vec<&str> = group.keys().collect();
         writeln!(output, "{},{before},{after}", keys.join(","))?;
-    }
-    Ok(())
-}
-
-fn walk(directory: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            walk(&path, paths)?;
-        } else {
-            paths.push(path);
-        }
     }
     Ok(())
 }

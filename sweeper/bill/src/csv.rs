@@ -2,12 +2,15 @@
 //! column is needed.
 
 use crate::{
-    names::Print,
     columns::{Columns, Use},
     exact,
+    names::Print,
     partial::Partial,
     request::Key,
-    row::{At, Cost, Flaw, Lexicon, Needs, Place, Rows, Word, canonical, check, cleaned, instant, is_null, sensible, shortened},
+    row::{
+        At, Cost, Flaw, Lexicon, Needs, Place, Rows, Word, canonical, check, cleaned, instant, is_null, sensible,
+        shortened,
+    },
     source::Opened,
 };
 use flate2::bufread::MultiGzDecoder;

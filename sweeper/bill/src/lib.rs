@@ -5,6 +5,7 @@ mod csv;
 pub mod delta;
 pub mod engine;
 mod exact;
+pub mod export;
 pub mod focus;
 mod names;
 mod parquet;

@@ -20,7 +20,6 @@ use sweeper_bill::{
     focus::Lane,
     partial::Group,
     request::{Key, Measure, Request, Rollup, Spread, Window},
-    source::Source,
 };
 use sweeper_core::money::Amount;
 

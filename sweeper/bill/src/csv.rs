@@ -8,8 +8,8 @@ use crate::{
     partial::Partial,
     request::Key,
     row::{
-        At, Cost, Flaw, Lexicon, Needs, Place, Rows, Word, canonical, check, cleaned, instant, is_null, sensible,
-        shortened,
+        At, Cost, Flaw, Lexicon, Needs, Place, Rows, Word, canonical, check, cleaned, instant, is_null, period,
+        sensible, shortened,
     },
     source::Opened,
 };
@@ -215,7 +215,7 @@ fn near_end(text: &[u8]) -> Option<usize> {
 
 /// What a field says, without blanks around it.
 #[inline]
-fn said<'a>(text: &'a [u8], field: Field) -> Cow<'a, [u8]> {
+fn said(text: &[u8], field: Field) -> Cow<'_, [u8]> {
     let raw = &text[field.start as usize..field.end as usize];
     if !field.doubled {
         return Cow::Borrowed(cleaned(raw));
@@ -413,7 +413,7 @@ fn row(
     if sensible(start) && !needs.wants(start, end) {
         return Ok(None);
     }
-    let (day, days) = needs.period(start, end)?;
+    let (day, days) = period(start, end)?;
     let mut amounts = [0; Cost::ALL.len()];
     for (cost, place) in &places.amounts {
         let written = field(*place);

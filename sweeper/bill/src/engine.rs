@@ -118,7 +118,6 @@ impl Board {
 /// Sums the charges of files. Either all of them are summed, or none.
 pub fn scan(sources: Vec<Source>, request: &Request, threads: NonZeroUsize) -> Result<Partial, ScanError> {
     let needs = Needs::of(request)?;
-    let mut whole = Partial::new(request.clone())?;
     let waiting: VecDeque<Work> = sources.into_iter().map(|source| Work::File(Arc::new(source))).collect();
     let board = Board { queue: Mutex::new(Queue { waiting, busy: 0 }), changed: Condvar::new() };
     let mut refusals = Vec::new();
@@ -132,6 +131,16 @@ pub fn scan(sources: Vec<Source>, request: &Request, threads: NonZeroUsize) -> R
             }
         }
     });
+    // What the first thread found takes in the rest: nothing is held three times.
+    let mut parts = parts.into_iter();
+    let mut whole = match parts.next() {
+        Some(first) => {
+            let (partial, refused) = first?;
+            refusals.extend(refused);
+            partial
+        }
+        None => Partial::new(request.clone())?,
+    };
     for part in parts {
         let (partial, refused) = part?;
         refusals.extend(refused);

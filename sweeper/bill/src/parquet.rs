@@ -8,7 +8,7 @@ use crate::{
     request::{Key, Spread},
     row::{
         At, Cost, DAY_MILLIS, Flaw, Lexicon, Needs, Place, Rows, Word, canonical, cleaned, fit, instant, is_null,
-        sensible, shortened,
+        period, sensible, shortened,
     },
     source::{Opened, Source, Stamp},
 };
@@ -278,7 +278,7 @@ impl Batches<'_> {
             if (from..to).contains(at) && until != Some(NULL) {
                 picked.push(row as u32);
             } else if !sensible(*at) || until == Some(NULL) {
-                let problem = match self.needs.period(*at, until) {
+                let problem = match period(*at, until) {
                     _ if *at == NULL => "ChargePeriodStart is null".to_owned(),
                     _ if until == Some(NULL) => "ChargePeriodEnd is null".to_owned(),
                     Err(problem) => problem,
@@ -304,7 +304,7 @@ impl Batches<'_> {
             rows.day.extend(picked.iter().map(|row| start[*row as usize].div_euclid(DAY_MILLIS) as i32));
         } else {
             for row in picked.iter() {
-                match self.needs.period(start[*row as usize], Some(end[*row as usize])) {
+                match period(start[*row as usize], Some(end[*row as usize])) {
                     Ok((day, days)) => {
                         rows.day.push(day);
                         rows.days.push(days);

@@ -134,28 +134,28 @@ impl Needs {
         let (from, to) = (i64::from(self.first) * DAY_MILLIS, i64::from(self.end) * DAY_MILLIS);
         start < to && (start >= from || end.is_some_and(|end| end > from))
     }
+}
 
-    /// Over which days a row goes, or what is wrong with its period. `end` is given when charges are spread.
-    #[inline]
-    pub(crate) fn period(&self, start: i64, end: Option<i64>) -> Result<(Day, u16), String> {
-        let day = start.div_euclid(DAY_MILLIS) as Day;
-        if !sensible(start) {
-            return Err(out_of_calendar(start));
-        }
-        let Some(end) = end else { return Ok((day, 1)) };
-        if end < start {
-            return Err("ChargePeriodEnd is before ChargePeriodStart".to_owned());
-        }
-        if end - start <= ONE_DAY_MILLIS {
-            return Ok((day, 1));
-        }
-        // The end is exclusive.
-        let days = (end - 1).div_euclid(DAY_MILLIS) - i64::from(day) + 1;
-        if days > MOST_DAYS_A_ROW {
-            return Err(format!("a period of more than {MOST_DAYS_A_ROW} days"));
-        }
-        Ok((day, days as u16))
+/// Over which days a row goes, or what is wrong with its period. `end` is given when charges are spread.
+#[inline]
+pub(crate) fn period(start: i64, end: Option<i64>) -> Result<(Day, u16), String> {
+    let day = start.div_euclid(DAY_MILLIS) as Day;
+    if !sensible(start) {
+        return Err(out_of_calendar(start));
     }
+    let Some(end) = end else { return Ok((day, 1)) };
+    if end < start {
+        return Err("ChargePeriodEnd is before ChargePeriodStart".to_owned());
+    }
+    if end - start <= ONE_DAY_MILLIS {
+        return Ok((day, 1));
+    }
+    // The end is exclusive.
+    let days = (end - 1).div_euclid(DAY_MILLIS) - i64::from(day) + 1;
+    if days > MOST_DAYS_A_ROW {
+        return Err(format!("a period of more than {MOST_DAYS_A_ROW} days"));
+    }
+    Ok((day, days as u16))
 }
 
 /// Whether an instant, in milliseconds since 1970, lies in the years that bills have.
@@ -317,12 +317,11 @@ impl Lexicon {
     /// The number of a word that decides the lane.
     pub(crate) fn word(&mut self, word: Word, text: &[u8]) -> Result<u32, String> {
         let print = self.hasher.print(text);
-        let number = match self.words[word as usize].find(print) {
-            Some(number) => number,
-            None => {
-                let text = utf8(word.column(), fit(word.column(), text)?)?;
-                self.words[word as usize].number(print, || text.into())
-            }
+        let number = if let Some(number) = self.words[word as usize].find(print) {
+            number
+        } else {
+            let text = utf8(word.column(), fit(word.column(), text)?)?;
+            self.words[word as usize].number(print, || text.into())
         };
         if number as usize >= self.known[word as usize] {
             self.learn();
@@ -365,13 +364,11 @@ impl Lexicon {
     pub(crate) fn name(&mut self, key: Key, text: &[u8]) -> Result<u32, String> {
         let column = key.columns().first().copied().unwrap_or_default();
         let print = self.print(key, text);
-        match self.keys[key as usize].find(print) {
-            Some(number) => Ok(number),
-            None => {
-                let name = utf8(column, fit(column, text)?)?;
-                Ok(self.keys[key as usize].number(print, || canonical(key, name)))
-            }
+        if let Some(number) = self.keys[key as usize].find(print) {
+            return Ok(number);
         }
+        let name = utf8(column, fit(column, text)?)?;
+        Ok(self.keys[key as usize].number(print, || canonical(key, name)))
     }
 
     /// The lane of a row, from the numbers of its words.
@@ -503,7 +500,8 @@ fn written(text: &[u8]) -> Option<i64> {
                 }
                 // Anything below a millisecond does not matter to a day.
                 for place in 0..3 {
-                    let digit = if place < digits { i64::from(fraction[place] - b'0') } else { 0 };
+                    let digit =
+                        if place < digits { fraction.get(place).map_or(0, |digit| i64::from(digit - b'0')) } else { 0 };
                     millis = millis * 10 + digit;
                 }
                 rest = &fraction[digits..];

@@ -1,6 +1,8 @@
 //! Scans of bills, from outside: the same charges give the same bytes however they are cut, written or merged, and what
 //! cannot be understood is named.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
 use arrow_array::{
     ArrayRef, Date32Array, Decimal128Array, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
     TimestampMillisecondArray,

@@ -1,5 +1,7 @@
 //! Exports of bills as providers lay them out: the newest manifest of a period counts, and what is half there is named.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
+
 use serde_json::json;
 use std::{
     fs,

@@ -456,7 +456,7 @@ fn ids_of_azure_are_one_in_any_case_and_others_are_not() {
         let groups = partial.groups(0);
         let keys: Vec<&str> = groups.iter().map(|group| group.key(0)).collect();
         let lower = azure.to_lowercase();
-        assert_eq!(keys, [&google.to_lowercase(), google, &lower, "I-1", "i-1"]);
+        assert_eq!(keys, [google, &google.to_lowercase(), &lower, "I-1", "i-1"]);
         assert_eq!(groups[keys.iter().position(|key| *key == lower).unwrap()].amount(0, Measure::Effective), usd("2"));
     }
 }
@@ -545,7 +545,7 @@ fn a_missing_or_doubled_column_is_named() {
             match one(content) {
                 Ok(_) => assert!(!mandatory, "{name}"),
                 Err(error) => {
-                    assert_eq!(error.to_string(), format!("bill: it has no column {name}, which FOCUS requires"))
+                    assert_eq!(error.to_string(), format!("bill: it has no column {name}, which FOCUS requires"));
                 }
             }
         }
@@ -619,7 +619,7 @@ fn two_currencies_are_refused_with_both_places() {
     );
     for threads in 1..4 {
         let sources = vec![
-            Source::memory("b.csv", csv(&[euro.clone()])),
+            Source::memory("b.csv", csv(std::slice::from_ref(&euro))),
             Source::memory("a.parquet", parquet(&[Row::default()])),
         ];
         let error = refused(scanned(sources, threads));

@@ -651,6 +651,21 @@ fn a_parquet_file_cut_anywhere_is_refused_and_named() {
 }
 
 #[test]
+fn files_on_disk_are_read_by_several_threads_at_once() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine");
+    std::fs::create_dir_all(&place).unwrap();
+    let rows: Vec<Row> = (0..3000)
+        .map(|count| Row { effective: f64::from(count), resource: Some(format!("vol-{count}")), ..Row::default() })
+        .collect();
+    let path = place.join("bill.parquet");
+    std::fs::write(&path, parquet_of(&columns(&rows), &Written { group: 100, ..Written::default() })).unwrap();
+    let whole = bytes(&one(csv(&rows)).unwrap());
+    for threads in [1, 2, 7] {
+        assert_eq!(bytes(&scanned(vec![Source::file(&path)], threads).unwrap()), whole, "{threads} threads");
+    }
+}
+
+#[test]
 fn every_refused_file_is_named() {
     let sources = vec![Source::memory("b", "x,y\n"), Source::memory("a", ""), Source::file("/nowhere/c.parquet")];
     for threads in 1..4 {

@@ -10,7 +10,7 @@ use jiff::{
     civil::{Date, DateTime},
     tz::{Offset, TimeZone},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     cell::Cell,
     collections::BTreeMap,
@@ -49,7 +49,7 @@ pub enum FocusError {
 }
 
 /// What sort of charge a row is. Lanes are never added to one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lane {
     /// What was used, after discounts and commitments. The only lane that is compared with its past.

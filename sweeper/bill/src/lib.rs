@@ -6,3 +6,4 @@ pub mod expected;
 pub mod focus;
 pub mod prices;
 pub mod robust;
+pub mod split;

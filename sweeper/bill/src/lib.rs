@@ -2,8 +2,10 @@
 
 pub mod alert;
 pub mod delta;
+pub mod evidence;
 pub mod expected;
 pub mod focus;
+pub mod planned;
 pub mod prices;
 pub mod robust;
 pub mod split;

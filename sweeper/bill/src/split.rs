@@ -103,6 +103,20 @@ pub struct Entry {
     pub after: Option<Measures>,
 }
 
+impl Entry {
+    /// The same key, but starting from what was expected of it rather than from its mean. For the few keys that
+    /// moved most, whose days are known: a mean has the odd days of the baseline in it, an expectation has not. A key
+    /// that cost nothing before stays as it is.
+    #[must_use]
+    pub fn from_expected(self, expected: Amount) -> Self {
+        let before = self.before.map(|before| match before.effective {
+            Amount::ZERO => before,
+            mean => Measures { effective: expected, ..before.scaled(expected.pico(), mean.pico()) },
+        });
+        Self { before, ..self }
+    }
+}
+
 /// What a change is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -568,6 +582,17 @@ mod tests {
         // Those of others do not.
         let (one, other) = ("arn:aws:lambda:eu-west-1:1:function:Foo", "arn:aws:lambda:eu-west-1:1:function:foo");
         assert_eq!(split([entry(one, "sku", same, None), entry(other, "sku", None, same)]).len(), 2);
+    }
+
+    #[test]
+    fn a_key_may_start_from_what_was_expected_of_it() {
+        // One odd day made the mean 14, where 10 was expected.
+        let entry = entry("i-1", "sku", Some(at("140", "0.1", "0.1", "0.1")), Some(at("120", "0.1", "0.1", "0.1")));
+        let lines = split([entry.clone().from_expected(usd("10"))]);
+        assert_eq!(lines[0].parts.each().collect::<Vec<_>>(), [(Part::Quantity, usd("2"))]);
+        // Nothing was expected: all of it is more, and none of it new.
+        let lines = split([entry.from_expected(Amount::ZERO)]);
+        assert_eq!(lines[0].parts.each().collect::<Vec<_>>(), [(Part::Quantity, usd("12"))]);
     }
 
     #[test]

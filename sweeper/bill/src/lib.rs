@@ -9,3 +9,4 @@ pub mod planned;
 pub mod prices;
 pub mod robust;
 pub mod split;
+pub mod waterfall;

@@ -5,6 +5,7 @@ pub mod delta;
 pub mod evidence;
 pub mod expected;
 pub mod focus;
+pub mod growth;
 pub mod planned;
 pub mod prices;
 pub mod robust;

@@ -309,7 +309,8 @@ fn bennet(old: &Measures, new: &Measures) -> Parts {
     }
     let mut parts = Parts::default();
     // In the currency of the price, if that is another: its costs, and what turns them into the billed currency.
-    let foreign = match (old.priced.map(Amount::pico), new.priced.map(Amount::pico)) {
+    let finer = |amount: Amount| amount.pico().saturating_mul(FINER);
+    let foreign = match (old.priced.map(finer), new.priced.map(finer)) {
         (Some(p0), Some(p1)) if rate_known(old, p0) && rate_known(new, p1) => Some((p0, p1)),
         _ => None,
     };
@@ -375,6 +376,8 @@ fn price_twice(v0: i128, v1: i128, q0: i128, q1: i128) -> i128 {
     v1.saturating_sub(v0).saturating_add(portion(v1, q0, q1)).saturating_sub(portion(v0, q1, q0))
 }
 
+/// Costs in another currency are split in units so much smaller, since those of a strong currency are many of a weak one.
+const FINER: i128 = 1_000_000;
 /// The most that rounding leaves of a part that did not move at all, units.
 const DUST: i128 = 4;
 

@@ -10,5 +10,6 @@ pub mod growth;
 pub mod planned;
 pub mod prices;
 pub mod robust;
+pub mod runaway;
 pub mod split;
 pub mod waterfall;

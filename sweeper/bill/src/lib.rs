@@ -1,6 +1,7 @@
 //! What things cost: the price book, and what the bill says.
 
 pub mod alert;
+pub mod always_on;
 pub mod budget;
 pub mod delta;
 pub mod evidence;

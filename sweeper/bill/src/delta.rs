@@ -1,83 +1,22 @@
-//! What the last week cost against what the four weeks before let one expect.
+//! What the last week cost against what the four weeks before let one expect, by service.
 //!
-//! Whole, mature days only, and each against the same weekday: a month of 31 days is no rise over one of
-//! 28, and a Sunday none over a Monday. Only usage is compared; purchases, corrections, credits and tax
-//! stand beside it. Sums and expectations are exact; floats appear in the robust z alone.
-//!
-//! - Expected cost of a day: the median of the same weekday in the four weeks before, moved along the
-//!   trend of those weeks (Theil–Sen slope of the weekly totals over their median, at most 10 % a week)
-//!   by the 2.5 weeks from their centre to the window.
-//! - Robust z: 0.6745 · (x − median) / MAD of the weekday-adjusted days (Iglewicz and Hoaglin 1993), with
-//!   the MAD at least 1 % of the median day, since a flat series has a MAD of 0.
+//! Only usage is compared; purchases, corrections, credits and tax stand beside it. [`crate::expected`] says
+//! which days are compared and what was expected of them, [`crate::alert`] what is an alert.
 
-use crate::focus::{Bill, Charges, Excluded, Lane};
-use jiff::{ToSpan, civil::Date};
-use serde::{Serialize, Serializer};
+use crate::{
+    alert::Alert,
+    expected::{Expectation, MatureDays, plus},
+    focus::{Bill, Charges, Excluded, Lane},
+    robust::ratio,
+};
+pub use crate::{
+    alert::Outcome,
+    expected::{DayDelta, Span, Terms, ThinDay},
+};
+use jiff::civil::Date;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use sweeper_core::money::Amount;
-
-/// Days compared.
-const WINDOW: i64 = 7;
-/// Weeks before them that say what was to be expected.
-const WEEKS: i64 = 4;
-/// Fewer days of history than this make no expectation.
-const LEARNING: usize = 14;
-/// Weeks that make a trend.
-const TREND_WEEKS: usize = 3;
-/// A late day is waited for this long; then its row count is what it is.
-const LATE: i64 = 3;
-/// How far back the last mature day may lie.
-const STALE: i64 = 7;
-/// Robust z above which a day is out of the ordinary.
-const ODD: f64 = 3.5;
-/// z as reported; beyond it a figure says nothing.
-const MOST_Z: f64 = 999.0;
-/// One part in a billion, the resolution of the trend.
-const BILLION: i128 = 1_000_000_000;
-
-/// What the comparison is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// The day of the run, UTC.
-    pub today: Date,
-    /// Days until a provider's charges of a day are complete: AWS 2, Azure 2, GCP 3.
-    pub lag_days: u32,
-    /// No alert below this much a day, in the bill's currency.
-    pub floor_a_day: Amount,
-}
-
-impl Terms {
-    /// A lag of two days and a floor of 25 a day.
-    pub fn new(today: Date) -> Self {
-        Self { today, lag_days: 2, floor_a_day: Amount::whole(25) }
-    }
-}
-
-/// What came of the comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// No day is whole and recent enough to compare: the export may have stopped.
-    NoMatureDays,
-    /// Under 14 days of history.
-    Learning,
-    Quiet,
-    /// Costs rose by more than chance and the limits allow: the alert.
-    Rise,
-    /// Costs fell as much. Money was saved, or rows are missing: see `thin_days`.
-    Fall,
-}
-
-/// Days from `first` to `last`, both in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Span {
-    #[serde(serialize_with = "as_text")]
-    pub first: Date,
-    #[serde(serialize_with = "as_text")]
-    pub last: Date,
-    /// How many of them are compared, or expected from.
-    pub days: usize,
-}
 
 /// One line of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -108,28 +47,6 @@ pub struct TotalDelta {
     pub between_services: Amount,
 }
 
-/// One day of the window.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DayDelta {
-    #[serde(serialize_with = "as_text")]
-    pub day: Date,
-    pub expected: Amount,
-    pub actual: Amount,
-    pub z: f64,
-}
-
-/// A day with fewer rows than days like it have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ThinDay {
-    #[serde(serialize_with = "as_text")]
-    pub day: Date,
-    pub rows: u64,
-    /// The median of the same weekdays before.
-    pub usual_rows: u64,
-    /// Whether its costs are left out of the comparison.
-    pub left_out: bool,
-}
-
 /// A lane's sums, over the days from `window.first` and over the 28 before; not scaled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LaneSums {
@@ -158,11 +75,6 @@ pub struct DeltaReport {
     pub excluded: Excluded,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
-fn as_text<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(date)
-}
-
 /// Compares the last mature week of a bill with the four weeks before it.
 pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
     let mut report = DeltaReport {
@@ -178,258 +90,64 @@ pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
         lanes: Vec::new(),
         excluded: bill.excluded.clone(),
     };
-    let calendar = Calendar { rows: &bill.rows };
-    let horizon = plus(terms.today, -i64::from(terms.lag_days));
-    let recent = (0..=STALE).map(|back| plus(horizon, -back));
-    for day in recent.clone().take_while(|day| !calendar.mature(*day, horizon)) {
-        report.thin_days.extend(calendar.thin(day, true));
-    }
-    let Some(last) = recent.clone().find(|day| calendar.mature(*day, horizon)) else { return report };
-
-    let first = plus(last, 1 - WINDOW);
-    let compared: Vec<Date> = (0..WINDOW)
-        .map(|index| plus(first, index))
-        .filter(|day| {
-            let mature = calendar.mature(*day, horizon);
-            report.thin_days.extend(calendar.thin(*day, !mature));
-            mature
-        })
-        .collect();
-    report.thin_days.sort_by_key(|thin| thin.day);
-    let baseline_first = plus(first, -7 * WEEKS);
-    let baseline: Vec<Date> =
-        (0..7 * WEEKS).map(|index| plus(baseline_first, index)).filter(|day| calendar.present(*day)).collect();
-    report.window = Some(Span { first, last, days: compared.len() });
-    report.baseline = Some(Span { first: baseline_first, last: plus(first, -1), days: baseline.len() });
-    report.lanes = Lane::ALL.into_iter().map(|lane| lane_sums(bill, lane, baseline_first, first, last)).collect();
-    if baseline.len() < LEARNING {
+    let mut days = MatureDays::of(&bill.rows, terms);
+    report.thin_days = std::mem::take(&mut days.thin);
+    (report.window, report.baseline) = (days.window, days.baseline);
+    let (Some(window), Some(baseline)) = (days.window, days.baseline) else { return report };
+    report.lanes =
+        Lane::ALL.into_iter().map(|lane| lane_sums(bill, lane, baseline.first, window.first, window.last)).collect();
+    if days.learning() {
         report.outcome = Outcome::Learning;
         return report;
     }
 
     let nothing = BTreeMap::new();
-    let series = Series { costs: bill.lanes.get(&Lane::Usage).unwrap_or(&nothing), first, baseline: &baseline };
-    let trend = series.trend();
-    let noise = series.noise();
-    let mut total = Sums::default();
-    let mut odd = (0_u32, 0_u32, false, false);
-    for day in &compared {
-        let (actual, expected) = (series.cost(*day), series.expected(*day, &trend));
-        total.add(actual, series.billed(*day), expected);
-        let over = actual - expected;
-        let z = noise.z(over);
-        odd.0 += u32::from(z > ODD);
-        odd.1 += u32::from(z < -ODD);
-        let half = expected.scaled(1, 2);
-        odd.2 |= z > ODD && over > half;
-        odd.3 |= z < -ODD && Amount::ZERO - over > half;
-        let z = (z.clamp(-MOST_Z, MOST_Z) * 100.0).round() / 100.0;
-        report.days.push(DayDelta { day: *day, expected, actual, z });
-    }
-    let expected = total.expected;
-    let mut between_services = total.delta();
+    let all = bill.lanes.get(&Lane::Usage).unwrap_or(&nothing);
+    let found = Expectation::of(&effective(all), &days);
+    let (expected, delta) = (found.expected, found.delta());
+    let mut between_services = delta;
     for (service, costs) in &bill.usage {
-        let series = Series { costs, first, baseline: &baseline };
-        let trend = series.trend();
-        let mut sums = Sums::default();
-        for day in &compared {
-            sums.add(series.cost(*day), series.billed(*day), series.expected(*day, &trend));
-        }
-        if sums == Sums::default() {
+        let found = Expectation::of(&effective(costs), &days);
+        let billed = billed(costs, &days);
+        if found.actual == Amount::ZERO && found.expected == Amount::ZERO && billed == Amount::ZERO {
             continue;
         }
-        between_services = between_services - sums.delta();
+        between_services = between_services - found.delta();
         report.by_service.push(ServiceDelta {
             service: service.clone(),
-            expected: sums.expected,
-            actual: sums.actual,
-            delta: sums.delta(),
-            share: ratio(sums.delta(), expected),
-            billed: sums.billed,
+            expected: found.expected,
+            actual: found.actual,
+            delta: found.delta(),
+            share: ratio(found.delta(), expected),
+            billed,
         });
     }
     report.by_service.sort_by(|one, other| {
         magnitude(other.delta).cmp(&magnitude(one.delta)).then_with(|| one.service.cmp(&other.service))
     });
-    let threshold = expected.scaled(1, 10).max(terms.floor_a_day.times(compared.len() as i64));
-    let delta = total.delta();
-    report.outcome = if delta > threshold && (odd.0 >= 2 || odd.2) {
-        Outcome::Rise
-    } else if Amount::ZERO - delta > threshold && (odd.1 >= 2 || odd.3) {
-        Outcome::Fall
-    } else {
-        Outcome::Quiet
-    };
+    let floor = terms.floor_a_day.times(days.compared.len() as i64);
+    let alert = Alert::of(delta, expected, floor, &found.days);
+    report.outcome = alert.outcome;
     report.total = Some(TotalDelta {
         expected,
-        actual: total.actual,
+        actual: found.actual,
         delta,
         share: ratio(delta, expected),
-        billed: total.billed,
-        threshold,
+        billed: billed(all, &days),
+        threshold: alert.threshold,
         between_services,
     });
+    report.days = found.days;
     report
 }
 
-/// Which days can be relied on, by their rows.
-struct Calendar<'a> {
-    rows: &'a BTreeMap<Date, u64>,
+fn effective(costs: &BTreeMap<Date, Charges>) -> BTreeMap<Date, Amount> {
+    costs.iter().map(|(day, charges)| (*day, charges.effective)).collect()
 }
 
-impl Calendar<'_> {
-    fn count(&self, day: Date) -> u64 {
-        self.rows.get(&day).copied().unwrap_or(0)
-    }
-
-    /// Whether the bill has the day at all. A day without a single row is not a day without costs.
-    fn present(&self, day: Date) -> bool {
-        self.count(day) > 0
-    }
-
-    /// The median row count of the same weekday in the four weeks before, over the days that are there.
-    fn usual(&self, day: Date) -> Option<u64> {
-        let mut counts: Vec<u64> =
-            (1..=WEEKS).map(|week| self.count(plus(day, -7 * week))).filter(|count| *count > 0).collect();
-        counts.sort_unstable();
-        let middle = counts.len().checked_sub(1)? / 2;
-        Some(counts[middle].midpoint(counts[counts.len() / 2]))
-    }
-
-    /// At least 90 % of the usual rows.
-    fn full(&self, day: Date) -> bool {
-        let enough = |usual| u128::from(self.count(day)) * 10 >= u128::from(usual) * 9;
-        self.present(day) && self.usual(day).is_none_or(enough)
-    }
-
-    /// Whether a day can be compared: it is old enough, and whole. One that has been thin for some days
-    /// is not late any more: there are fewer rows, as after a clean-up.
-    fn mature(&self, day: Date, horizon: Date) -> bool {
-        day <= horizon && (self.full(day) || (self.present(day) && day <= plus(horizon, -LATE)))
-    }
-
-    fn thin(&self, day: Date, left_out: bool) -> Option<ThinDay> {
-        let usual_rows = self.usual(day).unwrap_or(0);
-        let thin = ThinDay { day, rows: self.count(day), usual_rows, left_out };
-        (!self.full(day)).then_some(thin)
-    }
-}
-
-/// Daily costs of one service, or of all.
-struct Series<'a> {
-    costs: &'a BTreeMap<Date, Charges>,
-    /// Of the window.
-    first: Date,
-    /// The days before it that the bill has.
-    baseline: &'a [Date],
-}
-
-/// How the weekly totals move.
-struct Trend {
-    /// A week, in parts in a billion, between ±10 %.
-    slope: i128,
-    /// From the centre of the weeks to the window: numerator and denominator, weeks.
-    distance: (i128, i128),
-}
-
-impl Series<'_> {
-    fn cost(&self, day: Date) -> Amount {
-        self.costs.get(&day).map_or(Amount::ZERO, |charges| charges.effective)
-    }
-
-    fn billed(&self, day: Date) -> Amount {
-        self.costs.get(&day).map_or(Amount::ZERO, |charges| charges.billed)
-    }
-
-    fn has(&self, day: Date) -> bool {
-        self.baseline.binary_search(&day).is_ok()
-    }
-
-    /// The median of the baseline's other days of the same weekday; of all its other days where it has none.
-    fn usual(&self, day: Date) -> Amount {
-        let others = |like: bool| -> Vec<Amount> {
-            let others = self.baseline.iter().filter(|other| **other != day);
-            others.filter(|other| !like || other.weekday() == day.weekday()).map(|day| self.cost(*day)).collect()
-        };
-        let like = others(true);
-        median(if like.is_empty() { others(false) } else { like })
-    }
-
-    fn expected(&self, day: Date, trend: &Trend) -> Amount {
-        let (weeks, over) = trend.distance;
-        let usual = self.usual(day);
-        usual + usual.scaled(trend.slope * weeks, BILLION * over)
-    }
-
-    /// The Theil–Sen slope of the weekly totals over their median. None below three weeks or a median
-    /// that is not above zero.
-    fn trend(&self) -> Trend {
-        let mut totals: Vec<(i128, Amount)> = Vec::new();
-        for week in 1..=WEEKS {
-            let start = plus(self.first, -7 * week);
-            let days: Vec<Date> = (0..7).map(|index| plus(start, index)).filter(|day| self.has(*day)).collect();
-            // A week with holes counts at the rate of the days it has.
-            if days.len() >= 4 {
-                let sum: Amount = days.iter().map(|day| self.cost(*day)).sum();
-                totals.push((i128::from(week), sum.scaled(7, days.len() as i128)));
-            }
-        }
-        let level = median(totals.iter().map(|(_, total)| *total).collect());
-        if totals.len() < TREND_WEEKS || level <= Amount::ZERO {
-            return Trend { slope: 0, distance: (0, 1) };
-        }
-        let mut slopes = Vec::new();
-        for (index, (later, late)) in totals.iter().enumerate() {
-            for (earlier, early) in &totals[index + 1..] {
-                slopes.push((*late - *early).scaled(BILLION, earlier - later));
-            }
-        }
-        let limit = BILLION / 10;
-        let slope = (median(slopes).pico() / level.pico().max(1)).clamp(-limit, limit);
-        Trend { slope, distance: (totals.iter().map(|(week, _)| week).sum(), totals.len() as i128) }
-    }
-
-    /// How far days usually are from what their weekday's other days let one expect: as a day of the
-    /// window, a day here has no part in its own expectation.
-    fn noise(&self) -> Noise {
-        let mut away: Vec<f64> = self.baseline.iter().map(|day| units(self.cost(*day) - self.usual(*day))).collect();
-        let centre = middle(&mut away);
-        let mut spread: Vec<f64> = away.iter().map(|value| (value - centre).abs()).collect();
-        let level = units(median(self.baseline.iter().map(|day| self.cost(*day)).collect())).abs();
-        Noise { centre, mad: middle(&mut spread).max(level / 100.0) }
-    }
-}
-
-struct Noise {
-    centre: f64,
-    mad: f64,
-}
-
-impl Noise {
-    fn z(&self, over: Amount) -> f64 {
-        let over = units(over) - self.centre;
-        // No spread at all, around nothing: any cost is out of the ordinary.
-        if self.mad == 0.0 { over.signum() * if over == 0.0 { 0.0 } else { MOST_Z } } else { 0.6745 * over / self.mad }
-    }
-}
-
-#[derive(Default, PartialEq, Eq)]
-struct Sums {
-    actual: Amount,
-    billed: Amount,
-    expected: Amount,
-}
-
-impl Sums {
-    fn add(&mut self, actual: Amount, billed: Amount, expected: Amount) {
-        self.actual += actual;
-        self.billed += billed;
-        self.expected += expected;
-    }
-
-    fn delta(&self) -> Amount {
-        self.actual - self.expected
-    }
+/// As invoiced, over the days compared.
+fn billed(costs: &BTreeMap<Date, Charges>, days: &MatureDays) -> Amount {
+    days.compared.iter().filter_map(|day| costs.get(day)).map(|charges| charges.billed).sum()
 }
 
 fn lane_sums(bill: &Bill, lane: Lane, baseline: Date, first: Date, last: Date) -> LaneSums {
@@ -443,50 +161,14 @@ fn lane_sums(bill: &Bill, lane: Lane, baseline: Date, first: Date, last: Date) -
     LaneSums { lane, window: sum(first, plus(last, 1)), baseline: sum(baseline, first) }
 }
 
-/// A day moved by days; stays at the calendar's ends.
-fn plus(day: Date, days: i64) -> Date {
-    day.saturating_add(days.days())
-}
-
 fn magnitude(amount: Amount) -> u128 {
     amount.pico().unsigned_abs()
-}
-
-/// Zero of nothing; between the middle two when there are two.
-fn median(mut amounts: Vec<Amount>) -> Amount {
-    amounts.sort_unstable();
-    match amounts.len() {
-        0 => Amount::ZERO,
-        count => (amounts[(count - 1) / 2] + amounts[count / 2]).scaled(1, 2),
-    }
-}
-
-fn middle(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        count => f64::midpoint(values[(count - 1) / 2], values[count / 2]),
-    }
-}
-
-fn units(amount: Amount) -> f64 {
-    amount.pico() as f64 / 1e12
-}
-
-/// `part` over `whole`, rounded to six decimals, half away from zero.
-fn ratio(part: Amount, whole: Amount) -> Option<Amount> {
-    if whole <= Amount::ZERO {
-        return None;
-    }
-    let (part, whole) = (part.pico(), whole.pico());
-    let millionths = part.checked_mul(1_000_000)?;
-    let half = whole / 2 * millionths.signum();
-    Some(Amount::from_pico((millionths.checked_add(half)? / whole).checked_mul(1_000_000)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::robust::units;
     use proptest::prelude::*;
     use std::fmt::Write;
 

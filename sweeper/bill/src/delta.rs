@@ -1,4 +1,4 @@
-//! What the last week cost against what the four weeks before let one expect, by service.
+//! What the last week cost against what the four weeks before let one expect, by service, account or another name.
 //!
 //! Only usage is compared; purchases, corrections, credits and tax stand beside it. [`crate::expected`] says
 //! which days are compared and what was expected of them, [`crate::alert`] what is an alert.
@@ -6,8 +6,9 @@
 use crate::{
     alert::Alert,
     expected::{Expectation, MatureDays, plus},
-    focus::{Bill, Charges, Excluded, Lane},
+    focus::{Bill, Charges, Lane},
     robust::ratio,
+    row::Excluded,
 };
 pub use crate::{
     alert::Outcome,
@@ -20,8 +21,9 @@ use sweeper_core::money::Amount;
 
 /// One line of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ServiceDelta {
-    pub service: String,
+pub struct GroupDelta {
+    /// A service, account, owner: as was asked for.
+    pub name: String,
     pub expected: Amount,
     pub actual: Amount,
     /// `actual` − `expected`.
@@ -43,8 +45,8 @@ pub struct TotalDelta {
     pub billed: Amount,
     /// What `delta` must exceed to be an alert: the larger of 10 % of `expected` and the floor.
     pub threshold: Amount,
-    /// The total's delta less the sum of the services': a median of sums is not the sum of medians.
-    pub between_services: Amount,
+    /// The total's delta less the sum of the groups': a median of sums is not the sum of medians.
+    pub between_groups: Amount,
 }
 
 /// A lane's sums, over the days from `window.first` and over the 28 before; not scaled.
@@ -58,7 +60,7 @@ pub struct LaneSums {
 /// The comparison of a bill's last week with the weeks before.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeltaReport {
-    /// `sweeper.bill-delta/1`.
+    /// `sweeper.bill-delta/2`.
     pub format: &'static str,
     /// Of every amount; `None` when the bill has no rows.
     pub currency: Option<String>,
@@ -66,7 +68,7 @@ pub struct DeltaReport {
     pub window: Option<Span>,
     pub baseline: Option<Span>,
     /// By the size of the delta, then by name.
-    pub by_service: Vec<ServiceDelta>,
+    pub groups: Vec<GroupDelta>,
     pub total: Option<TotalDelta>,
     pub days: Vec<DayDelta>,
     pub thin_days: Vec<ThinDay>,
@@ -78,12 +80,12 @@ pub struct DeltaReport {
 /// Compares the last mature week of a bill with the four weeks before it.
 pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
     let mut report = DeltaReport {
-        format: "sweeper.bill-delta/1",
+        format: "sweeper.bill-delta/2",
         currency: bill.currency.clone(),
         outcome: Outcome::NoMatureDays,
         window: None,
         baseline: None,
-        by_service: Vec::new(),
+        groups: Vec::new(),
         total: None,
         days: Vec::new(),
         thin_days: Vec::new(),
@@ -105,16 +107,16 @@ pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
     let all = bill.lanes.get(&Lane::Usage).unwrap_or(&nothing);
     let found = Expectation::of(&effective(all), &days);
     let (expected, delta) = (found.expected, found.delta());
-    let mut between_services = delta;
-    for (service, costs) in &bill.usage {
+    let mut between_groups = delta;
+    for (name, costs) in &bill.usage {
         let found = Expectation::of(&effective(costs), &days);
         let billed = billed(costs, &days);
         if found.actual == Amount::ZERO && found.expected == Amount::ZERO && billed == Amount::ZERO {
             continue;
         }
-        between_services = between_services - found.delta();
-        report.by_service.push(ServiceDelta {
-            service: service.clone(),
+        between_groups = between_groups - found.delta();
+        report.groups.push(GroupDelta {
+            name: name.clone(),
             expected: found.expected,
             actual: found.actual,
             delta: found.delta(),
@@ -122,8 +124,8 @@ pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
             billed,
         });
     }
-    report.by_service.sort_by(|one, other| {
-        magnitude(other.delta).cmp(&magnitude(one.delta)).then_with(|| one.service.cmp(&other.service))
+    report.groups.sort_by(|one, other| {
+        magnitude(other.delta).cmp(&magnitude(one.delta)).then_with(|| one.name.cmp(&other.name))
     });
     let floor = terms.floor_a_day.times(days.compared.len() as i64);
     let alert = Alert::of(delta, expected, floor, &found.days);
@@ -135,7 +137,7 @@ pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
         share: ratio(delta, expected),
         billed: billed(all, &days),
         threshold: alert.threshold,
-        between_services,
+        between_groups,
     });
     report.days = found.days;
     report
@@ -168,9 +170,13 @@ fn magnitude(amount: Amount) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::robust::units;
+    use crate::{
+        movement::{By, daily as daily_of},
+        robust::units,
+        source::Source,
+    };
     use proptest::prelude::*;
-    use std::fmt::Write;
+    use std::{fmt::Write, num::NonZeroUsize};
 
     const HEADER: &str = "BilledCost,EffectiveCost,BillingCurrency,ChargeCategory,ChargeClass,ChargePeriodStart,\
                           ChargePeriodEnd,ServiceName,CommitmentDiscountStatus\n";
@@ -189,7 +195,10 @@ mod tests {
     }
 
     fn bill(rows: &str) -> Bill {
-        Bill::default().read("bill.csv", (HEADER.to_owned() + rows).as_bytes()).unwrap()
+        let source = Source::memory("bill.csv", (HEADER.to_owned() + rows).into_bytes());
+        let last = rows.lines().filter_map(|row| row.split(',').nth(5)?.parse::<Date>().ok()).max();
+        let terms = Terms::new(last.map_or(MONDAY.parse().unwrap(), |last| plus(last, 1)));
+        daily_of(vec![source], By::Service, &|_, _| None, &terms, NonZeroUsize::MIN).unwrap()
     }
 
     /// A bill of one service in ten equal rows a day. `cost` takes the day's number, from 0.
@@ -227,7 +236,7 @@ mod tests {
         let expected: Vec<String> = report.days.iter().map(|day| day.expected.to_string()).collect();
         assert_eq!(expected, ["1000", "1000", "1000", "1000", "1000", "400", "400"]);
         assert_eq!((report.outcome, total(&report).delta), (Outcome::Quiet, Amount::ZERO));
-        assert_eq!(total(&report).between_services, Amount::ZERO);
+        assert_eq!(total(&report).between_groups, Amount::ZERO);
         let window = report.window.unwrap();
         assert_eq!((window.first, window.last, window.days), (date("2026-08-31"), date("2026-09-06"), 7));
         assert_eq!(report.baseline.unwrap().first, date(MONDAY));
@@ -337,8 +346,8 @@ mod tests {
             assert_eq!((report.outcome, total(&report).share), (outcome, Some(usd(share))), "{gigabytes}");
             assert_eq!(total(&report).threshold, usd("700"));
             if gigabytes > 1000 {
-                assert_eq!(report.by_service[0].service, "Network");
-                assert_eq!(report.by_service[0].share, Some(usd(share)));
+                assert_eq!(report.groups[0].name, "Network");
+                assert_eq!(report.groups[0].share, Some(usd(share)));
             }
         }
     }
@@ -439,7 +448,7 @@ mod tests {
     fn the_report_is_json_with_decimal_strings() {
         let report = compare(&daily(MONDAY, 35, |_, day| weekly(day)), &terms(MONDAY, 35));
         let json = serde_json::to_value(&report).unwrap();
-        assert_eq!(json["format"], "sweeper.bill-delta/1");
+        assert_eq!(json["format"], "sweeper.bill-delta/2");
         assert_eq!(json["outcome"], "quiet");
         assert_eq!(json["total"]["expected"], "5800");
         assert_eq!(json["window"]["first"], "2026-08-31");
@@ -478,9 +487,9 @@ mod tests {
             }
             let report = compare(&bill(&rows), &terms(MONDAY, 35));
             if let Some(total) = &report.total {
-                let lines: Amount = report.by_service.iter().map(|line| line.delta).sum();
-                prop_assert_eq!(lines + total.between_services, total.delta);
-                prop_assert_eq!(report.by_service.iter().map(|line| line.actual).sum::<Amount>(), total.actual);
+                let lines: Amount = report.groups.iter().map(|line| line.delta).sum();
+                prop_assert_eq!(lines + total.between_groups, total.delta);
+                prop_assert_eq!(report.groups.iter().map(|line| line.actual).sum::<Amount>(), total.actual);
             }
         }
     }

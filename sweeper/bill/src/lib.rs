@@ -13,6 +13,7 @@ pub mod expected;
 pub mod export;
 pub mod focus;
 pub mod growth;
+pub mod movement;
 mod names;
 mod parquet;
 pub mod partial;

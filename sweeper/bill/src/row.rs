@@ -268,22 +268,11 @@ impl Default for Lexicon {
         lexicon.learn();
         // In this order, so that the number of a lane is known.
         for lane in Lane::ALL {
-            let name = name_of(lane).as_bytes();
+            let name = lane.name().as_bytes();
             let print = lexicon.hasher.print(name);
             lexicon.keys[Key::Lane as usize].number(print, || name.into());
         }
         lexicon
-    }
-}
-
-/// A lane's word.
-pub(crate) const fn name_of(lane: Lane) -> &'static str {
-    match lane {
-        Lane::Usage => "usage",
-        Lane::Commitment => "commitment",
-        Lane::Correction => "correction",
-        Lane::Credit => "credit",
-        Lane::Tax => "tax",
     }
 }
 

@@ -5,6 +5,7 @@
 
 #[cfg(all(feature = "gcp", feature = "demo"))]
 mod apply;
+mod bill;
 mod clouds;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
 mod demo;

@@ -1,6 +1,7 @@
 //! What people and their tools see of a report. Machines read `sweeper.report/1`; everything here is
 //! rendered from the same parts, and is the only place beside `main` that writes to the terminal.
 
+pub mod bill;
 pub mod csv;
 pub mod doctor;
 pub mod explain;

@@ -5,7 +5,7 @@
 //!
 //! - Expected cost of a day: the median of the same weekday in the four weeks before, moved along the
 //!   trend of those weeks (Theil–Sen slope of the weekly totals over their median, at most 10 % a week)
-//!   by the 2.5 weeks from their centre to the window.
+//!   by the 2.5 weeks from their centre to the window. One odd week makes no trend.
 //! - Robust z: 0.6745 · (x − median) / MAD of the weekday-adjusted days (Iglewicz and Hoaglin 1993), with
 //!   the MAD at least 1 % of the median day, since a flat series has a MAD of 0.
 
@@ -143,6 +143,11 @@ impl MatureDays {
         found.window = Some(Span { first, last, days: found.compared.len() });
         found.baseline = Some(Span { first: baseline, last: plus(first, -1), days: found.known.len() });
         found
+    }
+
+    /// By what a sum over the baseline's days is scaled to the days compared: numerator and denominator.
+    pub fn scale(&self) -> (i128, i128) {
+        (self.compared.len() as i128, self.known.len() as i128)
     }
 
     /// Whether there is too little history to expect anything.
@@ -327,7 +332,7 @@ impl Series<'_> {
             }
         }
         let limit = BILLION / 10;
-        let slope = (median(slopes).pico() / level.pico().max(1)).clamp(-limit, limit);
+        let slope = (cautious(slopes).pico() / level.pico().max(1)).clamp(-limit, limit);
         Trend { slope, distance: (totals.iter().map(|(week, _)| week).sum(), totals.len() as i128) }
     }
 
@@ -338,6 +343,18 @@ impl Series<'_> {
         let level = units(median(self.known.iter().map(|day| self.cost(*day)).collect())).abs();
         Scatter::of(&mut away, level / 100.0)
     }
+}
+
+/// The median of slopes; but where the middle two are of different minds (one is more than twice the other, or of the
+/// other sign) the one nearer to zero. Of four weeks, an odd one at either end makes half of the slopes.
+fn cautious(mut slopes: Vec<Amount>) -> Amount {
+    slopes.sort_unstable();
+    let Some(last) = slopes.len().checked_sub(1) else { return Amount::ZERO };
+    let (low, high) = (slopes[last / 2], slopes[slopes.len() / 2]);
+    let size = |slope: Amount| slope.pico().unsigned_abs();
+    let (near, far) = if size(low) <= size(high) { (low, high) } else { (high, low) };
+    let agree = (near > Amount::ZERO) == (far > Amount::ZERO) && size(far) / 2 <= size(near);
+    if agree { median(slopes) } else { near }
 }
 
 /// A day moved by days; stays at the calendar's ends.

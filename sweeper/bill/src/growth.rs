@@ -11,7 +11,8 @@
 //! wrong at times: the slope sees a fresh step as growth (three days after one of 40 %, 8.8 % a day), and the median of
 //! differences is late. A growth that was told ends below 3 % a day.
 //!
-//! A *level shift* is one day-over-day difference that lies more than five MAD from the others, and stays. Two or
+//! A *level shift* is one day-over-day difference that lies more than five MAD from the others, and stays: the medians
+//! of up to seven days before and after are as far apart. Two or
 //! more of them in a row are growth; one that goes back is an odd day, and neither. The MAD is at least 1 %, so a
 //! step below 5 % is none.
 
@@ -185,7 +186,7 @@ fn shifts(days: &[(Date, f64)], last: Date) -> Vec<LevelShift> {
         let level =
             |days: &mut dyn Iterator<Item = &(Date, f64)>| middle(&mut days.map(|(_, y)| *y).collect::<Vec<f64>>());
         let moved = level(&mut after.iter().take(LEVEL)) - level(&mut before.iter().rev().take(LEVEL));
-        if moved * step > 0.0 && moved.abs() > step.abs() / 2.0 {
+        if moved * step > 0.0 && moved.abs() > STEP * mad {
             found.push(LevelShift { day: *day, by: rate(moved), seen: after.len() });
         }
     }

@@ -19,7 +19,7 @@
 use crate::{
     alert::{Alert, Outcome},
     evidence::{Cause, Evidence, Judged, judge, judge_unused},
-    expected::{DayDelta, Span},
+    expected::{DayDelta, Expectation, MatureDays, Span},
     focus::Lane,
     robust::ratio,
     split::{Line, Part, Parts},
@@ -68,6 +68,45 @@ pub struct LaneChange {
     /// Scaled to the window's days, or the last month, as the usage is.
     pub before: Amount,
     pub after: Amount,
+    /// `after` − `before`.
+    pub delta: Amount,
+}
+
+impl LaneChange {
+    pub fn of(lane: Lane, before: Amount, after: Amount) -> Self {
+        Self { lane, before, after, delta: after - before }
+    }
+}
+
+impl<'a> Change<'a> {
+    /// The last week against the four before: what `usage` is a split of, with a baseline scaled by
+    /// [`MatureDays::scale`]. `None` when no day is mature. Fees, unused commitments and lanes are to be set where there
+    /// are any.
+    pub fn of_week(
+        currency: &'a str,
+        days: &MatureDays,
+        found: &'a Expectation,
+        usage: &'a [Line],
+        evidence: &'a Evidence,
+        floor_a_day: Amount,
+    ) -> Option<Self> {
+        Some(Self {
+            currency,
+            baseline: days.baseline?,
+            window: days.window?,
+            expected: found.expected,
+            actual: found.actual,
+            calendar: Amount::ZERO,
+            usage,
+            monthly: &[],
+            unused: &[],
+            lanes: &[],
+            days: &found.days,
+            floor: floor_a_day.times(days.compared.len() as i64),
+            learning: days.learning(),
+            evidence,
+        })
+    }
 }
 
 /// A change as it is told: `sweeper.bill-waterfall/1`.

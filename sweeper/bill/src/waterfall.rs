@@ -311,30 +311,34 @@ fn explained_by(groups: &[Group<'_>]) -> Vec<Explained> {
 }
 
 fn left_over(groups: &[Group<'_>], amount: Amount, trend: Amount, expected: Amount) -> Unexplained {
-    let mut resources: BTreeMap<Owner<'_>, (Parts, BTreeMap<&str, Amount>)> = BTreeMap::new();
+    let mut of_lines: Vec<(Owner<'_>, &str, &Parts)> = Vec::new();
     let mut skus: BTreeMap<&str, Amount> = BTreeMap::new();
     let mut accounts: BTreeMap<&str, Amount> = BTreeMap::new();
     for (lines, judged) in groups {
         for (line, left) in lines.iter().zip(&judged.left).filter(|(_, left)| **left != Parts::default()) {
             let (account, service, resource, sku) = place(line);
-            let of_resource = resources.entry((account, service, resource)).or_default();
-            of_resource.0 += *left;
-            *of_resource.1.entry(sku).or_default() += left.sum();
+            of_lines.push(((account, service, resource), sku, left));
             *skus.entry(sku).or_default() += left.sum();
             *accounts.entry(account).or_default() += left.sum();
         }
     }
-    let side = |up: bool| {
-        let sums = resources.values().map(|(parts, _)| parts.sum());
-        sums.filter(|sum| (*sum > Amount::ZERO) == up).sum::<Amount>()
-    };
-    let (up, down) = (side(true), side(false));
-    let mut by_resource: BTreeMap<Place<'_>, Gathered> = BTreeMap::new();
-    for ((account, service, resource), (parts, of_skus)) in resources {
+    // By resource: the groups are in order already.
+    of_lines.sort_by_key(|(owner, ..)| *owner);
+    let (mut up, mut down) = (Amount::ZERO, Amount::ZERO);
+    let mut resources: Vec<(Place<'_>, Gathered)> = Vec::new();
+    for of_resource in of_lines.chunk_by(|one, other| one.0 == other.0) {
+        let (account, service, resource) = of_resource[0].0;
+        let mut gathered = Gathered::default();
+        let mut of_skus: BTreeMap<&str, Amount> = BTreeMap::new();
+        for (_, sku, left) in of_resource {
+            gathered.parts += **left;
+            *of_skus.entry(sku).or_default() += left.sum();
+        }
+        let sum = gathered.parts.sum();
+        *(if sum > Amount::ZERO { &mut up } else { &mut down }) += sum;
         // Its SKU price that moved most.
         let sku = of_skus.iter().max_by_key(|(sku, sum)| (size(**sum), Reverse(**sku)));
-        let sku = sku.map_or("", |(sku, _)| *sku);
-        by_resource.insert((account, service, resource, sku), Gathered { parts, words: Vec::new() });
+        resources.push(((account, service, resource, sku.map_or("", |(sku, _)| *sku)), gathered));
     }
     let named = |sums: BTreeMap<&str, Amount>| {
         let sums = sums.into_iter().filter(|(_, sum)| same_way(*sum, amount));
@@ -351,15 +355,15 @@ fn left_over(groups: &[Group<'_>], amount: Amount, trend: Amount, expected: Amou
         up,
         down,
         trend,
-        by_resource: top(by_resource, Some(amount)),
+        by_resource: top(resources, Some(amount)),
         by_sku: named(skus),
         by_account: named(accounts),
     }
 }
 
 /// The largest; only those that point as `amount` does, if one is given.
-fn top(of_lines: BTreeMap<Place<'_>, Gathered>, amount: Option<Amount>) -> Vec<Contributor> {
-    let mut all: Vec<(Place<'_>, Gathered)> = of_lines.into_iter().collect();
+fn top<'a>(all: impl IntoIterator<Item = (Place<'a>, Gathered)>, amount: Option<Amount>) -> Vec<Contributor> {
+    let mut all: Vec<(Place<'_>, Gathered)> = all.into_iter().collect();
     all.retain(|(_, gathered)| amount.is_none_or(|amount| same_way(gathered.parts.sum(), amount)));
     all.sort_by_key(|(place, gathered)| (Reverse(size(gathered.parts.sum())), *place));
     all.truncate(TOP);

@@ -30,6 +30,8 @@ use sweeper_core::money::Amount;
 
 /// How many contributors are named for each figure.
 pub const TOP: usize = 5;
+/// One millionth, in units of 10⁻¹².
+const DUST: u128 = 1_000_000;
 
 /// A change to be told. All amounts in one currency, and over the same days.
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +81,8 @@ impl LaneChange {
 }
 
 impl<'a> Change<'a> {
-    /// The last week against the four before: what `usage` is a split of, with a baseline scaled by
-    /// [`MatureDays::scale`]. `None` when no day is mature. Fees, unused commitments and lanes are to be set where there
+    /// The last week against the four before. `usage` is a split of the days compared against those of
+    /// [`MatureDays::alike`], scaled by [`MatureDays::scale`]. `None` when no day is mature. Fees, unused commitments and lanes are to be set where there
     /// are any.
     pub fn of_week(
         currency: &'a str,
@@ -217,7 +219,12 @@ impl Waterfall {
         let left: Amount = groups.iter().flat_map(|(_, judged)| &judged.left).map(Parts::sum).sum();
         let explained = parts.sum() - left;
         let (trend_of_left, after_left) = against(between_lines, left);
-        let (trend_of_explained, rest) = against(after_left, explained);
+        let (mut trend_of_explained, mut rest) = against(after_left, explained);
+        // What rounding leaves of scaled baselines is no trend.
+        if size(trend_of_explained) < DUST {
+            rest += trend_of_explained;
+            trend_of_explained = Amount::ZERO;
+        }
         let trend = trend_of_left + rest;
 
         let unexplained = left + trend;
@@ -558,6 +565,17 @@ mod tests {
         let odd = [("111", "db", "io", "1400", "1000")];
         let found = told("1000", &odd, &Evidence::default(), 0.0);
         assert_eq!((found.delta, found.unexplained.amount), (Amount::ZERO, Amount::ZERO));
+    }
+
+    #[test]
+    fn what_rounding_leaves_is_no_trend() {
+        // New machines explain all but a hair, which stays unexplained: nothing is lost, and no cause is made up.
+        let usage = [("111", "i-old", "m5", "1000", "1000"), ("111", "i-new", "m5", "0", "300")];
+        let found = told("1000.0000009", &usage, &made(&["i-new"]), 0.0);
+        assert_eq!(causes(&found), [(Cause::Inventory, "300".to_owned())]);
+        assert_eq!(found.unexplained.amount, usd("-0.0000009"));
+        let found = told("1000.000001", &usage, &made(&["i-new"]), 0.0);
+        assert_eq!(causes(&found).len(), 2);
     }
 
     #[test]

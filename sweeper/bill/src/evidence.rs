@@ -47,10 +47,10 @@ pub enum Cause {
     Planned,
     /// Requests, gigabytes or another metric moved the same way.
     Driver,
-    /// The same resource has done as much before, more than once.
-    Habit,
     /// As on the same day of last month.
     DayOfMonth,
+    /// The same resource has done as much before, more than once.
+    Habit,
     /// Another number of days, or other weekdays.
     Calendar,
     /// The weeks before had been going that way.
@@ -205,8 +205,8 @@ pub fn judge(lines: &[Line], evidence: &Evidence, baseline: &Span, window: &Span
     judging.exchange_rate();
     judging.planned(&evidence.planned);
     judging.drivers(&evidence.drivers);
-    judging.habits(&evidence.histories);
     judging.days_of_month(&evidence.histories);
+    judging.habits(&evidence.histories);
     judging.finish()
 }
 

@@ -145,9 +145,15 @@ impl MatureDays {
         found
     }
 
-    /// By what a sum over the baseline's days is scaled to the days compared: numerator and denominator.
+    /// The days of the baseline that are like the days compared: all it has, unless a day of the window is left out.
+    pub fn alike(&self) -> impl Iterator<Item = Date> {
+        let compared = |day: &Date| self.compared.iter().any(|compared| compared.weekday() == day.weekday());
+        self.known.iter().copied().filter(compared)
+    }
+
+    /// By what a sum over the days of [`MatureDays::alike`] is scaled to the days compared: numerator and denominator.
     pub fn scale(&self) -> (i128, i128) {
-        (self.compared.len() as i128, self.known.len() as i128)
+        (self.compared.len() as i128, self.alike().count() as i128)
     }
 
     /// Whether there is too little history to expect anything.
@@ -402,6 +408,24 @@ mod tests {
         assert_eq!(calendar_effect(&series(&three, |_| 10), &three, &seven), Amount::whole(40));
         let none = span("2026-03-02", "2026-03-01");
         assert_eq!((none.days, none.each().count()), (0, 0));
+    }
+
+    #[test]
+    fn a_day_that_is_left_out_is_left_out_of_the_baseline_too() {
+        let all = span("2026-08-03", "2026-09-06");
+        let mut rows: BTreeMap<Date, u64> = all.each().map(|day| (day, 10)).collect();
+        rows.remove(&"2026-08-11".parse().unwrap());
+        let days = MatureDays::of(&rows, &Terms::new(plus(all.last, 2)));
+        assert_eq!(days.scale(), (7, 27));
+        // The Saturday of the window is not loaded.
+        rows.insert(plus(all.last, -1), 5);
+        let days = MatureDays::of(&rows, &Terms::new(plus(all.last, 2)));
+        assert_eq!(days.scale(), (6, 23));
+        let costs = series(&all, weekly);
+        let mean = days.alike().map(|day| costs[&day]).sum::<Amount>().scaled(6, 23);
+        let found = Expectation::of(&costs, &days);
+        assert_eq!((found.expected, found.actual), (Amount::whole(5400), Amount::whole(5400)));
+        assert!((units(mean) - 5400.0).abs() < 50.0, "{mean}");
     }
 
     #[test]

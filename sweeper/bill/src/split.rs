@@ -19,7 +19,7 @@
 //! what rounding leaves (a few units), so that the parts of a line are its delta to the last digit.
 
 use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 use sweeper_core::money::Amount;
 
 /// What a charge is for.
@@ -221,19 +221,22 @@ type Sides = (Option<Measures>, Option<Measures>);
 /// Splits a bill's change. The order of entries changes nothing. Lines come by account, service, resource and SKU
 /// price; keys of which nothing moved make none.
 pub fn split(entries: impl IntoIterator<Item = Entry>) -> Vec<Line> {
-    let mut keys: BTreeMap<Key, Sides> = BTreeMap::new();
     let add = |own: &mut Option<Measures>, other: Option<Measures>| match (own.as_mut(), other) {
         (Some(own), Some(other)) => *own += other,
         (None, Some(other)) => *own = Some(other),
         (_, None) => {}
     };
-    for entry in entries {
-        let sides = keys.entry(entry.key).or_default();
-        add(&mut sides.0, entry.before);
-        add(&mut sides.1, entry.after);
-    }
-    let keys: Vec<(Key, Sides)> =
-        keys.into_iter().filter(|(_, sides)| sides.0.is_some() || sides.1.is_some()).collect();
+    let entries = entries.into_iter().filter(|entry| entry.before.is_some() || entry.after.is_some());
+    let mut keys: Vec<(Key, Sides)> = entries.map(|entry| (entry.key, (entry.before, entry.after))).collect();
+    keys.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    keys.dedup_by(|(key, sides), (kept, of_kept)| {
+        let same = key == kept;
+        if same {
+            add(&mut of_kept.0, sides.0);
+            add(&mut of_kept.1, sides.1);
+        }
+        same
+    });
     let mut lines = Vec::new();
     let same = |one: &Key, other: &Key| {
         one.account == other.account

@@ -10,7 +10,7 @@ use jiff::{
 use std::collections::BTreeMap;
 use sweeper_bill::{
     alert::Outcome,
-    evidence::{Cause, Evidence, PriceChange, PriceMove, Scope},
+    evidence::{Cause, Evidence, Happened, InventoryEvent, PriceChange, PriceMove, Scope},
     expected::{Expectation, MatureDays, Span, Terms, calendar_effect},
     focus::Lane,
     growth::{Growth, GrowthOutcome, GrowthTerms},
@@ -276,6 +276,78 @@ fn d11_a_gateway_with_three_times_the_traffic_is_no_alert_and_with_four_it_is() 
         assert_eq!(found.unexplained.by_resource[0].resource.as_deref(), Some("nat-1"));
         assert_eq!((found.parts.len(), found.parts[0].part), (1, Part::Quantity));
     }
+}
+
+/// One week with four changes: traffic that nobody knows of, new machines, a commitment that ended, and the batch of the
+/// first of the month.
+#[test]
+fn four_changes_are_told_apart() {
+    let window = Span::whole(plus(FIRST, 28), plus(FIRST, 34));
+    let first_of_month = date(2026, 9, 1);
+    assert!(window.holds(first_of_month));
+    let history: BTreeMap<Date, Amount> = Span::whole(date(2026, 7, 1), window.last)
+        .each()
+        .map(|day| (day, Amount::whole(if day.day() == 1 { 600 } else { 20 })))
+        .collect();
+    let (days, batch) = weeks(|index, _| history[&plus(FIRST, index)]);
+    assert_eq!((batch.expected, batch.actual), (Amount::whole(140), Amount::whole(720)));
+    // The other costs a day: 100 of traffic, 60 under the commitment.
+    let (_, found) = weeks(|index, _| {
+        let rest = if index < 28 { 100 + 60 } else { 190 + 96 + 50 };
+        Amount::whole(rest) + history[&plus(FIRST, index)]
+    });
+    let (numerator, denominator) = days.scale();
+    let entry = |resource: &str, before: Option<At<'_>>, after: At<'_>| Entry {
+        key: key(resource, "sku"),
+        // 28 days become 7.
+        before: before.map(|at| measures(at).scaled(numerator, denominator)),
+        after: Some(measures(after)),
+    };
+    let usage = split([
+        entry("nat-1", Some(("2800", "1", "1", "1")), ("1330", "1", "1", "1")),
+        entry("i-new", None, ("350", "1", "1", "1")),
+        entry("db-1", Some(("28000", ".096", ".096", ".06")), ("7000", ".096", ".096", ".096")),
+        entry("batch-1", Some(("560", "1", "1", "1")), ("720", "1", "1", "1")).from_expected(batch.expected),
+    ]);
+    let scope = Scope { resources: vec!["db-*".to_owned()], ..Scope::default() };
+    let evidence = Evidence {
+        events: vec![InventoryEvent {
+            resource: "i-new".to_owned(),
+            account: None,
+            what: Happened::Made,
+            day: window.first,
+            source: "survey".to_owned(),
+        }],
+        prices: vec![PriceChange {
+            scope,
+            moved: PriceMove::CommitmentExpired,
+            day: window.first,
+            most: None,
+            words: "reservation ri-7 ended".to_owned(),
+        }],
+        histories: BTreeMap::from([("batch-1".into(), history)]),
+        ..Evidence::default()
+    };
+    let change = Change::of_week("USD", &days, &found, &usage, &evidence, Amount::whole(25)).unwrap();
+    let found = Waterfall::of(&change);
+    let told: Vec<(Cause, String, Option<&str>)> = found
+        .explained
+        .iter()
+        .map(|cause| (cause.cause, cause.amount.to_string(), cause.top[0].resource.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Cause::DayOfMonth, "580".to_owned(), Some("batch-1")),
+            (Cause::Inventory, "350".to_owned(), Some("i-new")),
+            (Cause::Commitment, "252".to_owned(), Some("db-1")),
+        ]
+    );
+    assert_eq!(found.explained[0].top[0].evidence, ["as on 2026-08-01 (580.00 above)"]);
+    assert_eq!((found.unexplained.amount, found.unexplained.trend), (Amount::whole(630), Amount::ZERO));
+    assert_eq!(found.unexplained.by_resource[0].resource.as_deref(), Some("nat-1"));
+    assert_eq!((found.expected, found.delta), (Amount::whole(7 * 180), Amount::whole(580 + 350 + 252 + 630)));
+    assert_eq!(found.alert.outcome, Outcome::Rise);
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn why_it_rose_is_told_apart_and_adds_up() {
     for part in [
         "3465.00  expected",
         "+280.00  a commitment ended or was bought",
-        "commitment sp-0a1 covers nothing since 2026-10-12",
+        "commitment sp-0a1 stopped covering anything on 2026-10-12",
         "+420.00  planned",
         "load test",
         "+490.00  unexplained",

@@ -3,21 +3,24 @@
 //! Only usage is compared; purchases, corrections, credits and tax stand beside it. [`crate::expected`] says
 //! which days are compared and what was expected of them, [`crate::alert`] what is an alert.
 
-use crate::{
-    alert::Alert,
-    expected::{Expectation, MatureDays, plus},
-    focus::{Bill, Charges, Lane},
-    robust::ratio,
-    row::Excluded,
-};
 pub use crate::{
     alert::Outcome,
     expected::{DayDelta, Span, Terms, ThinDay},
+};
+use crate::{
+    alert::{Alert, threshold},
+    expected::{Expectation, MatureDays, calendar_effect, months, plus},
+    focus::{Bill, Charges, Lane},
+    robust::ratio,
+    row::Excluded,
 };
 use jiff::civil::Date;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use sweeper_core::money::Amount;
+
+/// The format written.
+const FORMAT: &str = "sweeper.bill-delta/2";
 
 /// One line of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,7 +83,7 @@ pub struct DeltaReport {
 /// Compares the last mature week of a bill with the four weeks before it.
 pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
     let mut report = DeltaReport {
-        format: "sweeper.bill-delta/2",
+        format: FORMAT,
         currency: bill.currency.clone(),
         outcome: Outcome::NoMatureDays,
         window: None,
@@ -124,9 +127,7 @@ pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
             billed,
         });
     }
-    report.groups.sort_by(|one, other| {
-        magnitude(other.delta).cmp(&magnitude(one.delta)).then_with(|| one.name.cmp(&other.name))
-    });
+    sort(&mut report.groups);
     let floor = terms.floor_a_day.times(days.compared.len() as i64);
     let alert = Alert::of(delta, expected, floor, &found.days);
     report.outcome = alert.outcome;
@@ -141,6 +142,59 @@ pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
     });
     report.days = found.days;
     report
+}
+
+/// Compares the last whole month of a bill with the month before, had that had the same days: as many Mondays, as many
+/// Sundays. There is no alert on months.
+pub fn compare_months(bill: &Bill, terms: &Terms) -> DeltaReport {
+    let mut report = DeltaReport {
+        format: FORMAT,
+        currency: bill.currency.clone(),
+        outcome: Outcome::NoMatureDays,
+        window: None,
+        baseline: None,
+        groups: Vec::new(),
+        total: None,
+        days: Vec::new(),
+        thin_days: Vec::new(),
+        lanes: Vec::new(),
+        excluded: bill.excluded.clone(),
+    };
+    let Some((before, after)) = months(&bill.rows, terms) else { return report };
+    (report.window, report.baseline, report.outcome) = (Some(after), Some(before), Outcome::Quiet);
+    report.lanes =
+        Lane::ALL.into_iter().map(|lane| lane_sums(bill, lane, before.first, after.first, after.last)).collect();
+    let of = |costs: &BTreeMap<Date, Charges>| {
+        let all = effective(costs);
+        let sum = |span: Span| all.range(span.first..=span.last).map(|(_, cost)| *cost).sum::<Amount>();
+        let billed = costs.range(after.first..=after.last).map(|(_, charges)| charges.billed).sum::<Amount>();
+        (sum(before) + calendar_effect(&all, &before, &after), sum(after), billed)
+    };
+    let nothing = BTreeMap::new();
+    let (expected, actual, billed) = of(bill.lanes.get(&Lane::Usage).unwrap_or(&nothing));
+    let delta = actual - expected;
+    let mut between_groups = delta;
+    for (name, costs) in &bill.usage {
+        let (own, actual, billed) = of(costs);
+        if own == Amount::ZERO && actual == Amount::ZERO && billed == Amount::ZERO {
+            continue;
+        }
+        let delta = actual - own;
+        between_groups = between_groups - delta;
+        let share = ratio(delta, expected);
+        report.groups.push(GroupDelta { name: name.clone(), expected: own, actual, delta, share, billed });
+    }
+    sort(&mut report.groups);
+    let threshold = threshold(expected, terms.floor_a_day.times(after.days as i64));
+    let share = ratio(delta, expected);
+    report.total = Some(TotalDelta { expected, actual, delta, share, billed, threshold, between_groups });
+    report
+}
+
+fn sort(groups: &mut [GroupDelta]) {
+    groups.sort_by(|one, other| {
+        magnitude(other.delta).cmp(&magnitude(one.delta)).then_with(|| one.name.cmp(&other.name))
+    });
 }
 
 fn effective(costs: &BTreeMap<Date, Charges>) -> BTreeMap<Date, Amount> {
@@ -171,7 +225,7 @@ fn magnitude(amount: Amount) -> u128 {
 mod tests {
     use super::*;
     use crate::{
-        movement::{By, daily as daily_of},
+        movement::{By, Compared, daily as daily_of},
         robust::units,
         source::Source,
     };
@@ -198,7 +252,7 @@ mod tests {
         let source = Source::memory("bill.csv", (HEADER.to_owned() + rows).into_bytes());
         let last = rows.lines().filter_map(|row| row.split(',').nth(5)?.parse::<Date>().ok()).max();
         let terms = Terms::new(last.map_or(MONDAY.parse().unwrap(), |last| plus(last, 1)));
-        daily_of(vec![source], By::Service, &|_, _| None, &terms, NonZeroUsize::MIN).unwrap()
+        daily_of(vec![source], (By::Service, &|_, _| None), Compared::Week, &terms, NonZeroUsize::MIN).unwrap()
     }
 
     /// A bill of one service in ten equal rows a day. `cost` takes the day's number, from 0.

@@ -199,6 +199,16 @@ impl Expectation {
     }
 }
 
+/// The last calendar month that is mature, and the one before it, where the bill has every day of both.
+pub fn months(rows: &BTreeMap<Date, u64>, terms: &Terms) -> Option<(Span, Span)> {
+    let horizon = plus(terms.today, -i64::from(terms.lag_days));
+    let last = if horizon == horizon.last_of_month() { horizon } else { plus(horizon.first_of_month(), -1) };
+    let after = Span::whole(last.first_of_month(), last);
+    let last = plus(after.first, -1);
+    let before = Span::whole(last.first_of_month(), last);
+    before.each().chain(after.each()).all(|day| rows.contains_key(&day)).then_some((before, after))
+}
+
 /// What a change of the calendar alone makes of a period's cost: what `after` would have cost at the mean cost of
 /// each weekday of `before`, less what `before` did cost. A weekday that `before` lacks costs the mean of all days.
 pub fn calendar_effect(costs: &BTreeMap<Date, Amount>, before: &Span, after: &Span) -> Amount {

@@ -4,7 +4,7 @@ use crate::{
     delta::Terms,
     engine::{ScanError, scan},
     evidence::{Evidence, PriceChange, PriceMove, Scope},
-    expected::{Expectation, MatureDays, Span, plus},
+    expected::{Expectation, MatureDays, Span, calendar_effect, months, plus},
     focus::{Bill, Charges, Lane},
     partial::{Group, Partial},
     request::{Key, Measure, Request, Rollup, Spread, Window},
@@ -23,6 +23,8 @@ use sweeper_core::money::Amount;
 
 /// How many days before today are read: window, baseline, lag and late days with room to spare.
 const DAYS: i64 = 60;
+/// As many when months are compared.
+const DAYS_OF_MONTHS: i64 = 100;
 /// More names than this are not compared one by one: the rest is one of them.
 pub const MOST: usize = 1000;
 /// The name of that rest.
@@ -49,11 +51,22 @@ pub enum By {
     Owner,
 }
 
+/// What is held against what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compared {
+    /// The last seven mature days against the 28 before.
+    #[default]
+    Week,
+    /// The last whole month against the one before.
+    Month,
+}
+
 /// Whose a resource is, by its account and id as the bill has them.
 pub type Names<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
 
-fn range(today: Date) -> Window {
-    Window { from: plus(today, -DAYS), to: plus(today, 1) }
+fn range(today: Date, compared: Compared) -> Window {
+    let days = if compared == Compared::Month { DAYS_OF_MONTHS } else { DAYS };
+    Window { from: plus(today, -days), to: plus(today, 1) }
 }
 
 const COSTS: [Measure; 2] = [Measure::Effective, Measure::Billed];
@@ -64,12 +77,12 @@ const COSTS: [Measure; 2] = [Measure::Effective, Measure::Billed];
 /// Every file that cannot be summed, by name and place; nothing is used then.
 pub fn daily(
     sources: Vec<Source>,
-    by: By,
-    names: &Names<'_>,
+    (by, names): (By, &Names<'_>),
+    compared: Compared,
     terms: &Terms,
     threads: NonZeroUsize,
 ) -> Result<Bill, ScanError> {
-    let days = range(terms.today).by_day();
+    let days = range(terms.today, compared).by_day();
     let keys = match by {
         By::Service => vec![Key::Service],
         By::Account => vec![Key::Account],
@@ -103,13 +116,13 @@ pub fn daily(
             }
         }
     }
-    let compared = MatureDays::of(&bill.rows, terms);
+    let chosen = chosen(&bill.rows, compared, terms);
     let named = |group: &Group<'_>| match by {
         By::Owner => names(group.key(1), group.key(0)),
         _ => Some(group.key(0).to_owned()).filter(|name| !name.is_empty()),
     };
     let most = if by == By::Owner { 0 } else { MOST };
-    let apart = found.top(0, most, |group| Some(moved(group, &days, &compared)));
+    let apart = found.top(0, most, |group| Some(moved(group, &days, &chosen)));
     let apart: BTreeSet<&str> = apart.into_iter().map(|group| group.key(0)).collect();
     for group in found.groups(0) {
         let is_apart = by == By::Owner || apart.contains(group.key(0));
@@ -127,6 +140,20 @@ pub fn daily(
 
 fn charges(group: &Group<'_>, at: usize) -> Charges {
     Charges { effective: group.amount(at, Measure::Effective), billed: group.amount(at, Measure::Billed) }
+}
+
+/// The days that are held against one another.
+fn chosen(rows: &BTreeMap<Date, u64>, compared: Compared, terms: &Terms) -> MatureDays {
+    match compared {
+        Compared::Week => MatureDays::of(rows, terms),
+        Compared::Month => months(rows, terms).map_or_else(MatureDays::default, |(before, after)| MatureDays {
+            window: Some(after),
+            baseline: Some(before),
+            compared: after.each().collect(),
+            known: before.each().collect(),
+            thin: Vec::new(),
+        }),
+    }
 }
 
 /// How far a group moved between baseline and window, roughly; for choosing.
@@ -154,7 +181,7 @@ fn windows(days: &[Date]) -> Vec<Window> {
     found
 }
 
-/// Tells why the last mature week of a bill cost more or less than was expected. `bill` is that of [`daily`], of the
+/// Tells why the last mature week, or month, of a bill cost more or less than was expected. `bill` is that of [`daily`], of the
 /// same files. `None` where no days can be compared.
 ///
 /// # Errors
@@ -162,12 +189,28 @@ fn windows(days: &[Date]) -> Vec<Window> {
 pub fn explained(
     sources: Vec<Source>,
     bill: &Bill,
+    compared: Compared,
     terms: &Terms,
     mut evidence: Evidence,
     threads: NonZeroUsize,
 ) -> Result<Option<Waterfall>, ScanError> {
-    let days = MatureDays::of(&bill.rows, terms);
+    let days = chosen(&bill.rows, compared, terms);
     let (Some(window), Some(baseline)) = (days.window, days.baseline) else { return Ok(None) };
+    let nothing = BTreeMap::new();
+    let costs = bill.lanes.get(&Lane::Usage).unwrap_or(&nothing);
+    let costs: BTreeMap<Date, Amount> = costs.iter().map(|(day, charges)| (*day, charges.effective)).collect();
+    let of = |span: &Span| costs.range(span.first..=span.last).map(|(_, cost)| *cost).sum::<Amount>();
+    // Month on month the lines start from a month of as many Mondays, as many Sundays.
+    let calendar = match compared {
+        Compared::Week => Amount::ZERO,
+        Compared::Month => calendar_effect(&costs, &baseline, &window),
+    };
+    let scale = match (compared, of(&baseline)) {
+        (Compared::Week, _) => days.scale(),
+        (Compared::Month, Amount::ZERO) => (1, 1),
+        // In millionths of the currency: the product of two sums in its own units would not fit.
+        (Compared::Month, sum) => ((sum + calendar).pico() / 1_000_000, (sum.pico() / 1_000_000).max(1)),
+    };
     let (before, after) = (windows(&days.known), windows(&days.compared));
     let both: Vec<Window> = before.iter().chain(&after).copied().collect();
     let every = Window { from: baseline.first, to: plus(window.last, 1) }.by_day();
@@ -196,15 +239,11 @@ pub fn explained(
     let found = scan(sources.clone(), &request, threads)?;
     evidence.prices.extend(ended(&found, &window, &baseline));
     let split_at = before.len();
-    let scale = days.scale();
     let entries = found.groups(0).into_iter().map(|group| entry(&group, split_at, before.len() + after.len(), scale));
     let usage = split(entries.collect::<Vec<Entry>>());
     if evidence.histories.is_empty() {
         evidence.histories = histories(sources, &found, &usage, &window, threads)?;
     }
-    let nothing = BTreeMap::new();
-    let costs = bill.lanes.get(&Lane::Usage).unwrap_or(&nothing);
-    let costs = costs.iter().map(|(day, charges)| (*day, charges.effective)).collect();
     let expected = Expectation::of(&costs, &days);
     let lanes: Vec<LaneChange> = Lane::ALL
         .into_iter()
@@ -219,7 +258,25 @@ pub fn explained(
         })
         .collect();
     let currency = bill.currency.as_deref().unwrap_or_default();
-    let change = Change::of_week(currency, &days, &expected, &usage, &evidence, terms.floor_a_day);
+    let change = match compared {
+        Compared::Week => Change::of_week(currency, &days, &expected, &usage, &evidence, terms.floor_a_day),
+        Compared::Month => Some(Change {
+            currency,
+            baseline,
+            window,
+            expected: of(&baseline),
+            actual: of(&window),
+            calendar,
+            usage: &usage,
+            monthly: &[],
+            unused: &[],
+            lanes: &[],
+            days: &[],
+            floor: terms.floor_a_day.times(window.days as i64),
+            learning: false,
+            evidence: &evidence,
+        }),
+    };
     Ok(change.map(|change| Waterfall::of(&Change { lanes: &lanes, ..change })))
 }
 
@@ -275,7 +332,7 @@ fn ended(found: &Partial, window: &Span, baseline: &Span) -> Vec<PriceChange> {
             moved: PriceMove::CommitmentExpired,
             day,
             most: None,
-            words: format!("commitment {commitment} covers nothing since {day}"),
+            words: format!("commitment {commitment} stopped covering anything"),
         }
     });
     changes.collect()

@@ -13,11 +13,11 @@ use std::{
     path::PathBuf,
 };
 use sweeper_bill::{
-    delta::{DeltaReport, Terms, compare},
+    delta::{DeltaReport, Terms, compare, compare_months},
     evidence::{Evidence, Happened, InventoryEvent},
     export,
     focus::Bill,
-    movement::{self, By},
+    movement::{self, By, Compared},
     planned::Planned,
     source::Source,
     waterfall::Waterfall,
@@ -42,6 +42,9 @@ pub struct Args {
     /// What the comparison is broken down by; `owner` takes them from --survey
     #[arg(long, value_enum, default_value_t = Breakdown::Service)]
     pub by: Breakdown,
+    /// The last week against the four before, or the last whole month against the one before
+    #[arg(long, value_enum, default_value_t = Window::Week)]
+    pub window: Window,
     /// Say why: the whole way from what was expected to what was charged, with the evidence of each part
     #[arg(long)]
     pub explain: bool,
@@ -80,6 +83,13 @@ pub enum Form {
     Csv,
 }
 
+/// [`Compared`] as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Window {
+    Week,
+    Month,
+}
+
 /// [`By`] as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Breakdown {
@@ -112,13 +122,20 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::usage("the bill does not say whose a resource is")
             .help("`--survey FILE` with a survey of the same accounts does: `sweeper survey --output FILE`"));
     }
+    let compared = match args.window {
+        Window::Week => Compared::Week,
+        Window::Month => Compared::Month,
+    };
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let owners = owners(&surveys);
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
-    let bill =
-        movement::daily(sources.clone(), args.by.into(), &name, &terms, threads).map_err(|error| failed(&error))?;
-    let report = compare(&bill, &terms);
+    let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)
+        .map_err(|error| failed(&error))?;
+    let report = match compared {
+        Compared::Week => compare(&bill, &terms),
+        Compared::Month => compare_months(&bill, &terms),
+    };
     if report.excluded.rows > 0 {
         log::warn(&format!("{} rows of the bill were left out", grouped(report.excluded.rows)));
         for flaw in report.excluded.first.iter().take(5) {
@@ -127,7 +144,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let story = if args.explain {
         let evidence = Evidence { events: events(&surveys), planned: planned(args)?, ..Evidence::default() };
-        movement::explained(sources, &bill, &terms, evidence, threads).map_err(|error| failed(&error))?
+        movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
     } else {
         None
     };

@@ -33,8 +33,8 @@ pub struct GroupDelta {
     pub delta: Amount,
     /// `delta` over the *total's* expected cost, rounded to six decimals; `None` when that is not above zero.
     pub share: Option<Amount>,
-    /// As invoiced, beside; never compared.
-    pub billed: Amount,
+    /// As invoiced, beside; never compared. `None` where it was not read.
+    pub billed: Option<Amount>,
 }
 
 /// The whole bill's usage.
@@ -124,7 +124,7 @@ pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
             actual: found.actual,
             delta: found.delta(),
             share: ratio(found.delta(), expected),
-            billed,
+            billed: (!bill.effective_only).then_some(billed),
         });
     }
     sort(&mut report.groups);
@@ -182,6 +182,7 @@ pub fn compare_months(bill: &Bill, terms: &Terms) -> DeltaReport {
         let delta = actual - own;
         between_groups = between_groups - delta;
         let share = ratio(delta, expected);
+        let billed = (!bill.effective_only).then_some(billed);
         report.groups.push(GroupDelta { name: name.clone(), expected: own, actual, delta, share, billed });
     }
     sort(&mut report.groups);

@@ -374,7 +374,7 @@ fn cautious(mut slopes: Vec<Amount>) -> Amount {
 }
 
 /// A day moved by days; stays at the calendar's ends.
-pub(crate) fn plus(day: Date, days: i64) -> Date {
+pub fn plus(day: Date, days: i64) -> Date {
     day.saturating_add(days.days())
 }
 

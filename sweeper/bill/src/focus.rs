@@ -63,4 +63,6 @@ pub struct Bill {
     /// How many rows of usage each day has: whether it is whole yet.
     pub rows: BTreeMap<Date, u64>,
     pub excluded: Excluded,
+    /// The names of `usage` are told by effective cost alone: what was invoiced for each was not read.
+    pub effective_only: bool,
 }

@@ -102,8 +102,12 @@ pub fn daily(
         lanes: Vec::new(),
     };
     let found = scan(sources, &Request { rollups: vec![usage, lanes], spread: Spread::Days }, threads)?;
-    let mut bill =
-        Bill { currency: found.currency().map(str::to_owned), excluded: found.excluded().clone(), ..Bill::default() };
+    let mut bill = Bill {
+        currency: found.currency().map(str::to_owned),
+        excluded: found.excluded().clone(),
+        effective_only: many,
+        ..Bill::default()
+    };
     for group in found.groups(1) {
         let Some(lane) = Lane::ALL.into_iter().find(|lane| lane.name() == group.key(0)) else { continue };
         for (at, day) in days.iter().enumerate() {

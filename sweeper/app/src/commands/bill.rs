@@ -167,7 +167,7 @@ fn table(
     show::table(report, bill, out)?;
     match story {
         Some(story) => show::waterfall(story, out),
-        None if explain => writeln!(out, "\nthere are no days to explain"),
+        None if explain => writeln!(out, "\nnothing to explain: the bill has too few whole days"),
         None => Ok(()),
     }
 }

@@ -51,7 +51,7 @@ pub fn table(report: &DeltaReport, bill: &Bill, out: &mut dyn Write) -> io::Resu
             group.expected.cents(),
             group.actual.cents(),
             signed(group.delta),
-            group.billed.cents(),
+            group.billed.map_or_else(|| "-".to_owned(), Amount::cents),
             strokes(&group.name),
         ]);
     }
@@ -117,7 +117,7 @@ pub fn csv(report: &DeltaReport, out: &mut dyn Write) -> io::Result<()> {
                 &group.expected.to_string(),
                 &group.actual.to_string(),
                 &group.delta.to_string(),
-                &group.billed.to_string(),
+                &group.billed.map_or_else(String::new, |billed| billed.to_string()),
                 &*currency,
             ])
             .map_err(failed)?;

@@ -19,11 +19,12 @@
 use crate::{
     alert::{Alert, Outcome},
     evidence::{Cause, Evidence, Judged, judge, judge_unused},
-    expected::{DayDelta, Expectation, MatureDays, Span},
+    expected::{DayDelta, Expectation, MatureDays, Span, calendar_effect},
     focus::Lane,
     robust::ratio,
     split::{Line, Part, Parts},
 };
+use jiff::civil::Date;
 use serde::Serialize;
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use sweeper_core::money::Amount;
@@ -81,6 +82,42 @@ impl LaneChange {
 }
 
 impl<'a> Change<'a> {
+    /// A month, or the mature days of one, against the month before. `costs` are of both, by day; `usage` is a split
+    /// whose baseline is the month before, scaled by [`Change::month_scale`]. Nothing of it is an alert, since days have no
+    /// z here.
+    pub fn of_month(
+        currency: &'a str,
+        (before, after): (Span, Span),
+        costs: &BTreeMap<Date, Amount>,
+        usage: &'a [Line],
+        evidence: &'a Evidence,
+    ) -> Self {
+        let cost = |span: &Span| costs.range(span.first..=span.last).map(|(_, cost)| *cost).sum();
+        Self {
+            currency,
+            baseline: before,
+            window: after,
+            expected: cost(&before),
+            actual: cost(&after),
+            calendar: calendar_effect(costs, &before, &after),
+            usage,
+            monthly: &[],
+            unused: &[],
+            lanes: &[],
+            days: &[],
+            floor: Amount::ZERO,
+            learning: false,
+            evidence,
+        }
+    }
+
+    /// By what other days scale a month's cost: numerator and denominator. One where the month cost nothing.
+    pub fn month_scale((before, after): (Span, Span), costs: &BTreeMap<Date, Amount>) -> (i128, i128) {
+        let cost: Amount = costs.range(before.first..=before.last).map(|(_, cost)| *cost).sum();
+        let scaled = cost + calendar_effect(costs, &before, &after);
+        if cost == Amount::ZERO { (1, 1) } else { (scaled.pico(), cost.pico()) }
+    }
+
     /// The last week against the four before. `usage` is a split of the days compared against those of
     /// [`MatureDays::alike`], scaled by [`MatureDays::scale`]. `None` when no day is mature. Fees, unused commitments and lanes are to be set where there
     /// are any.
@@ -410,7 +447,7 @@ mod tests {
         expected::plus,
         split::{Entry, Key, Measures, split},
     };
-    use jiff::civil::{Date, date};
+    use jiff::civil::date;
     use proptest::prelude::*;
 
     fn usd(text: &str) -> Amount {

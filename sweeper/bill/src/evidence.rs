@@ -370,13 +370,18 @@ impl Judging<'_> {
         drivers.sort_by(|one, other| {
             (&one.metric, one.before, one.after).cmp(&(&other.metric, other.before, other.after))
         });
+        let mut done = vec![Amount::ZERO; self.lines.len()];
         for driver in drivers {
             let words: Arc<str> = format!("{}: {} a day, from {}", driver.metric, driver.after, driver.before).into();
             let moved = (driver.after - driver.before).pico();
             for (index, line) in self.lines.iter().enumerate() {
                 if driver.scope.covers(line) && line.before > Amount::ZERO {
-                    let most = portion(line.before.pico(), moved, driver.before.pico());
-                    self.explain(index, Part::Quantity, Cause::Driver, Amount::from_pico(most), &words);
+                    let most = Amount::from_pico(portion(line.before.pico(), moved, driver.before.pico()));
+                    // Requests and their gigabytes are one and the same rise: another driver adds only what it rose more.
+                    let more = most - done[index];
+                    if (more > Amount::ZERO) == (most > Amount::ZERO) {
+                        done[index] += self.explain(index, Part::Quantity, Cause::Driver, more, &words);
+                    }
                 }
             }
         }
@@ -666,6 +671,15 @@ mod tests {
         assert_eq!((told[0].as_str(), left.as_str()), ("Driver Quantity 3: requests: 1300 a day, from 1000", "7"));
         assert_eq!(judged(&more, &driver("1000", "700")).1, "10");
         assert_eq!(judged(&more, &driver("0", "700")).1, "10");
+        let mut elsewhere = driver("1000", "2500");
+        elsewhere.drivers[0].scope.services = vec!["Storage".to_owned()];
+        assert_eq!(judged(&more, &elsewhere).1, "10");
+        // Two metrics that rose are one rise: the larger.
+        for (one, other) in [("1300", "1200"), ("1200", "1300"), ("1300", "1300"), ("1300", "500")] {
+            let mut both = driver("1000", one);
+            both.drivers.extend(driver("1000", other).drivers);
+            assert_eq!(judged(&more, &both).1, "7", "{one} and {other}");
+        }
     }
 
     fn history(odd: &[(&str, i64)]) -> Evidence {

@@ -610,6 +610,7 @@ mod tests {
         assert_eq!(portion(big, 2, 3 * big), 1, "two thirds");
         assert_eq!(portion(big + 1, 10_i128.pow(12), 2 * 10_i128.pow(12)), big / 2 + 1);
         assert_eq!(portion(i128::MAX, i128::MAX, 2), i128::MAX);
+        assert_eq!((half(5), half(-5), half(4), half(-4)), (3, -3, 2, -2));
         assert_eq!((portion(7, 1, 0), portion(-5, 1, 2), portion(5, 1, 2), portion(4, 1, 3)), (0, -3, 3, 1));
     }
 
@@ -675,6 +676,28 @@ mod tests {
                 prop_assert_eq!(there.of(part), Amount::ZERO - back.of(part), "{:?}", part);
             }
             prop_assert_eq!(there.of(Part::New), Amount::ZERO - back.of(Part::Removed));
+        }
+
+        /// Prices that are the same at every step of the ladder have no discount, and a rate that stays no part.
+        #[test]
+        fn what_did_not_move_has_no_part(
+            costs in (1_i64..i64::MAX, 1_i64..i64::MAX), quantities in (1_i64..i64::MAX, 1_i64..i64::MAX), half in any::<bool>(),
+        ) {
+            let side = |cost: i64, quantity: i64| {
+                let effective = Amount::from_pico(i128::from(cost) * 2);
+                Measures {
+                    effective,
+                    contracted: Some(effective),
+                    list: Some(effective),
+                    quantity: Amount::from_pico(i128::from(quantity)),
+                    priced: half.then_some(Amount::from_pico(i128::from(cost))),
+                }
+            };
+            let parts = bennet(&side(costs.0, quantities.0), &side(costs.1, quantities.1));
+            prop_assert_eq!(parts.sum().pico(), 2 * (i128::from(costs.1) - i128::from(costs.0)));
+            for part in [Part::Negotiated, Part::Commitment, Part::Currency] {
+                prop_assert_eq!(parts.of(part), Amount::ZERO, "{:?}", part);
+            }
         }
 
         /// Amounts ten times as large have parts ten times as large, but for rounding: 10⁻⁹ at most.

@@ -678,6 +678,17 @@ mod tests {
             prop_assert_eq!(there.of(Part::New), Amount::ZERO - back.of(Part::Removed));
         }
 
+        /// Long division agrees with short, where that can do it.
+        #[test]
+        fn long_division(a in 0..=u64::MAX / 2, b in any::<u64>(), by in prop_oneof![1_u64..20, 1..=u64::MAX]) {
+            for a in [a, a % 20] {
+                let (a, b, by) = (u128::from(a), u128::from(b), u128::from(by));
+                let short = a * b / by + u128::from(a * b % by * 2 >= by);
+                prop_assert_eq!(wide(a, b, by), short);
+                prop_assert_eq!(portion(a as i128, b as i128, by as i128) as u128, short);
+            }
+        }
+
         /// Prices that are the same at every step of the ladder have no discount, and a rate that stays no part.
         #[test]
         fn what_did_not_move_has_no_part(

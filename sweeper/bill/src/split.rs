@@ -501,6 +501,12 @@ mod tests {
         // Half as many hours again: 5 dollars at 0.925 and 0.05 on 12.5.
         let more = billed("150", "15", "14.25", "14.25");
         assert_eq!(parts(before, more), said(&[(Part::Quantity, "4.625"), (Part::Currency, "0.625")]));
+        // Without a cost in dollars on one side there is no rate.
+        for blind in [Some(Amount::ZERO), None] {
+            let after = Measures { priced: blind, ..billed("100", "10", "9.5", "9.5") };
+            assert_eq!(parts(before, after), said(&[(Part::List, "0.5")]));
+            assert_eq!(parts(after, before), said(&[(Part::List, "-0.5")]));
+        }
         // An unknown list price is no reason to lose the rate.
         let unknown = |measures: Measures| Measures { list: None, ..measures };
         assert_eq!(
@@ -533,6 +539,9 @@ mod tests {
         assert_eq!(parts(at("100", "0.1", "0.1", "0.1"), fee("25")), said(&[(Part::PriceUnattributed, "15")]));
         let back = Measures { effective: usd("-4"), ..at("-40", "0.1", "0.1", "0.1") };
         assert_eq!(parts(at("100", "0.1", "0.1", "0.1"), back), said(&[(Part::PriceUnattributed, "-14")]));
+        let idle = at("0", "0.1", "0.1", "0.1");
+        assert_eq!(parts(idle, fee("25")), said(&[(Part::PriceUnattributed, "25")]));
+        assert_eq!(parts(idle, back), said(&[(Part::PriceUnattributed, "-4")]));
     }
 
     #[test]

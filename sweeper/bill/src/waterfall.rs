@@ -581,6 +581,10 @@ mod tests {
         assert_eq!((found.alert.outcome, found.unexplained.amount), (Outcome::Quiet, Amount::ZERO));
     }
 
+    fn flipped(sign: &str) -> String {
+        if sign.is_empty() { "-" } else { "" }.to_owned()
+    }
+
     #[test]
     fn a_rise_that_was_to_be_expected_is_no_news() {
         // The weeks before rose, so 1,200 was expected where their mean was 1,000.
@@ -594,6 +598,19 @@ mod tests {
         let found = told("1200", &new, &made(&["i-new"]), 5.0);
         assert_eq!(causes(&found), [(Cause::Inventory, "250".to_owned()), (Cause::Trend, "-200".to_owned())]);
         assert_eq!(found.unexplained.amount, Amount::ZERO);
+        // A trend goes against the unexplained part first, then against the explained one, and the rest is left.
+        for (expected, rows, sign) in [
+            ("1200", [("111", "db", "io", "1000", "1050"), ("111", "i-new", "m5", "0", "100")], ""),
+            ("950", [("111", "db", "io", "1000", "950"), ("111", "i-new", "m5", "150", "50")], "-"),
+        ] {
+            let what = if sign.is_empty() { Happened::Made } else { Happened::Gone };
+            let mut evidence = made(&["i-new"]);
+            evidence.events[0].what = what;
+            let found = told(expected, &rows, &evidence, 0.0);
+            let amounts = [(Cause::Inventory, format!("{sign}100")), (Cause::Trend, flipped(sign) + "100")];
+            assert_eq!(causes(&found), amounts);
+            assert_eq!(found.unexplained.amount.to_string(), flipped(sign) + "50");
+        }
         // A trend that did not go on.
         let flat = [("111", "db", "io", "1000", "1000")];
         let found = told("1200", &flat, &Evidence::default(), -5.0);

@@ -225,6 +225,10 @@ mod tests {
         // An hour too long each day, told twice.
         let longer: Vec<Interval> = days.iter().chain(&days).map(|(from, until)| (*from, until.plus(H))).collect();
         assert_eq!((seen(&longer, &[]).idle_nights, seen(&longer, &[]).running), (5 * H, 70 * H));
+        // One inside another, and one beyond what was looked at.
+        let (start, end) = week();
+        let nested = [(start, end.plus(H)), (start.plus(H), start.plus(2 * H)), (start.plus(-H), start)];
+        assert_eq!((seen(&nested, &[]).running, seen(&[(end, start)], &[]).running), (168 * H, 0));
     }
 
     #[test]

@@ -223,6 +223,11 @@ mod tests {
         let found = report(40_000, date(2026, 11, 11), fire);
         assert_eq!((found.outcome, found.fire, found.level), (BudgetOutcome::Ahead, true, usd("3")));
         assert!(found.burn_two_days.unwrap() > usd("1.8"));
+        let twice = |day: Date| if day >= date(2026, 11, 10) { weekly(day) * 2 } else { weekly(day) };
+        assert_eq!(
+            (report(40_000, date(2026, 11, 11), twice).fire, report(40_000, date(2026, 11, 10), twice).fire),
+            (true, false)
+        );
         let upfront = |day: Date| if day == date(2026, 11, 11) { 8760 } else { weekly(day) };
         let found = report(40_000, date(2026, 11, 11), upfront);
         assert_eq!((found.outcome, found.fire, found.level), (BudgetOutcome::Within, false, usd("1")));

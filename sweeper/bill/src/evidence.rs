@@ -205,8 +205,7 @@ pub fn judge(lines: &[Line], evidence: &Evidence, baseline: &Span, window: &Span
     judging.exchange_rate();
     judging.planned(&evidence.planned);
     judging.drivers(&evidence.drivers);
-    judging.days_of_month(&evidence.histories);
-    judging.habits(&evidence.histories);
+    judging.pasts(&evidence.histories);
     judging.finish()
 }
 
@@ -264,25 +263,32 @@ impl Judging<'_> {
         self.explain(line, part, cause, self.left[line].of(part), words);
     }
 
-    /// Spends `budget` on parts of lines, the largest first.
+    /// Spends `budget` on parts of lines, the largest first. How much of it was.
     fn spend(
         &mut self,
-        mut budget: Amount,
+        budget: Amount,
         cause: Cause,
-        of: impl Fn(&Line) -> bool,
+        lines: impl IntoIterator<Item = usize>,
         parts: &[Part],
         words: &Arc<str>,
-    ) {
+    ) -> Amount {
         let mut wanted: Vec<(Reverse<u128>, usize, Part)> = Vec::new();
-        for (index, _) in self.lines.iter().enumerate().filter(|(_, line)| of(line)) {
+        for index in lines {
             wanted.extend(
                 parts.iter().map(|part| (Reverse(self.left[index].of(*part).pico().unsigned_abs()), index, *part)),
             );
         }
         wanted.sort_unstable();
+        let mut spent = Amount::ZERO;
         for (_, line, part) in wanted {
-            budget = budget - self.explain(line, part, cause, budget, words);
+            spent += self.explain(line, part, cause, budget - spent, words);
         }
+        spent
+    }
+
+    /// The lines that a scope covers.
+    fn covered(&self, scope: &Scope) -> Vec<usize> {
+        (0..self.lines.len()).filter(|index| scope.covers(&self.lines[*index])).collect()
     }
 
     fn inventory(&mut self, events: &[InventoryEvent]) {
@@ -342,7 +348,7 @@ impl Judging<'_> {
             }
             let most = change.most.map_or(i128::MAX, |most| most.pico().saturating_abs());
             let budget = Amount::from_pico(if change.moved.dearer() { most } else { -most });
-            self.spend(budget, cause, |line| change.scope.covers(line), &parts, &words);
+            self.spend(budget, cause, self.covered(&change.scope), &parts, &words);
         }
     }
 
@@ -358,10 +364,11 @@ impl Judging<'_> {
         let mut planned: Vec<&Planned> = planned.iter().collect();
         planned.sort_by(|one, other| (one.from, one.until, &one.reason).cmp(&(other.from, other.until, &other.reason)));
         for event in planned {
-            let scope: Amount = self.lines.iter().filter(|line| event.scope.covers(line)).map(|line| line.before).sum();
-            let budget = event.over(self.window, scope);
+            let covered = self.covered(&event.scope);
+            let usual: Amount = covered.iter().map(|index| self.lines[*index].before).sum();
+            let budget = event.over(self.window, usual);
             let words: Arc<str> = format!("planned, {} to {}: {}", event.from, event.until, event.reason).into();
-            self.spend(budget, Cause::Planned, |line| event.scope.covers(line), &PARTS, &words);
+            self.spend(budget, Cause::Planned, covered, &PARTS, &words);
         }
     }
 
@@ -370,57 +377,58 @@ impl Judging<'_> {
         drivers.sort_by(|one, other| {
             (&one.metric, one.before, one.after).cmp(&(&other.metric, other.before, other.after))
         });
+        let mut done = vec![Amount::ZERO; self.lines.len()];
         for driver in drivers {
             let words: Arc<str> = format!("{}: {} a day, from {}", driver.metric, driver.after, driver.before).into();
             let moved = (driver.after - driver.before).pico();
             for (index, line) in self.lines.iter().enumerate() {
                 if driver.scope.covers(line) && line.before > Amount::ZERO {
-                    let most = portion(line.before.pico(), moved, driver.before.pico());
-                    self.explain(index, Part::Quantity, Cause::Driver, Amount::from_pico(most), &words);
+                    let most = Amount::from_pico(portion(line.before.pico(), moved, driver.before.pico()));
+                    // Requests and their gigabytes are one and the same rise: another driver adds only what it rose more.
+                    let more = most - done[index];
+                    if (more > Amount::ZERO) == (most > Amount::ZERO) {
+                        done[index] += self.explain(index, Part::Quantity, Cause::Driver, more, &words);
+                    }
                 }
             }
         }
     }
 
-    fn habits(&mut self, histories: &BTreeMap<Arc<str>, BTreeMap<Date, Amount>>) {
+    /// What resources did before: on the same day of last month, or again and again.
+    fn pasts(&mut self, histories: &BTreeMap<Arc<str>, BTreeMap<Date, Amount>>) {
+        let mut lines: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, line) in self.lines.iter().enumerate() {
+            if let Some(resource) = line.resource.as_deref().filter(|resource| histories.contains_key(*resource)) {
+                lines.entry(resource).or_default().push(index);
+            }
+        }
         for (resource, costs) in histories {
-            let Some(history) = History::of(costs, self.window) else { continue };
+            let (Some(lines), Some(history)) = (lines.get(&**resource), History::of(costs, self.window)) else {
+                continue;
+            };
+            // What its lines start from may have such days in it: only what the window has above that is to be explained.
+            let start: Amount = lines.iter().map(|index| self.lines[*index].before).sum();
+            let contained = (start - history.usual.times(self.window.days as i64)).max(Amount::ZERO);
             let now: Amount = history.window(self.window).map(|(_, over)| over).sum();
-            let earlier: Vec<(Date, Amount)> =
-                history.excursions().into_iter().filter(|(_, size)| *size >= now.scaled(1, 2)).collect();
-            let most = earlier.iter().map(|(_, size)| *size).max().unwrap_or(Amount::ZERO);
-            if earlier.len() < HABIT || now <= Amount::ZERO {
+            let most = now - contained;
+            if most <= Amount::ZERO {
                 continue;
             }
-            let days: Vec<String> =
-                earlier.iter().rev().take(3).map(|(day, size)| format!("{day} ({} above)", size.cents())).collect();
-            let words: Arc<str> =
-                format!("it did as much {} times in {LOOK_BACK} days: {}", earlier.len(), days.join(", ")).into();
-            self.spend(most, Cause::Habit, |line| line.resource.as_ref() == Some(resource), &[Part::Quantity], &words);
-        }
-    }
-
-    fn days_of_month(&mut self, histories: &BTreeMap<Arc<str>, BTreeMap<Date, Amount>>) {
-        for (resource, costs) in histories {
-            let Some(history) = History::of(costs, self.window) else { continue };
-            let mut most = Amount::ZERO;
-            let mut days = Vec::new();
-            for (day, now) in history.window(self.window) {
-                // The 31st is the last day of a shorter month.
-                let Ok(then) = day.checked_sub(1.month()) else { continue };
-                let Some(over) = history.raised.get(&then) else { continue };
-                most += now.min(*over);
-                days.push(format!("{then} ({} above)", over.cents()));
+            let (monthly, words) = history.day_of_month(self.window);
+            let spent =
+                self.spend(most.min(monthly), Cause::DayOfMonth, lines.iter().copied(), &[Part::Quantity], &words);
+            if let Some((habit, words)) = history.habit(now) {
+                let most = (most - spent).min(habit);
+                self.spend(most, Cause::Habit, lines.iter().copied(), &[Part::Quantity], &words);
             }
-            let words: Arc<str> = format!("as on {}", days.join(", ")).into();
-            let of = |line: &Line| line.resource.as_ref() == Some(resource);
-            self.spend(most, Cause::DayOfMonth, of, &[Part::Quantity], &words);
         }
     }
 }
 
 /// The days on which a resource cost clearly more than it usually does.
 struct History {
+    /// What a day costs: the median.
+    usual: Amount,
     /// By how much.
     raised: BTreeMap<Date, Amount>,
     /// Before the window.
@@ -447,11 +455,36 @@ impl History {
                 raised.insert(day, over);
             }
         }
-        Some(Self { raised, before })
+        Some(Self { usual, raised, before })
     }
 
     fn window(&self, window: &Span) -> impl Iterator<Item = (Date, Amount)> {
         self.raised.range(window.first..=window.last).map(|(day, over)| (*day, *over))
+    }
+
+    /// What it cost above the usual on the same days of last month, and which these are.
+    fn day_of_month(&self, window: &Span) -> (Amount, Arc<str>) {
+        let mut most = Amount::ZERO;
+        let mut days = Vec::new();
+        for (day, now) in self.window(window) {
+            // The 31st is the last day of a shorter month.
+            let Ok(then) = day.checked_sub(1.month()) else { continue };
+            let Some(over) = self.raised.get(&then) else { continue };
+            most += now.min(*over);
+            days.push(format!("{then} ({} above)", over.cents()));
+        }
+        (most, format!("as on {}", days.join(", ")).into())
+    }
+
+    /// The largest of its earlier excursions that are at least half of what there is now, if there are enough.
+    fn habit(&self, now: Amount) -> Option<(Amount, Arc<str>)> {
+        let earlier: Vec<(Date, Amount)> =
+            self.excursions().into_iter().filter(|(_, size)| *size >= now.scaled(1, 2)).collect();
+        let most = earlier.iter().map(|(_, size)| *size).max().filter(|_| earlier.len() >= HABIT)?;
+        let days: Vec<String> =
+            earlier.iter().rev().take(3).map(|(day, size)| format!("{day} ({} above)", size.cents())).collect();
+        let words = format!("it did as much {} times in {LOOK_BACK} days: {}", earlier.len(), days.join(", "));
+        Some((most, words.into()))
     }
 
     /// Runs of such days before the window: the first day and the sum of each.
@@ -592,6 +625,15 @@ mod tests {
         let gone = lines(&[("i-1", flat(168), None)]);
         assert_eq!(judged(&gone, &event("i-1", Happened::Gone, "2026-11-03")).1, "0");
         assert_eq!(judged(&gone, &event("i-1", Happened::Made, "2026-11-03")).1, "-16.8");
+        // From the first day of the baseline to the last of the window.
+        for (day, left) in [("2026-10-18", "-16.8"), ("2026-10-19", "0"), ("2026-11-22", "0"), ("2026-11-23", "-16.8")]
+        {
+            assert_eq!(judged(&gone, &event("i-1", Happened::Gone, day)).1, left, "{day}");
+        }
+        for (day, left) in [("2026-11-13", "10"), ("2026-11-14", "0"), ("2026-11-22", "0"), ("2026-11-23", "10")] {
+            let new = lines(&[("i-1", None, flat(100))]);
+            assert_eq!(judged(&new, &event("i-1", Happened::Made, day)).1, left, "{day}");
+        }
     }
 
     fn price(moved: PriceMove, scope: Scope, most: Option<Amount>) -> Evidence {
@@ -615,9 +657,12 @@ mod tests {
         }
         let elsewhere = Scope { services: vec!["Stor*".to_owned()], ..any() };
         assert_eq!(judged(&ended, &price(PriceMove::CommitmentExpired, elsewhere, None)).1, "25.92");
-        let mut late = price(PriceMove::CommitmentExpired, any(), None);
-        late.prices[0].day = date("2026-11-23");
-        assert_eq!(judged(&ended, &late).1, "25.92");
+        for (day, left) in [("2026-10-18", "25.92"), ("2026-10-19", "0"), ("2026-11-22", "0"), ("2026-11-23", "25.92")]
+        {
+            let mut dated = price(PriceMove::CommitmentExpired, any(), None);
+            dated.prices[0].day = date(day);
+            assert_eq!(judged(&ended, &dated).1, left, "{day}");
+        }
         // Prices that cannot be told apart: any that went the same way.
         let unknown = lines(&[("i-1", at(720, "0", "0", "0.06"), at(720, "0", "0", "0.05"))]);
         assert_eq!(judged(&unknown, &price(PriceMove::DiscountUp, any(), None)).1, "0");
@@ -666,6 +711,15 @@ mod tests {
         assert_eq!((told[0].as_str(), left.as_str()), ("Driver Quantity 3: requests: 1300 a day, from 1000", "7"));
         assert_eq!(judged(&more, &driver("1000", "700")).1, "10");
         assert_eq!(judged(&more, &driver("0", "700")).1, "10");
+        let mut elsewhere = driver("1000", "2500");
+        elsewhere.drivers[0].scope.services = vec!["Storage".to_owned()];
+        assert_eq!(judged(&more, &elsewhere).1, "10");
+        // Two metrics that rose are one rise: the larger.
+        for (one, other) in [("1300", "1200"), ("1200", "1300"), ("1300", "1300"), ("1300", "500")] {
+            let mut both = driver("1000", one);
+            both.drivers.extend(driver("1000", other).drivers);
+            assert_eq!(judged(&more, &both).1, "7", "{one} and {other}");
+        }
     }
 
     fn history(odd: &[(&str, i64)]) -> Evidence {
@@ -688,6 +742,22 @@ mod tests {
         assert_eq!((told, left.as_str()), (vec![format!("Habit Quantity 100: {words}")], "100"));
         // No more than it ever did.
         assert_eq!(judged(&batch, &history(&[now, ("2026-09-02", 90), ("2026-10-10", 95)])).1, "115");
+        // A little more than usual is no excursion, however flat the rest.
+        let little = history(&[("2026-11-18", 14), ("2026-10-10", 14), ("2026-09-02", 14)]);
+        assert_eq!(judged(&batch, &little).1, "200");
+        // Half as much again is one.
+        let half = history(&[("2026-11-18", 15), ("2026-10-10", 15), ("2026-09-02", 15)]);
+        assert_eq!(judged(&batch, &half).1, "195");
+        // Nor is what is usual, where costs go up and down, any reason for more: of this week's days four are at 40, 120
+        // above the 10 of most days, and 105 of it were there before.
+        let mut restless = history(&[]);
+        for costs in restless.histories.values_mut() {
+            for (day, cost) in costs.iter_mut() {
+                *cost = Amount::whole(if day.day() % 2 == 0 { 40 } else { 10 });
+            }
+        }
+        let more = lines(&[("i-1", flat(1750), flat(2750))]);
+        assert_eq!(judged(&more, &restless).1, "85");
         // Once is no habit, nor are small ones, nor one that lasts two days, nor those of long ago.
         for odd in [
             vec![now, ("2026-10-10", 150)],

@@ -418,6 +418,8 @@ mod tests {
         assert_eq!(calendar_effect(&series(&three, |_| 10), &three, &seven), Amount::whole(40));
         let none = span("2026-03-02", "2026-03-01");
         assert_eq!((none.days, none.each().count()), (0, 0));
+        let held = |day: &str| three.holds(day.parse().unwrap());
+        assert_eq!(["2026-03-01", "2026-03-02", "2026-03-04", "2026-03-05"].map(held), [false, true, true, false]);
     }
 
     #[test]

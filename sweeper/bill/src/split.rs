@@ -501,6 +501,12 @@ mod tests {
         // Half as many hours again: 5 dollars at 0.925 and 0.05 on 12.5.
         let more = billed("150", "15", "14.25", "14.25");
         assert_eq!(parts(before, more), said(&[(Part::Quantity, "4.625"), (Part::Currency, "0.625")]));
+        // Without a cost in dollars on one side there is no rate.
+        for blind in [Some(Amount::ZERO), None] {
+            let after = Measures { priced: blind, ..billed("100", "10", "9.5", "9.5") };
+            assert_eq!(parts(before, after), said(&[(Part::List, "0.5")]));
+            assert_eq!(parts(after, before), said(&[(Part::List, "-0.5")]));
+        }
         // An unknown list price is no reason to lose the rate.
         let unknown = |measures: Measures| Measures { list: None, ..measures };
         assert_eq!(
@@ -533,6 +539,9 @@ mod tests {
         assert_eq!(parts(at("100", "0.1", "0.1", "0.1"), fee("25")), said(&[(Part::PriceUnattributed, "15")]));
         let back = Measures { effective: usd("-4"), ..at("-40", "0.1", "0.1", "0.1") };
         assert_eq!(parts(at("100", "0.1", "0.1", "0.1"), back), said(&[(Part::PriceUnattributed, "-14")]));
+        let idle = at("0", "0.1", "0.1", "0.1");
+        assert_eq!(parts(idle, fee("25")), said(&[(Part::PriceUnattributed, "25")]));
+        assert_eq!(parts(idle, back), said(&[(Part::PriceUnattributed, "-4")]));
     }
 
     #[test]
@@ -610,6 +619,7 @@ mod tests {
         assert_eq!(portion(big, 2, 3 * big), 1, "two thirds");
         assert_eq!(portion(big + 1, 10_i128.pow(12), 2 * 10_i128.pow(12)), big / 2 + 1);
         assert_eq!(portion(i128::MAX, i128::MAX, 2), i128::MAX);
+        assert_eq!((half(5), half(-5), half(4), half(-4)), (3, -3, 2, -2));
         assert_eq!((portion(7, 1, 0), portion(-5, 1, 2), portion(5, 1, 2), portion(4, 1, 3)), (0, -3, 3, 1));
     }
 
@@ -675,6 +685,39 @@ mod tests {
                 prop_assert_eq!(there.of(part), Amount::ZERO - back.of(part), "{:?}", part);
             }
             prop_assert_eq!(there.of(Part::New), Amount::ZERO - back.of(Part::Removed));
+        }
+
+        /// Long division agrees with short, where that can do it.
+        #[test]
+        fn long_division(a in 0..=u64::MAX / 2, b in any::<u64>(), by in prop_oneof![1_u64..20, 1..=u64::MAX]) {
+            for a in [a, a % 20] {
+                let (a, b, by) = (u128::from(a), u128::from(b), u128::from(by));
+                let short = a * b / by + u128::from(a * b % by * 2 >= by);
+                prop_assert_eq!(wide(a, b, by), short);
+                prop_assert_eq!(portion(a as i128, b as i128, by as i128) as u128, short);
+            }
+        }
+
+        /// Prices that are the same at every step of the ladder have no discount, and a rate that stays no part.
+        #[test]
+        fn what_did_not_move_has_no_part(
+            costs in (1_i64..i64::MAX, 1_i64..i64::MAX), quantities in (1_i64..i64::MAX, 1_i64..i64::MAX), half in any::<bool>(),
+        ) {
+            let side = |cost: i64, quantity: i64| {
+                let effective = Amount::from_pico(i128::from(cost) * 2);
+                Measures {
+                    effective,
+                    contracted: Some(effective),
+                    list: Some(effective),
+                    quantity: Amount::from_pico(i128::from(quantity)),
+                    priced: half.then_some(Amount::from_pico(i128::from(cost))),
+                }
+            };
+            let parts = bennet(&side(costs.0, quantities.0), &side(costs.1, quantities.1));
+            prop_assert_eq!(parts.sum().pico(), 2 * (i128::from(costs.1) - i128::from(costs.0)));
+            for part in [Part::Negotiated, Part::Commitment, Part::Currency] {
+                prop_assert_eq!(parts.of(part), Amount::ZERO, "{:?}", part);
+            }
         }
 
         /// Amounts ten times as large have parts ten times as large, but for rounding: 10⁻⁹ at most.

@@ -19,11 +19,12 @@
 use crate::{
     alert::{Alert, Outcome},
     evidence::{Cause, Evidence, Judged, judge, judge_unused},
-    expected::{DayDelta, Expectation, MatureDays, Span},
+    expected::{DayDelta, Expectation, MatureDays, Span, calendar_effect},
     focus::Lane,
     robust::ratio,
     split::{Line, Part, Parts},
 };
+use jiff::civil::Date;
 use serde::Serialize;
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use sweeper_core::money::Amount;
@@ -81,6 +82,42 @@ impl LaneChange {
 }
 
 impl<'a> Change<'a> {
+    /// A month, or the mature days of one, against the month before. `costs` are of both, by day; `usage` is a split
+    /// whose baseline is the month before, scaled by [`Change::month_scale`]. Nothing of it is an alert, since days have no
+    /// z here.
+    pub fn of_month(
+        currency: &'a str,
+        (before, after): (Span, Span),
+        costs: &BTreeMap<Date, Amount>,
+        usage: &'a [Line],
+        evidence: &'a Evidence,
+    ) -> Self {
+        let cost = |span: &Span| costs.range(span.first..=span.last).map(|(_, cost)| *cost).sum();
+        Self {
+            currency,
+            baseline: before,
+            window: after,
+            expected: cost(&before),
+            actual: cost(&after),
+            calendar: calendar_effect(costs, &before, &after),
+            usage,
+            monthly: &[],
+            unused: &[],
+            lanes: &[],
+            days: &[],
+            floor: Amount::ZERO,
+            learning: false,
+            evidence,
+        }
+    }
+
+    /// By what other days scale a month's cost: numerator and denominator. One where the month cost nothing.
+    pub fn month_scale((before, after): (Span, Span), costs: &BTreeMap<Date, Amount>) -> (i128, i128) {
+        let cost: Amount = costs.range(before.first..=before.last).map(|(_, cost)| *cost).sum();
+        let scaled = cost + calendar_effect(costs, &before, &after);
+        if cost == Amount::ZERO { (1, 1) } else { (scaled.pico(), cost.pico()) }
+    }
+
     /// The last week against the four before. `usage` is a split of the days compared against those of
     /// [`MatureDays::alike`], scaled by [`MatureDays::scale`]. `None` when no day is mature. Fees, unused commitments and lanes are to be set where there
     /// are any.
@@ -410,7 +447,7 @@ mod tests {
         expected::plus,
         split::{Entry, Key, Measures, split},
     };
-    use jiff::civil::{Date, date};
+    use jiff::civil::date;
     use proptest::prelude::*;
 
     fn usd(text: &str) -> Amount {
@@ -544,6 +581,10 @@ mod tests {
         assert_eq!((found.alert.outcome, found.unexplained.amount), (Outcome::Quiet, Amount::ZERO));
     }
 
+    fn flipped(sign: &str) -> String {
+        if sign.is_empty() { "-" } else { "" }.to_owned()
+    }
+
     #[test]
     fn a_rise_that_was_to_be_expected_is_no_news() {
         // The weeks before rose, so 1,200 was expected where their mean was 1,000.
@@ -557,6 +598,19 @@ mod tests {
         let found = told("1200", &new, &made(&["i-new"]), 5.0);
         assert_eq!(causes(&found), [(Cause::Inventory, "250".to_owned()), (Cause::Trend, "-200".to_owned())]);
         assert_eq!(found.unexplained.amount, Amount::ZERO);
+        // A trend goes against the unexplained part first, then against the explained one, and the rest is left.
+        for (expected, rows, sign) in [
+            ("1200", [("111", "db", "io", "1000", "1050"), ("111", "i-new", "m5", "0", "100")], ""),
+            ("950", [("111", "db", "io", "1000", "950"), ("111", "i-new", "m5", "150", "50")], "-"),
+        ] {
+            let what = if sign.is_empty() { Happened::Made } else { Happened::Gone };
+            let mut evidence = made(&["i-new"]);
+            evidence.events[0].what = what;
+            let found = told(expected, &rows, &evidence, 0.0);
+            let amounts = [(Cause::Inventory, format!("{sign}100")), (Cause::Trend, flipped(sign) + "100")];
+            assert_eq!(causes(&found), amounts);
+            assert_eq!(found.unexplained.amount.to_string(), flipped(sign) + "50");
+        }
         // A trend that did not go on.
         let flat = [("111", "db", "io", "1000", "1000")];
         let found = told("1200", &flat, &Evidence::default(), -5.0);

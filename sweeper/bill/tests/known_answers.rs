@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use sweeper_bill::{
     alert::Outcome,
     evidence::{Cause, Evidence, Happened, InventoryEvent, PriceChange, PriceMove, Scope},
-    expected::{Expectation, MatureDays, Span, Terms, calendar_effect},
+    expected::{Expectation, MatureDays, Span, Terms},
     focus::Lane,
     growth::{Growth, GrowthOutcome, GrowthTerms},
     split::{Entry, Key, Line, Measures, Part, resource_id, split},
@@ -178,10 +178,9 @@ fn d6_d7_the_calendar_explains_itself() {
     for (name, before, after, cost, expected, actual, share) in table {
         let sum = |span: Span| span.each().map(cost).sum::<i64>();
         assert_eq!((sum(before), sum(after)), (expected, actual), "{name}");
-        let costs: BTreeMap<Date, Amount> = before.each().map(|day| (day, Amount::whole(cost(day)))).collect();
-        let calendar = calendar_effect(&costs, &before, &after);
+        let costs: BTreeMap<Date, Amount> =
+            before.each().chain(after.each()).map(|day| (day, Amount::whole(cost(day)))).collect();
         let (expected, actual) = (Amount::whole(expected), Amount::whole(actual));
-        // Lines start from the month scaled by what the calendar makes of it.
         let all = |effective: Amount| Measures {
             effective,
             contracted: Some(effective),
@@ -189,14 +188,15 @@ fn d6_d7_the_calendar_explains_itself() {
             quantity: effective,
             priced: None,
         };
+        // Lines start from the month scaled by what the calendar makes of it.
+        let (numerator, denominator) = Change::month_scale((before, after), &costs);
         let entry = Entry {
             key: key("i-1", "sku"),
-            before: Some(all(expected).scaled((expected + calendar).pico(), expected.pico())),
+            before: Some(all(expected).scaled(numerator, denominator)),
             after: Some(all(actual)),
         };
         let usage = split([entry]);
-        let change = months(before, after, expected, actual, &usage, &NOTHING);
-        let found = Waterfall::of(&Change { calendar, ..change });
+        let found = Waterfall::of(&Change::of_month("USD", (before, after), &costs, &usage, &NOTHING));
         assert_eq!((found.delta, found.share), (actual - expected, Some(usd(share))), "{name}");
         assert_eq!(found.unexplained.amount, Amount::ZERO, "{name}");
         assert_eq!((found.explained[0].cause, found.explained[0].amount), (Cause::Calendar, found.delta), "{name}");

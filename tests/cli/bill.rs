@@ -40,11 +40,12 @@ fn bill() -> String {
     let mut text = HEADER.to_owned();
     for day in date(2026, 9, 10).series(jiff::Span::new().days(1)).take(39) {
         let late = day > date(2026, 10, 11);
+        let machines: Vec<String> = (0..20).map(|index| format!("i-{index:04}")).collect();
         let mut row = |service, account, resource, quantity, price, commitment| {
             rows(&mut text, &Row { day, service, account, resource, quantity, price, commitment });
         };
-        for index in 0..20 {
-            row("Compute", "111111111111", &format!("i-{index:04}"), 20, 100, "");
+        for machine in &machines {
+            row("Compute", "111111111111", machine, 20, 100, "");
         }
         if late {
             row("Compute", "111111111111", "i-new", 60, 100, "");

@@ -4,7 +4,7 @@ use crate::{
     delta::Terms,
     engine::{ScanError, scan},
     evidence::{Evidence, PriceChange, PriceMove, Scope},
-    expected::{Expectation, MatureDays, Span, calendar_effect, months, plus},
+    expected::{Expectation, MatureDays, Span, months, plus},
     focus::{Bill, Charges, Lane},
     partial::{Group, Partial},
     request::{Key, Measure, Request, Rollup, Spread, Window},
@@ -169,7 +169,8 @@ fn moved(group: &Group<'_>, days: &[Window], compared: &MatureDays) -> u128 {
         days.iter().enumerate().map(of).sum()
     };
     let (window, known) = compared.scale();
-    let before = sum(&compared.known).saturating_mul(window) / known.max(1);
+    let alike: Vec<Date> = compared.alike().collect();
+    let before = sum(&alike).saturating_mul(window) / known.max(1);
     sum(&compared.compared).abs_diff(before)
 }
 
@@ -203,19 +204,12 @@ pub fn explained(
     let nothing = BTreeMap::new();
     let costs = bill.lanes.get(&Lane::Usage).unwrap_or(&nothing);
     let costs: BTreeMap<Date, Amount> = costs.iter().map(|(day, charges)| (*day, charges.effective)).collect();
-    let of = |span: &Span| costs.range(span.first..=span.last).map(|(_, cost)| *cost).sum::<Amount>();
-    // Month on month the lines start from a month of as many Mondays, as many Sundays.
-    let calendar = match compared {
-        Compared::Week => Amount::ZERO,
-        Compared::Month => calendar_effect(&costs, &baseline, &window),
+    let scale = match compared {
+        Compared::Week => days.scale(),
+        Compared::Month => Change::month_scale((baseline, window), &costs),
     };
-    let scale = match (compared, of(&baseline)) {
-        (Compared::Week, _) => days.scale(),
-        (Compared::Month, Amount::ZERO) => (1, 1),
-        // In millionths of the currency: the product of two sums in its own units would not fit.
-        (Compared::Month, sum) => ((sum + calendar).pico() / 1_000_000, (sum.pico() / 1_000_000).max(1)),
-    };
-    let (before, after) = (windows(&days.known), windows(&days.compared));
+    let alike: Vec<Date> = days.alike().collect();
+    let (before, after) = (windows(&alike), windows(&days.compared));
     let both: Vec<Window> = before.iter().chain(&after).copied().collect();
     let every = Window { from: baseline.first, to: plus(window.last, 1) }.by_day();
     let lines = Rollup {
@@ -257,29 +251,14 @@ pub fn explained(
             let sum = |days: &[Date]| -> Amount {
                 days.iter().filter_map(|day| costs.get(day)).map(|charges| charges.effective).sum()
             };
-            let (before, after) = (sum(&days.known).scaled(scale.0, scale.1), sum(&days.compared));
+            let (before, after) = (sum(&alike).scaled(scale.0, scale.1), sum(&days.compared));
             (before != Amount::ZERO || after != Amount::ZERO).then(|| LaneChange::of(lane, before, after))
         })
         .collect();
     let currency = bill.currency.as_deref().unwrap_or_default();
     let change = match compared {
         Compared::Week => Change::of_week(currency, &days, &expected, &usage, &evidence, terms.floor_a_day),
-        Compared::Month => Some(Change {
-            currency,
-            baseline,
-            window,
-            expected: of(&baseline),
-            actual: of(&window),
-            calendar,
-            usage: &usage,
-            monthly: &[],
-            unused: &[],
-            lanes: &[],
-            days: &[],
-            floor: terms.floor_a_day.times(window.days as i64),
-            learning: false,
-            evidence: &evidence,
-        }),
+        Compared::Month => Some(Change::of_month(currency, (baseline, window), &costs, &usage, &evidence)),
     };
     Ok(change.map(|change| Waterfall::of(&Change { lanes: &lanes, ..change })))
 }

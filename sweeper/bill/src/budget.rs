@@ -240,6 +240,9 @@ mod tests {
         let found = report(5000, date(2026, 11, 15), weekly);
         // Sunday 1st 400, then 1,000 a day: 5,400 on Friday.
         assert_eq!((found.outcome, found.exceeded_on), (BudgetOutcome::Exceeded, Some(date(2026, 11, 6))));
+        let today = report(5000, date(2026, 11, 6), weekly);
+        assert_eq!((today.outcome, today.exceeded_on), (BudgetOutcome::Exceeded, Some(date(2026, 11, 6))));
+        assert_eq!(report(5000, date(2026, 11, 5), weekly).outcome, BudgetOutcome::Ahead);
         let none = report(0, date(2026, 11, 15), weekly);
         assert_eq!((none.outcome, none.exceeded_on), (BudgetOutcome::Exceeded, Some(date(2026, 11, 1))));
         assert_eq!((none.burn_week, none.spent_share), (None, None));

@@ -611,6 +611,13 @@ mod tests {
                 "{resource} {what:?} {day}"
             );
         }
+        // Two full ids are two things, even where they end alike; a bare one is told by its account.
+        let full = lines(&[("arn:aws:ec2:x:111:volume/i-1", None, flat(100))]);
+        assert_eq!(judged(&full, &event("arn:aws:ec2:x:111:instance/i-1", Happened::Made, "2026-11-17")).1, "10");
+        assert_eq!(judged(&full, &event("i-1", Happened::Made, "2026-11-17")).1, "0");
+        let mut unnamed = event("i-1", Happened::Made, "2026-11-17");
+        unnamed.events[0].account = None;
+        assert_eq!((judged(&full, &unnamed).1, judged(&new, &unnamed).1), ("10".to_owned(), "0".to_owned()));
         let mut other = event("i-1", Happened::Made, "2026-11-17");
         other.events[0].account = Some("222".to_owned());
         assert_eq!(judged(&new, &other).1, "10");
@@ -654,6 +661,10 @@ mod tests {
             (PriceMove::CommitmentExpired, Some(usd("20")), "5.92"),
         ] {
             assert_eq!(judged(&ended, &price(moved, any(), most)).1, left, "{moved:?}");
+        }
+        for (skus, left) in [(vec!["sku"], "0"), (vec!["other"], "25.92"), (vec!["other", "SK*"], "0")] {
+            let scope = Scope { skus: skus.into_iter().map(str::to_owned).collect(), ..any() };
+            assert_eq!(judged(&ended, &price(PriceMove::CommitmentExpired, scope, None)).1, left);
         }
         let elsewhere = Scope { services: vec!["Stor*".to_owned()], ..any() };
         assert_eq!(judged(&ended, &price(PriceMove::CommitmentExpired, elsewhere, None)).1, "25.92");

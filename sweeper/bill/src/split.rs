@@ -701,7 +701,7 @@ mod tests {
         /// Prices that are the same at every step of the ladder have no discount, and a rate that stays no part.
         #[test]
         fn what_did_not_move_has_no_part(
-            costs in (1_i64..i64::MAX, 1_i64..i64::MAX), quantities in (1_i64..i64::MAX, 1_i64..i64::MAX), half in any::<bool>(),
+            costs in (1_i64..i64::MAX, 1_i64..i64::MAX), quantities in (1_i64..i64::MAX, 1_i64..i64::MAX), rate in 0..3_u8,
         ) {
             let side = |cost: i64, quantity: i64| {
                 let effective = Amount::from_pico(i128::from(cost) * 2);
@@ -710,7 +710,7 @@ mod tests {
                     contracted: Some(effective),
                     list: Some(effective),
                     quantity: Amount::from_pico(i128::from(quantity)),
-                    priced: half.then_some(Amount::from_pico(i128::from(cost))),
+                    priced: [None, Some(i128::from(cost)), Some(i128::from(cost) * 6)][usize::from(rate)].map(Amount::from_pico),
                 }
             };
             let parts = bennet(&side(costs.0, quantities.0), &side(costs.1, quantities.1));

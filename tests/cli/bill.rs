@@ -70,7 +70,8 @@ fn a_rise_is_broken_down_and_told() {
     let place = Place::new();
     fs::write(place.path("bill.csv"), bill()).unwrap();
     let text = run(&place, &[]);
-    for part in ["rise: 2026-10-12 to 2026-10-18, USD", "Compute", "Network", "+1190.00", "▁", "an alert needs"] {
+    for part in ["rise: 2026-10-12 to 2026-10-18, USD", "Compute", "Network", "+1190.00", "▇███", "an alert needs"]
+    {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     let accounts = run(&place, &["--by", "account"]);

@@ -25,6 +25,13 @@ const DEEPEST: usize = 16;
 const LARGEST_MANIFEST: u64 = 64 << 20;
 const PERIOD: &str = "billing_period=";
 
+/// The end of a file's long name, which tells it from others.
+fn ending(name: &str) -> String {
+    let over = name.chars().count().saturating_sub(60);
+    let end: String = name.chars().skip(over).flat_map(char::escape_debug).collect();
+    if over > 0 { format!("…{end}") } else { end }
+}
+
 /// Why an export cannot be read. Nothing of it is used then.
 #[derive(Debug, Error)]
 pub enum ExportError {
@@ -34,7 +41,7 @@ pub enum ExportError {
     Nothing(PathBuf),
     #[error("{}: the manifest cannot be understood: {problem}", path.display())]
     Manifest { path: PathBuf, problem: String },
-    #[error("{}: it names {}, which is not there: the export is half written or half copied", manifest.display(), shortened(file))]
+    #[error("{}: it names {}, which is not there: the export is half written or half copied", manifest.display(), ending(file))]
     Missing { manifest: PathBuf, file: String },
     #[error("{}: it has {found} bytes, its manifest says {expected}: the export is half written or half copied", file.display())]
     Size { file: PathBuf, expected: u64, found: u64 },

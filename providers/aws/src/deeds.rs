@@ -913,5 +913,5 @@ async fn every_answer_tells_the_time() {
     let ahead = Stage { cloud: crate::connect(config, calls.clone()).await, calls, ..stage };
     ahead.one("aws.ec2-volume", "vol-1").await;
     let doubt = ahead.calls.clocks().doubt().unwrap();
-    assert_eq!(doubt, "it is 2h ahead of the clock of aws");
+    assert_eq!(doubt, "it is 2 hours ahead of the clock of aws");
 }

@@ -99,8 +99,8 @@ mod tests {
         for near in [-60, -1, 0, 60] {
             assert_eq!(said(near, true, &[DATE]), None, "{near}");
         }
-        assert_eq!(said(7200, true, &[DATE]).unwrap(), "it is 2h ahead of the clock of gcp");
-        assert_eq!(said(-3600, true, &[DATE]).unwrap(), "it is 1h behind the clock of gcp");
+        assert_eq!(said(7200, true, &[DATE]).unwrap(), "it is 2 hours ahead of the clock of gcp");
+        assert_eq!(said(-7200, true, &[DATE]).unwrap(), "it is 2 hours behind the clock of gcp");
         assert!(said(61, true, &[DATE]).is_some() && said(-61, true, &[DATE]).is_some());
     }
 

@@ -1,6 +1,6 @@
 //! `sweeper apply`: does what a plan lists and somebody approved, and never more.
 
-use super::{LookArgs, Settings, counted, random_id};
+use super::{LookArgs, Settings, random_id};
 use crate::{
     TOOL,
     config::Config,
@@ -123,11 +123,6 @@ pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Res
     let causes = if let Some(approved) = &approved {
         let applied = apply::apply(approved, parts).await;
         output::to(None, |mut out| show::write_applied(approved.plan(), &applied, &mut out))?;
-        let due = copies::due(deployment.store.as_ref(), clock.wall()).map_err(|error| deployment::failed(&error))?;
-        if !due.is_empty() {
-            let copies = counted(due.len() as u64, "kept copy");
-            log::say(&format!("the time of {copies} is over: `sweeper apply --ended-copies` removes them"));
-        }
         applied.causes()
     } else {
         let removed = copies::remove(parts).await;

@@ -6,7 +6,7 @@
 //! excepted or managed by now; nobody's word in the state is enough.
 
 use super::{
-    Ended, Parts, Stop, identity,
+    Ended, Parts, Stop, changed_field, identity,
     item::{copy_marks, is_so, priced, quiet_from},
     millis, run, token,
     undo::{self, Entry},
@@ -131,6 +131,23 @@ impl Removal<'_> {
         self.trail.record(now, event).map(drop).map_err(|error| run::unwritten(&error))
     }
 
+    /// Tells the log that a copy stays, before anything was claimed.
+    fn skip(&self, entry: &Entry, kept: &Kept, reason: &str) -> Result<(), Stop> {
+        let copy = Target {
+            kind: kept.kind.clone(),
+            native_id: kept.native_id.clone(),
+            uid: kept.native_id.clone(),
+            ..entry.target.clone()
+        };
+        let skip = audit::Skip {
+            action: "remove-copy".to_owned(),
+            resource: identity(&copy),
+            field: changed_field(reason),
+            reason: reason.to_owned(),
+        };
+        self.record(Event::new(skip).of_item(&entry.plan, entry.no))
+    }
+
     async fn one(
         &mut self,
         entry: &Entry,
@@ -148,7 +165,12 @@ impl Removal<'_> {
                 self.keep(entry)?;
                 return Ok(Ended::AlreadyGone);
             }
-            Err(ended) => return Ok(ended),
+            Err(ended) => {
+                if let Ended::Skipped(reason) = &ended {
+                    self.skip(entry, kept, reason)?;
+                }
+                return Ok(ended);
+            }
         };
         let now = self.parts.clock().wall();
         if let Some(why) = self.parts.world.closed(&target, now) {

@@ -115,7 +115,7 @@ pub(crate) struct House_ {
     pub(crate) clock: Arc<SimClock>,
     pub(crate) sim: Sim,
     pub(crate) store: MemoryStore,
-    log: MemoryLog,
+    pub(crate) log: MemoryLog,
     ledger: Arc<InMemory>,
     pub(crate) set: Arc<PolicySet>,
     signer: Signer,
@@ -125,6 +125,8 @@ pub(crate) struct House_ {
     pub(crate) calendar: Option<Calendar>,
     /// How long waves are left alone, if not as usual.
     pub(crate) soak: Option<Duration>,
+    /// Deeds a minute and account, if not as it comes.
+    pub(crate) rate: Option<u32>,
     /// When somebody pulls the kill switch.
     pub(crate) pulled: Option<Duration>,
     runs: u32,
@@ -236,6 +238,7 @@ impl House_ {
             caps: Caps::default(),
             calendar: None,
             soak: None,
+            rate: None,
             pulled: None,
             runs: 0,
         };
@@ -327,7 +330,10 @@ pub(crate) async fn with_parts<R>(
         calls: &calls,
         kinds,
         trust: &house.trust,
-        pace: house.soak.map_or_else(Pace::default, |soak| Pace { soak, ..Pace::default() }),
+        pace: {
+            let usual = Pace::default();
+            Pace { soak: house.soak.unwrap_or(usual.soak), rate: house.rate.unwrap_or(usual.rate), ..usual }
+        },
         caps: house.caps,
         holder,
         deployment: DEPLOYMENT.to_owned(),

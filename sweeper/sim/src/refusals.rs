@@ -12,6 +12,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use sweeper_core::{
     apply::{Applied, Ended, SWITCH, Stop, undo},
     approve::{Items, OneTime, Refusal, Standing, Text},
+    audit::{AuditEvent, Body},
     clock::Clock as _,
     deed::{Deed, DeedKind},
     kind::KindSpec,
@@ -168,6 +169,44 @@ fn waves_are_left_alone_for_a_while() {
     let times: Vec<Duration> =
         stage.house.sim.done().iter().filter(|done| done.deed == DeedKind::Delete).map(|done| done.at).collect();
     assert!(times[1] >= times[0] + Duration::from_hours(1), "{times:?}");
+}
+
+#[test]
+fn deeds_are_as_far_apart_as_the_rate_says() {
+    let mut stage = Stage::usual();
+    stage.house.soak = Some(Duration::ZERO);
+    stage.house.rate = Some(2);
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!(applied.done(), UNUSED as usize, "{:?}", applied.ended);
+    let done = stage.house.sim.done();
+    let times: Vec<Duration> = done.iter().filter(|done| done.deed == DeedKind::Delete).map(|done| done.at).collect();
+    // Of any three the first and the last are a minute apart, but for the way of the calls.
+    for three in times.windows(3) {
+        assert!(three[2] >= three[0] + Duration::from_secs(50), "{times:?}");
+    }
+}
+
+#[test]
+fn the_log_says_which_copy_was_kept() {
+    let mut stage = Stage::usual();
+    let note = stage.note(|_| {});
+    stage.apply(&[note]);
+    let mut kept = Vec::new();
+    stage.house.log.with(|contents| {
+        for line in contents.segments.values().flat_map(|bytes| bytes.split(|byte| *byte == b'\n')) {
+            if let Ok(event) = AuditEvent::parse(line)
+                && let Body::Keep(keep) = event.body
+            {
+                kept.push((keep.resource.native_id, keep.copy.kind, keep.copy.native_id, keep.monthly_cost.is_some()));
+            }
+        }
+    });
+    assert_eq!(kept.len(), UNUSED as usize);
+    for (of, kind, copy, priced) in kept {
+        assert_eq!((kind.as_str(), priced), ("aws.sim-snapshot", true));
+        assert_eq!(copy, of.replace("id-", "copy-"));
+    }
 }
 
 #[test]

@@ -47,6 +47,18 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
                     ),
                     Err(why) => why,
                 };
+                let copy = match (&entry.copy, &entry.kept) {
+                    (Some(copy), Some(kept)) if entry.removed.is_none() => {
+                        let over = if entry.is_copy_due(now) { ", over: `sweeper apply --ended-copies`" } else { "" };
+                        format!(
+                            ", kept {} for {} a month until {}{over}",
+                            kept.native_id,
+                            plan::cost(copy.monthly_cost.amount),
+                            copy.until.date()
+                        )
+                    }
+                    _ => String::new(),
+                };
                 writeln!(
                     out,
                     "{}  {}  {} {}  {cost} a month  {}",
@@ -54,21 +66,8 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
                     entry.at,
                     entry.deed.kind().name(),
                     inert::line(&entry.target.id()),
-                    inert::line(&back)
+                    inert::line(&(back + &copy))
                 )?;
-                if let (Some(copy), Some(kept)) = (&entry.copy, &entry.kept)
-                    && entry.removed.is_none()
-                {
-                    let ended =
-                        if entry.is_copy_due(now) { ", over: `sweeper apply --ended-copies` removes it" } else { "" };
-                    let cost = plan::cost(copy.monthly_cost.amount);
-                    writeln!(
-                        out,
-                        "    kept {}, {cost} a month until {}{ended}",
-                        inert::line(&kept.native_id),
-                        copy.until.date()
-                    )?;
-                }
             }
             if entries.is_empty() {
                 writeln!(out, "nothing was done")?;

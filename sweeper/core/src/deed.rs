@@ -299,12 +299,19 @@ fn fits(declared: &str, action: &str) -> bool {
 pub struct Pen<'a> {
     site: &'a Site,
     permit: &'a Permit,
+    /// Whether the lock still lasts for a call: asked last, right before a change leaves.
+    held: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
 impl<'a> Pen<'a> {
     /// `site` must be of the account of the permit's resource.
     pub fn new(site: &'a Site, permit: &'a Permit) -> Self {
-        Self { site, permit }
+        Self { site, permit, held: None }
+    }
+
+    /// One that sends nothing once a lock does not last any more, however long the way to the call took.
+    pub(crate) fn under(site: &'a Site, permit: &'a Permit, held: &'a (dyn Fn() -> bool + Sync)) -> Self {
+        Self { site, permit, held: Some(held) }
     }
 
     pub fn permit(&self) -> &'a Permit {
@@ -335,7 +342,14 @@ impl<'a> Pen<'a> {
         {
             return refused("it would go to another account than the permit's");
         }
-        self.site.once(op, change).await
+        let held = self.held;
+        let sent = async move {
+            if held.is_some_and(|held| !held()) {
+                return Err(CloudError::new(Fault::OutOfTime, op, "the lock ran out before it was sent"));
+            }
+            change.await
+        };
+        self.site.once(op, sent).await
     }
 }
 

@@ -368,7 +368,9 @@ impl Removal<'_> {
             lease.check(clock.as_ref(), self.parts.pace.call).map_err(|error| Stop::Locked(error.to_string()))?;
         }
         let site = self.parts.calls.site(&permit.target().scope());
-        let sent = match kind.act(&Pen::new(&site, permit)).await {
+        let (lease, call, mono) = (self.lease.as_ref(), self.parts.pace.call, clock.clone());
+        let held = || lease.is_some_and(|lease| lease.check(mono.as_ref(), call).is_ok());
+        let sent = match kind.act(&Pen::under(&site, permit, &held)).await {
             Ok(sent) => sent,
             Err(error) => match error.fault {
                 Fault::NotFound => return Ok(Ended::AlreadyGone),

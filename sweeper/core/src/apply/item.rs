@@ -599,8 +599,17 @@ impl Run<'_, '_> {
                 self.again(claim, "the lock ran out before it was sent")?;
                 return Err(error);
             }
-            let pen = Pen::new(&site, permit);
-            let error = match kind.act(&pen).await {
+            let clock = self.parts.clock().clone();
+            let (lease, call) = (self.lease.as_ref(), self.parts.pace.call);
+            let held = || lease.is_some_and(|lease| lease.check(clock.as_ref(), call).is_ok());
+            let acted = kind.act(&Pen::under(&site, permit, &held)).await;
+            if acted.as_ref().is_err_and(|error| error.fault == Fault::OutOfTime)
+                && let Err(error) = self.still_locked()
+            {
+                self.again(claim, "the lock ran out before it was sent")?;
+                return Err(error);
+            }
+            let error = match acted {
                 Ok(sent) if when == Watch::Later => return Ok(Shot::Sent(sent)),
                 Ok(sent) => return self.watch(action, kind, permit, &sent).await,
                 Err(error) => error,

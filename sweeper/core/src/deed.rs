@@ -343,6 +343,8 @@ impl<'a> Pen<'a> {
             return refused("it would go to another account than the permit's");
         }
         let held = self.held;
+        // Requests of SDKs are large, and would be held twice.
+        let change = Box::pin(change);
         let sent = async move {
             if held.is_some_and(|held| !held()) {
                 return Err(CloudError::new(Fault::OutOfTime, op, "the lock ran out before it was sent"));

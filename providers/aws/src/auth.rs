@@ -119,8 +119,8 @@ macro_rules! clients {
             $(
                 /// The client of a scope, made at its first use.
                 pub(crate) fn $name(&self, scope: &Scope) -> $sdk::Client {
-                    let whole = Whole(self.clocks.clone());
                     self.client(stringify!($name), scope, |config| {
+                        let whole = Whole(self.clocks.clone());
                         let config = $sdk::config::Builder::from(config);
                         $sdk::Client::from_conf(config.interceptor(whole).interceptor(Reads($service)).build())
                     })
@@ -154,8 +154,8 @@ impl Aws {
     /// S3's client, which can address buckets by path.
     pub(crate) fn s3(&self, scope: &Scope) -> aws_sdk_s3::Client {
         let path_style = self.s3_path_style;
-        let whole = Whole(self.clocks.clone());
         self.client("s3", scope, |config| {
+            let whole = Whole(self.clocks.clone());
             aws_sdk_s3::Client::from_conf(
                 aws_sdk_s3::config::Builder::from(config)
                     .force_path_style(path_style)

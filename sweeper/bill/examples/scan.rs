@@ -40,15 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "daily" => (vec![Key::Resource], all.by_day(), vec![Measure::Effective], vec![], Spread::Start),
         "days" => (vec![Key::Account, Key::Service], all.by_day(), vec![Measure::Effective], vec![], Spread::Start),
         "delta" => {
-            let measures = vec![
-                Measure::Effective,
-                Measure::Contracted,
-                Measure::List,
-                Measure::Quantity,
-                Measure::ContractedUnknown,
-                Measure::ListUnknown,
-            ];
-            (vec![Key::Resource, Key::SkuPrice], halves, measures, vec![Lane::Usage], Spread::Days)
+            (vec![Key::Resource, Key::SkuPrice], halves, Measure::OF_SPLIT.to_vec(), vec![Lane::Usage], Spread::Days)
         }
         other => return Err(format!("no query {other}").into()),
     };

@@ -10,7 +10,7 @@ pub use crate::{
 use crate::{
     alert::{Alert, threshold},
     expected::{Expectation, MatureDays, calendar_effect, months, plus},
-    focus::{Bill, Charges, Lane},
+    focus::{Bill, Charges, Lane, effective},
     robust::ratio,
     row::Excluded,
 };
@@ -82,19 +82,7 @@ pub struct DeltaReport {
 
 /// Compares the last mature week of a bill with the four weeks before it.
 pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
-    let mut report = DeltaReport {
-        format: FORMAT,
-        currency: bill.currency.clone(),
-        outcome: Outcome::NoMatureDays,
-        window: None,
-        baseline: None,
-        groups: Vec::new(),
-        total: None,
-        days: Vec::new(),
-        thin_days: Vec::new(),
-        lanes: Vec::new(),
-        excluded: bill.excluded.clone(),
-    };
+    let mut report = DeltaReport::of(bill);
     let mut days = MatureDays::of(&bill.rows, terms);
     report.thin_days = std::mem::take(&mut days.thin);
     (report.window, report.baseline) = (days.window, days.baseline);
@@ -106,105 +94,87 @@ pub fn compare(bill: &Bill, terms: &Terms) -> DeltaReport {
         return report;
     }
 
-    let nothing = BTreeMap::new();
-    let all = bill.lanes.get(&Lane::Usage).unwrap_or(&nothing);
-    let found = Expectation::of(&effective(all), &days);
-    let (expected, delta) = (found.expected, found.delta());
-    let mut between_groups = delta;
-    for (name, costs) in &bill.usage {
-        let found = Expectation::of(&effective(costs), &days);
-        let billed = billed(costs, &days);
-        if found.actual == Amount::ZERO && found.expected == Amount::ZERO && billed == Amount::ZERO {
-            continue;
-        }
-        between_groups = between_groups - found.delta();
-        report.groups.push(GroupDelta {
-            name: name.clone(),
-            expected: found.expected,
-            actual: found.actual,
-            delta: found.delta(),
-            share: ratio(found.delta(), expected),
-            billed: (!bill.effective_only).then_some(billed),
-        });
-    }
-    sort(&mut report.groups);
+    let found = Expectation::of(&bill.usage_by_day(), &days);
     let floor = terms.floor_a_day.times(days.compared.len() as i64);
-    let alert = Alert::of(delta, expected, floor, &found.days);
+    let alert = Alert::of(found.delta(), found.expected, floor, &found.days);
     report.outcome = alert.outcome;
-    report.total = Some(TotalDelta {
-        expected,
-        actual: found.actual,
-        delta,
-        share: ratio(delta, expected),
-        billed: billed(all, &days),
-        threshold: alert.threshold,
-        between_groups,
-    });
     report.days = found.days;
+    report.fill(bill, alert.threshold, |costs| {
+        let found = Expectation::of(&effective(costs), &days);
+        (found.expected, found.actual, billed(costs, &days.compared))
+    });
     report
 }
 
 /// Compares the last whole month of a bill with the month before, had that had the same days: as many Mondays, as many
 /// Sundays. There is no alert on months.
 pub fn compare_months(bill: &Bill, terms: &Terms) -> DeltaReport {
-    let mut report = DeltaReport {
-        format: FORMAT,
-        currency: bill.currency.clone(),
-        outcome: Outcome::NoMatureDays,
-        window: None,
-        baseline: None,
-        groups: Vec::new(),
-        total: None,
-        days: Vec::new(),
-        thin_days: Vec::new(),
-        lanes: Vec::new(),
-        excluded: bill.excluded.clone(),
-    };
+    let mut report = DeltaReport::of(bill);
     let Some((before, after)) = months(&bill.rows, terms) else { return report };
     (report.window, report.baseline, report.outcome) = (Some(after), Some(before), Outcome::Quiet);
     report.lanes =
         Lane::ALL.into_iter().map(|lane| lane_sums(bill, lane, before.first, after.first, after.last)).collect();
+    let days: Vec<Date> = after.each().collect();
     let of = |costs: &BTreeMap<Date, Charges>| {
         let all = effective(costs);
         let sum = |span: Span| all.range(span.first..=span.last).map(|(_, cost)| *cost).sum::<Amount>();
-        let billed = costs.range(after.first..=after.last).map(|(_, charges)| charges.billed).sum::<Amount>();
-        (sum(before) + calendar_effect(&all, &before, &after), sum(after), billed)
+        (sum(before) + calendar_effect(&all, &before, &after), sum(after), billed(costs, &days))
     };
-    let nothing = BTreeMap::new();
-    let (expected, actual, billed) = of(bill.lanes.get(&Lane::Usage).unwrap_or(&nothing));
-    let delta = actual - expected;
-    let mut between_groups = delta;
-    for (name, costs) in &bill.usage {
-        let (own, actual, billed) = of(costs);
-        if own == Amount::ZERO && actual == Amount::ZERO && billed == Amount::ZERO {
-            continue;
-        }
-        let delta = actual - own;
-        between_groups = between_groups - delta;
-        let share = ratio(delta, expected);
-        let billed = (!bill.effective_only).then_some(billed);
-        report.groups.push(GroupDelta { name: name.clone(), expected: own, actual, delta, share, billed });
-    }
-    sort(&mut report.groups);
-    let threshold = threshold(expected, terms.floor_a_day.times(after.days as i64));
-    let share = ratio(delta, expected);
-    report.total = Some(TotalDelta { expected, actual, delta, share, billed, threshold, between_groups });
+    let (expected, ..) = of(bill.usage_lane());
+    report.fill(bill, threshold(expected, terms.floor_a_day.times(after.days as i64)), of);
     report
 }
 
-fn sort(groups: &mut [GroupDelta]) {
-    groups.sort_by(|one, other| {
-        magnitude(other.delta).cmp(&magnitude(one.delta)).then_with(|| one.name.cmp(&other.name))
-    });
+impl DeltaReport {
+    /// Of a bill of which nothing is compared yet.
+    fn of(bill: &Bill) -> Self {
+        Self {
+            format: FORMAT,
+            currency: bill.currency.clone(),
+            outcome: Outcome::NoMatureDays,
+            window: None,
+            baseline: None,
+            groups: Vec::new(),
+            total: None,
+            days: Vec::new(),
+            thin_days: Vec::new(),
+            lanes: Vec::new(),
+            excluded: bill.excluded.clone(),
+        }
+    }
+
+    /// Sets the groups and the total. `of` gives what was expected of a series, what it cost and what was billed.
+    fn fill(
+        &mut self,
+        bill: &Bill,
+        threshold: Amount,
+        of: impl Fn(&BTreeMap<Date, Charges>) -> (Amount, Amount, Amount),
+    ) {
+        let (expected, actual, billed) = of(bill.usage_lane());
+        let delta = actual - expected;
+        let mut between_groups = delta;
+        for (name, costs) in &bill.usage {
+            let (own, actual, billed) = of(costs);
+            if own == Amount::ZERO && actual == Amount::ZERO && billed == Amount::ZERO {
+                continue;
+            }
+            let delta = actual - own;
+            between_groups = between_groups - delta;
+            let share = ratio(delta, expected);
+            let billed = (!bill.effective_only).then_some(billed);
+            self.groups.push(GroupDelta { name: name.clone(), expected: own, actual, delta, share, billed });
+        }
+        self.groups.sort_by(|one, other| {
+            magnitude(other.delta).cmp(&magnitude(one.delta)).then_with(|| one.name.cmp(&other.name))
+        });
+        let share = ratio(delta, expected);
+        self.total = Some(TotalDelta { expected, actual, delta, share, billed, threshold, between_groups });
+    }
 }
 
-fn effective(costs: &BTreeMap<Date, Charges>) -> BTreeMap<Date, Amount> {
-    costs.iter().map(|(day, charges)| (*day, charges.effective)).collect()
-}
-
-/// As invoiced, over the days compared.
-fn billed(costs: &BTreeMap<Date, Charges>, days: &MatureDays) -> Amount {
-    days.compared.iter().filter_map(|day| costs.get(day)).map(|charges| charges.billed).sum()
+/// As invoiced, over some days.
+fn billed(costs: &BTreeMap<Date, Charges>, days: &[Date]) -> Amount {
+    days.iter().filter_map(|day| costs.get(day)).map(|charges| charges.billed).sum()
 }
 
 fn lane_sums(bill: &Bill, lane: Lane, baseline: Date, first: Date, last: Date) -> LaneSums {

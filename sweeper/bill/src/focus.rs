@@ -66,3 +66,21 @@ pub struct Bill {
     /// The names of `usage` are told by effective cost alone: what was invoiced for each was not read.
     pub effective_only: bool,
 }
+
+impl Bill {
+    /// Usage by day.
+    pub fn usage_lane(&self) -> &BTreeMap<Date, Charges> {
+        static NOTHING: BTreeMap<Date, Charges> = BTreeMap::new();
+        self.lanes.get(&Lane::Usage).unwrap_or(&NOTHING)
+    }
+
+    /// What usage cost by day.
+    pub fn usage_by_day(&self) -> BTreeMap<Date, Amount> {
+        effective(self.usage_lane())
+    }
+}
+
+/// Charges without what was invoiced for them.
+pub(crate) fn effective(costs: &BTreeMap<Date, Charges>) -> BTreeMap<Date, Amount> {
+    costs.iter().map(|(day, charges)| (*day, charges.effective)).collect()
+}

@@ -69,8 +69,6 @@ fn range(today: Date, compared: Compared) -> Window {
     Window { from: plus(today, -days), to: plus(today, 1) }
 }
 
-const COSTS: [Measure; 2] = [Measure::Effective, Measure::Billed];
-
 /// Reads the days of a bill up to today, broken down.
 ///
 /// # Errors
@@ -92,7 +90,7 @@ pub fn daily(
     };
     // Of single resources only what is compared is read: days of both costs of hundreds of thousands take their room.
     let many = matches!(by, By::Resource | By::Owner);
-    let measures = if many { vec![Measure::Effective] } else { COSTS.to_vec() };
+    let measures = if many { vec![Measure::Effective] } else { vec![Measure::Effective, Measure::Billed] };
     let usage = Rollup { keys, attributes: Vec::new(), windows: days.clone(), measures, lanes: vec![Lane::Usage] };
     let lanes = Rollup {
         keys: vec![Key::Lane],
@@ -120,13 +118,13 @@ pub fn daily(
             }
         }
     }
-    let chosen = chosen(&bill.rows, compared, terms);
+    let sides = Sides::of(&days, &chosen(&bill.rows, compared, terms));
     let named = |group: &Group<'_>| match by {
         By::Owner => names(group.key(1), group.key(0)),
         _ => Some(group.key(0).to_owned()).filter(|name| !name.is_empty()),
     };
     let most = if by == By::Owner { 0 } else { MOST };
-    let apart = found.top(0, most, |group| Some(moved(group, &days, &chosen)));
+    let apart = found.top(0, most, |group| Some(sides.moved(group)));
     let apart: BTreeSet<&str> = apart.into_iter().map(|group| group.key(0)).collect();
     for group in found.groups(0) {
         let is_apart = by == By::Owner || apart.contains(group.key(0));
@@ -160,18 +158,28 @@ fn chosen(rows: &BTreeMap<Date, u64>, compared: Compared, terms: &Terms) -> Matu
     }
 }
 
-/// How far a group moved between baseline and window, roughly; for choosing.
-fn moved(group: &Group<'_>, days: &[Window], compared: &MatureDays) -> u128 {
-    let sum = |chosen: &[Date]| -> i128 {
-        let of = |(at, day): (usize, &Window)| {
-            if chosen.binary_search(&day.from).is_ok() { group.amount(at, Measure::Effective).pico() } else { 0 }
-        };
-        days.iter().enumerate().map(of).sum()
-    };
-    let (window, known) = compared.scale();
-    let alike: Vec<Date> = compared.alike().collect();
-    let before = sum(&alike).saturating_mul(window) / known.max(1);
-    sum(&compared.compared).abs_diff(before)
+/// Which of some days are held against which, and by what the former are scaled.
+struct Sides {
+    before: Vec<usize>,
+    after: Vec<usize>,
+    scale: (i128, i128),
+}
+
+impl Sides {
+    fn of(days: &[Window], chosen: &MatureDays) -> Self {
+        let places =
+            |wanted: Vec<Date>| (0..days.len()).filter(|at| wanted.binary_search(&days[*at].from).is_ok()).collect();
+        let (before, after) = (places(chosen.alike().collect()), places(chosen.compared.clone()));
+        Self { before, after, scale: chosen.scale() }
+    }
+
+    /// How far a group moved between them, roughly; for choosing.
+    fn moved(&self, group: &Group<'_>) -> u128 {
+        let sum =
+            |places: &[usize]| -> i128 { places.iter().map(|at| group.amount(*at, Measure::Effective).pico()).sum() };
+        let before = sum(&self.before).saturating_mul(self.scale.0) / self.scale.1.max(1);
+        sum(&self.after).abs_diff(before)
+    }
 }
 
 /// Days as as few windows as they make.
@@ -201,9 +209,7 @@ pub fn explained(
 ) -> Result<Option<Waterfall>, ScanError> {
     let days = chosen(&bill.rows, compared, terms);
     let (Some(window), Some(baseline)) = (days.window, days.baseline) else { return Ok(None) };
-    let nothing = BTreeMap::new();
-    let costs = bill.lanes.get(&Lane::Usage).unwrap_or(&nothing);
-    let costs: BTreeMap<Date, Amount> = costs.iter().map(|(day, charges)| (*day, charges.effective)).collect();
+    let costs = bill.usage_by_day();
     let scale = match compared {
         Compared::Week => days.scale(),
         Compared::Month => Change::month_scale((baseline, window), &costs),
@@ -216,14 +222,7 @@ pub fn explained(
         keys: vec![Key::Account, Key::Service, Key::Resource, Key::SkuPrice],
         attributes: Vec::new(),
         windows: both,
-        measures: vec![
-            Measure::Effective,
-            Measure::Contracted,
-            Measure::List,
-            Measure::Quantity,
-            Measure::ContractedUnknown,
-            Measure::ListUnknown,
-        ],
+        measures: Measure::OF_SPLIT.to_vec(),
         lanes: vec![Lane::Usage],
     };
     let commitments = Rollup {
@@ -237,10 +236,12 @@ pub fn explained(
     let found = scan(sources.clone(), &request, threads)?;
     evidence.prices.extend(ended(&found, &window, &baseline));
     let split_at = before.len();
-    let entries = found.groups(0).into_iter().map(|group| entry(&group, split_at, before.len() + after.len(), scale));
-    let usage = split(entries.collect::<Vec<Entry>>());
-    if evidence.histories.is_empty() {
-        evidence.histories = histories(sources, &found, &usage, &window, threads)?;
+    let end = split_at + after.len();
+    let entries: Vec<Entry> = found.groups(0).into_iter().map(|group| entry(&group, split_at, end, scale)).collect();
+    let few = entries.len() <= 2 * MOST_HISTORIES;
+    let usage = split(entries);
+    if evidence.histories.is_empty() && few {
+        evidence.histories = histories(sources, &usage, &window, threads)?;
     }
     let expected = Expectation::of(&costs, &days);
     let lanes: Vec<LaneChange> = Lane::ALL
@@ -324,13 +325,12 @@ fn ended(found: &Partial, window: &Span, baseline: &Span) -> Vec<PriceChange> {
 /// The days of the resources that moved most.
 fn histories(
     sources: Vec<Source>,
-    found: &Partial,
     usage: &[split::Line],
     window: &Span,
     threads: NonZeroUsize,
 ) -> Result<BTreeMap<Arc<str>, BTreeMap<Date, Amount>>, ScanError> {
     let resources: BTreeSet<&str> = usage.iter().filter_map(|line| line.resource.as_deref()).collect();
-    if found.groups(0).len() > 2 * MOST_HISTORIES || resources.len() > MOST_HISTORIES {
+    if resources.len() > MOST_HISTORIES {
         return Ok(BTreeMap::new());
     }
     let mut most: Vec<(u128, &Arc<str>)> =

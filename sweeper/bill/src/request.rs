@@ -106,6 +106,10 @@ pub enum Measure {
 }
 
 impl Measure {
+    /// What a split of a change into its parts needs.
+    pub const OF_SPLIT: [Self; 6] =
+        [Self::Effective, Self::Contracted, Self::List, Self::Quantity, Self::ContractedUnknown, Self::ListUnknown];
+
     /// Whether it counts rows rather than units of 10⁻¹².
     pub const fn is_count(self) -> bool {
         matches!(self, Self::Rows | Self::ContractedUnknown | Self::ListUnknown)

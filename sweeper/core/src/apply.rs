@@ -25,7 +25,7 @@ use crate::{
     approve::{Approved, Trust},
     audit::{self, LogError, Millis, OutcomeResult, Trail},
     calls::Calls,
-    caps::Caps,
+    caps::{self, Caps},
     clock::Clock,
     deed::{Kept, Target},
     exit::Exit,
@@ -121,6 +121,11 @@ pub struct Parts<'a> {
 impl Parts<'_> {
     fn clock(&self) -> &Arc<dyn Clock> {
         self.calls.clock()
+    }
+
+    /// The caps of the deployment, under the trust roots' ceiling.
+    fn most(&self) -> Caps {
+        self.trust.ceiling.map_or(self.caps, |ceiling| caps::lowest(&[ceiling, self.caps]))
     }
 
     /// Whether this deployment may change anything now.
@@ -236,18 +241,29 @@ pub struct Applied {
 impl Applied {
     /// Every cause of the exit code.
     pub fn causes(&self) -> Vec<Cause> {
-        let mut causes: Vec<Cause> = self.stopped.iter().filter_map(Stop::cause).collect();
-        causes.extend(self.capped.iter().map(|cap| Exit::Refused.cause(cap)));
-        let failed = self.ended.values().filter(|ended| matches!(ended, Ended::Failed(_) | Ended::Unknown(_))).count();
-        if failed > 0 {
-            causes.push(Exit::ActionsFailed.cause(format!("{failed} actions failed, or are not known to have ended")));
-        }
-        causes
+        let said = "actions failed, or are not known to have ended";
+        causes(self.stopped.as_ref(), &self.capped, self.ended.values(), said)
     }
 
     pub fn done(&self) -> usize {
         self.ended.values().filter(|ended| matches!(ended, Ended::Done { .. })).count()
     }
+}
+
+/// Every cause of the exit code of a run.
+fn causes<'e>(
+    stopped: Option<&Stop>,
+    capped: &[String],
+    ended: impl Iterator<Item = &'e Ended>,
+    said: &str,
+) -> Vec<Cause> {
+    let mut causes: Vec<Cause> = stopped.into_iter().filter_map(Stop::cause).collect();
+    causes.extend(capped.iter().map(|cap| Exit::Refused.cause(cap)));
+    let failed = ended.filter(|ended| matches!(ended, Ended::Failed(_) | Ended::Unknown(_))).count();
+    if failed > 0 {
+        causes.push(Exit::ActionsFailed.cause(format!("{failed} {said}")));
+    }
+    causes
 }
 
 /// Applies an approved plan. Never fails: what went wrong is in what it came to.

@@ -92,6 +92,9 @@ impl MadeAgain {
 
     /// Why a thing is left alone: it was deleted, and made again, too often.
     pub fn hold(&self, resource: Resource<'_>, now: Timestamp) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
         let native_id = resource.native_id();
         let key = key(resource.kind().id, resource.account(), resource.region(), resource.name(), native_id);
         let past = self.0.get(&key)?;
@@ -148,22 +151,12 @@ pub fn load(store: &dyn Store) -> Result<MadeAgain, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::CloudId, store::MemoryStore};
+    use crate::{store::MemoryStore, testing};
 
     const START: Timestamp = Timestamp(1_800_000_000);
 
     fn target(name: &str, uid: &str, created: Option<Timestamp>) -> Target {
-        Target {
-            kind: "aws.ec2-volume".to_owned(),
-            cloud: CloudId::Aws,
-            account: "111122223333".to_owned(),
-            region: "eu-west-1".to_owned(),
-            listed_in: "eu-west-1".to_owned(),
-            native_id: uid.to_owned(),
-            uid: uid.to_owned(),
-            name: name.to_owned(),
-            created,
-        }
+        Target { name: name.to_owned(), created, ..testing::volume(uid) }
     }
 
     fn times(store: &MemoryStore) -> Vec<u32> {

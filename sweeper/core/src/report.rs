@@ -137,6 +137,18 @@ pub struct MonthlyCost {
     pub basis: Basis,
 }
 
+impl From<Cost> for MonthlyCost {
+    fn from(Cost { amount, currency, basis }: Cost) -> Self {
+        Self { amount, currency, basis }
+    }
+}
+
+impl From<&MonthlyCost> for Cost {
+    fn from(MonthlyCost { amount, currency, basis }: &MonthlyCost) -> Self {
+        Self { amount: *amount, currency: currency.clone(), basis: *basis }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceOf {
     pub fact: String,
@@ -512,7 +524,7 @@ impl<'a> Report<'a> {
             assuming: detail.assuming.iter().cloned().collect(),
             owner: OwnerOf { name: owner.name, from: owner.from },
             resource: self.resource(resource),
-            monthly_cost: MonthlyCost { amount: cost.amount, currency: cost.currency, basis: cost.basis },
+            monthly_cost: cost.into(),
             evidence: evidence(&detail),
             decision: DecisionOf { act: decision.act.name().to_owned(), reason: said(&decision) },
         })

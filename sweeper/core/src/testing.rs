@@ -5,6 +5,7 @@
 
 use crate::{
     answers::{Answer, Answers, Ask, Question},
+    deed::Target,
     detect::{self, Notes, Verdict, View},
     facts::{Facts, Referrer},
     house::House,
@@ -26,6 +27,21 @@ pub(crate) const fn ago(days: i64) -> Timestamp {
 /// Where things are unless a test says otherwise.
 pub(crate) fn home() -> Scope {
     Scope::new(CloudId::Aws, "111111111111", "eu-west-1")
+}
+
+/// A volume as a plan names it.
+pub(crate) fn volume(uid: &str) -> Target {
+    Target {
+        kind: "aws.ec2-volume".to_owned(),
+        cloud: CloudId::Aws,
+        account: "111122223333".to_owned(),
+        region: "eu-west-1".to_owned(),
+        listed_in: "eu-west-1".to_owned(),
+        native_id: uid.to_owned(),
+        uid: uid.to_owned(),
+        name: String::new(),
+        created: Some(ago(90)),
+    }
 }
 
 macro_rules! test_kinds {

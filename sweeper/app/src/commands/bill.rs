@@ -127,7 +127,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Window::Month => Compared::Month,
     };
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let owners = owners(&surveys);
+    let owners = if args.by == Breakdown::Owner { owners(&surveys) } else { BTreeMap::new() };
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
     let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)

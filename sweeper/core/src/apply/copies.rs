@@ -6,8 +6,8 @@
 //! excepted or managed by now; nobody's word in the state is enough.
 
 use super::{
-    Ended, Parts, Stop, changed_field, identity,
-    item::{copy_marks, is_so, priced, quiet_from},
+    Ended, Parts, Stop, causes, changed_field, identity,
+    item::{copy_marks, copy_target, is_so, quiet_from},
     millis, run, token,
     undo::{self, Entry},
 };
@@ -18,7 +18,6 @@ use crate::{
     claims::{self, Claim, Item, Outcome, State, Writer},
     deed::{Deed, DeedKind, Kept, Pen, Permit, Sent, Target},
     detect::View,
-    exit::Exit,
     house::House,
     inventory::{Inventory, InventoryBuilder},
     kind::{self, CloudError, Fault, Kind, Places},
@@ -44,14 +43,8 @@ pub struct Removed {
 impl Removed {
     /// Every cause of the exit code.
     pub fn causes(&self) -> Vec<Cause> {
-        let mut causes: Vec<Cause> = self.stopped.iter().filter_map(Stop::cause).collect();
-        causes.extend(self.capped.iter().map(|cap| Exit::Refused.cause(cap)));
-        let failed = |ended: &Ended| matches!(ended, Ended::Failed(_) | Ended::Unknown(_));
-        let failed = self.ended.iter().filter(|(.., ended)| failed(ended)).count();
-        if failed > 0 {
-            causes.push(Exit::ActionsFailed.cause(format!("{failed} copies are not known to be removed")));
-        }
-        causes
+        let ended = self.ended.iter().map(|(.., ended)| ended);
+        causes(self.stopped.as_ref(), &self.capped, ended, "copies are not known to be removed")
     }
 }
 
@@ -111,8 +104,7 @@ impl Removal<'_> {
         self.record(Event::new(audit::Lock { change: audit::LockChange::Taken, holder }))?;
         self.gate()?;
         // Exceptions and protections of this moment.
-        let look = self.parts.world.look().await;
-        let look = look.map_err(|why| Stop::Refused(format!("the world could not be looked at: {why}")))?;
+        let look = run::looked(&self.parts).await?;
         for entry in due {
             let Some(kept) = entry.kept.clone() else { continue };
             let house = &look.outcome.sealed.house;
@@ -133,15 +125,9 @@ impl Removal<'_> {
 
     /// Tells the log that a copy stays, before anything was claimed.
     fn skip(&self, entry: &Entry, kept: &Kept, reason: &str) -> Result<(), Stop> {
-        let copy = Target {
-            kind: kept.kind.clone(),
-            native_id: kept.native_id.clone(),
-            uid: kept.native_id.clone(),
-            ..entry.target.clone()
-        };
         let skip = audit::Skip {
             action: "remove-copy".to_owned(),
-            resource: identity(&copy),
+            resource: identity(&copy_target(kept, &entry.target)),
             field: changed_field(reason),
             reason: reason.to_owned(),
         };
@@ -176,16 +162,14 @@ impl Removal<'_> {
         if let Some(why) = self.parts.world.closed(&target, now) {
             return Ok(Ended::Left(format!("closed: {why}")));
         }
-        self.pace(&target).await?;
+        run::pace(&self.parts, &mut self.lease, &mut self.rate, &target).await?;
         let charge = Charge {
             id: format!("copy {}", entry.id),
             run: self.writer.run.clone(),
             count: 1,
             monthly: entry.copy.as_ref().and_then(|copy| copy.monthly_cost.amount),
         };
-        let ceiling = self.parts.trust.ceiling;
-        let most = ceiling.map_or(self.parts.caps, |ceiling| caps::lowest(&[ceiling, self.parts.caps]));
-        let meters = [Meter::new("all", most, Population::Elsewhere)];
+        let meters = [Meter::new("all", self.parts.most(), Population::Elsewhere)];
         match caps::reserve(self.parts.store, &meters, &charge, now).map_err(|error| run::damaged(&error))? {
             Reserved::Yes => {}
             Reserved::Tripped(tripped) => {
@@ -260,22 +244,6 @@ impl Removal<'_> {
         Ok(shelf.and_then(|shelf| shelf.resources().find(|copy| is(copy.native_id())).map(plan::target)))
     }
 
-    async fn pace(&mut self, target: &Target) -> Result<(), Stop> {
-        let account = format!("{}:{}", target.cloud.name(), target.account);
-        let clock = self.parts.clock().clone();
-        loop {
-            match self.rate.take(&account, clock.mono()) {
-                Ok(()) => return self.gate(),
-                Err(Some(until)) => {
-                    let step = until.min(clock.mono() + Duration::from_secs(5));
-                    clock.sleep_until(step.max(clock.mono() + Duration::from_millis(1))).await;
-                    self.gate()?;
-                }
-                Err(None) => return Err(Stop::Refused("the rate allows no deed at all".to_owned())),
-            }
-        }
-    }
-
     /// The claim of the removal, unsent; or why it is not ours to send.
     fn claim(&self, entry: &Entry, target: &Target) -> Result<Result<Claim, Ended>, Stop> {
         let store = self.parts.store;
@@ -322,7 +290,7 @@ impl Removal<'_> {
             fingerprint: None,
             cascade: Vec::new(),
             approved_by: entry.approved_by.clone(),
-            monthly_cost: entry.copy.as_ref().map(|copy| priced(&copy.monthly_cost)),
+            monthly_cost: entry.copy.as_ref().map(|copy| (&copy.monthly_cost).into()),
             token: Some(token.clone()),
         };
         self.record(Event::new(intent).of_item(&entry.plan, entry.no))?;
@@ -338,7 +306,7 @@ impl Removal<'_> {
                 _ => None,
             },
             approved_by: entry.approved_by.clone(),
-            monthly_cost: entry.copy.as_ref().map(|copy| priced(&copy.monthly_cost)),
+            monthly_cost: entry.copy.as_ref().map(|copy| (&copy.monthly_cost).into()),
             kept: None,
         };
         self.record(Event::new(outcome).of_item(&entry.plan, entry.no))?;

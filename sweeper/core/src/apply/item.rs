@@ -1,18 +1,19 @@
 //! One action, from "still so?" to its outcome.
 
-use super::{Ended, Stop, identity, run::Run, run::damaged, token, undo};
+use super::{
+    Ended, Stop, identity,
+    run::{Run, damaged, pace},
+    token, undo,
+};
 use crate::{
     audit::{self, Event},
     caps::{self, Charge, Reserved},
     claims::{self, Claim, ClaimError, Item, Outcome, State},
     deed::{Deed, DeedKind, Kept, Pen, Permit, Progress, Sent, Target},
     kind::{CloudError, Fault, Kind},
-    made_again,
     model::Timestamp,
-    money::Cost,
     observe::{self, Observed},
     plan::Action,
-    report::MonthlyCost,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -54,6 +55,11 @@ pub(super) fn copy_marks(plan: &str, no: u32) -> BTreeMap<String, String> {
         ("sweeper-plan".to_owned(), plan.get(..32).unwrap_or(plan).to_owned()),
         ("sweeper-item".to_owned(), no.to_string()),
     ])
+}
+
+/// A copy of something as the log names it, by the id that is all that is known of it.
+pub(super) fn copy_target(kept: &Kept, of: &Target) -> Target {
+    Target { kind: kept.kind.clone(), native_id: kept.native_id.clone(), uid: kept.native_id.clone(), ..of.clone() }
 }
 
 fn lost(error: &ClaimError) -> Stop {
@@ -157,7 +163,7 @@ impl Run<'_, '_> {
         let Some(kind) = self.parts.kinds.get(action.target.kind.as_str()).cloned() else {
             return ended(Ended::Left(format!("no provider: nothing here knows {}", action.target.kind)));
         };
-        self.pace(&action.target).await?;
+        pace(&self.parts, &mut self.lease, &mut self.rate, &action.target).await?;
         let charge =
             Charge { id: format!("{}/{}", plan.id, action.no), run: plan.id.clone(), count: 1, monthly: action.usd() };
         let granted = self.approved.actions().find(|(own, _)| own.no == action.no).map(|(_, granted)| granted.clone());
@@ -251,22 +257,6 @@ impl Run<'_, '_> {
     /// Whether an action was ever sent, by whichever run.
     fn may_have_been_sent(&self, no: u32) -> Result<bool, Stop> {
         Ok(self.claim_of(no)?.is_some_and(|claim| claim.sends() > 0))
-    }
-
-    /// Waits until another deed in the account fits the rate.
-    async fn pace(&mut self, target: &Target) -> Result<(), Stop> {
-        let account = format!("{}:{}", target.cloud.name(), target.account);
-        loop {
-            let now = self.parts.clock().mono();
-            match self.rate.take(&account, now) {
-                Ok(()) => return self.gate(),
-                Err(Some(until)) => {
-                    self.wait(until.saturating_sub(now).max(Duration::from_millis(1))).await?;
-                    self.gate()?;
-                }
-                Err(None) => return Err(Stop::Refused("the rate allows no deed at all".to_owned())),
-            }
-        }
     }
 
     async fn claimed(
@@ -408,7 +398,7 @@ impl Run<'_, '_> {
             fingerprint: Some(action.digest.clone()),
             cascade: action.cascade.iter().map(|gone| gone.resource.clone()).collect(),
             approved_by: people.to_vec(),
-            monthly_cost: Some(priced(&action.monthly_cost)),
+            monthly_cost: Some((&action.monthly_cost).into()),
             token: Some(token(&plan, action.no, deed.kind().name())),
         };
         self.record(Event::new(intent).of_item(&plan, action.no))
@@ -507,18 +497,12 @@ impl Run<'_, '_> {
                 let made = Ended::Done { request: sent.request, kept: Some(kept.clone()) };
                 self.outcome(action, deed, &made, people, Some(&kept))?;
                 self.advance(claim, State::Confirmed, &note)?;
-                let copied = Target {
-                    kind: kept.kind.clone(),
-                    native_id: kept.native_id.clone(),
-                    uid: kept.native_id.clone(),
-                    ..action.target.clone()
-                };
                 let event = audit::Keep {
                     resource: identity(&action.target),
-                    copy: identity(&copied),
+                    copy: identity(&copy_target(&kept, &action.target)),
                     verified: true,
                     until: action.keep.as_ref().map(|copy| copy.until),
-                    monthly_cost: action.keep.as_ref().map(|copy| priced(&copy.monthly_cost)),
+                    monthly_cost: action.keep.as_ref().map(|copy| (&copy.monthly_cost).into()),
                 };
                 let plan = self.approved.plan().id.clone();
                 self.record(Event::new(event).of_item(&plan, action.no))?;
@@ -742,11 +726,7 @@ impl Run<'_, '_> {
         if let Ended::Done { kept: own, .. } = &ended {
             let now = self.parts.clock().wall();
             let entry = undo::Entry::of(self.approved.plan(), action, people, own.clone(), now);
-            undo::remember(self.parts.store, &entry).map_err(|error| damaged(&error))?;
-            if action.deed == Deed::Delete {
-                // From when it was sent: whoever makes it again may be quicker than our watching.
-                made_again::remember(self.parts.store, &action.target, claim.at()).map_err(|error| damaged(&error))?;
-            }
+            undo::remember(self.parts.store, &entry, claim.at()).map_err(|error| damaged(&error))?;
         }
         self.outcome(action, &action.deed, &ended, people, kept)?;
         let (to, note) = match &ended {
@@ -784,7 +764,7 @@ impl Run<'_, '_> {
             result: ended.into(),
             request_id,
             approved_by: people.to_vec(),
-            monthly_cost: Some(priced(&action.monthly_cost)),
+            monthly_cost: Some((&action.monthly_cost).into()),
             kept: kept.map(|kept| kept.native_id.clone()),
         };
         self.record(Event::new(outcome).of_item(&plan, action.no))
@@ -798,11 +778,6 @@ fn with_bin(copy: Option<Kept>, bin: Option<Kept>) -> Option<Kept> {
         (Some(copy), Some(bin)) => Some(Kept { until: copy.until.into_iter().chain(bin.until).min(), ..copy }),
         (copy, bin) => copy.or(bin),
     }
-}
-
-/// A cost as the log has it.
-pub(super) fn priced(cost: &MonthlyCost) -> Cost {
-    Cost { amount: cost.amount, currency: cost.currency.clone(), basis: cost.basis }
 }
 
 /// What the claim of a copy that was made says of it.

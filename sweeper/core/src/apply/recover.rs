@@ -9,9 +9,9 @@ use crate::{
     audit::{self, Event},
     claims::{self, Claim, ClaimError, Seen, State},
     deed::{Deed, Kept, Progress, Sent},
-    made_again,
     plan::Action,
 };
+
 impl Run<'_, '_> {
     /// Resolves every claim of the plan that is not at an end.
     pub(super) async fn recover(&mut self) -> Result<(), Stop> {
@@ -85,11 +85,7 @@ impl Run<'_, '_> {
             let copied = self.copied(action)?;
             let now = self.parts.clock().wall();
             let entry = undo::Entry::of(self.approved.plan(), action, &people, copied, now);
-            undo::remember(self.parts.store, &entry).map_err(|error| damaged(&error))?;
-            if action.deed == Deed::Delete {
-                let sent = claim.at();
-                made_again::remember(self.parts.store, &action.target, sent).map_err(|error| damaged(&error))?;
-            }
+            undo::remember(self.parts.store, &entry, claim.at()).map_err(|error| damaged(&error))?;
         }
         self.outcome(action, &deed, &ended, &people, kept.as_ref())?;
         if !copy && seen != Seen::NotDone {

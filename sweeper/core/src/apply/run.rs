@@ -10,6 +10,7 @@ use crate::{
     audit::{self, Event, LogError, Trail},
     caps::{self, Meter, Population, Rate},
     claims::{self, Writer},
+    deed::Target,
     exit::Exit,
     lease::{Lease, LeaseError, Lost},
     model::Timestamp,
@@ -311,20 +312,7 @@ impl<'a, 'p> Run<'a, 'p> {
     }
 
     pub(super) async fn wait(&mut self, time: Duration) -> Result<(), Stop> {
-        let clock = self.parts.clock().clone();
-        let until = clock.mono() + time;
-        // In pieces, so that the lock is kept and a stop is heard.
-        while clock.mono() < until {
-            let step = (clock.mono() + Duration::from_secs(5)).min(until);
-            clock.sleep_until(step).await;
-            if self.parts.calls.stop().is_stopped() {
-                return Err(Stop::Cancelled);
-            }
-            if let Some(lease) = &mut self.lease {
-                lease.guard(self.parts.store, clock.as_ref(), Duration::ZERO).map_err(|error| lost(&error))?;
-            }
-        }
-        Ok(())
+        wait(&self.parts, &mut self.lease, time).await
     }
 
     fn is_stale(&self) -> bool {
@@ -335,12 +323,7 @@ impl<'a, 'p> Run<'a, 'p> {
     async fn look(&mut self) -> Result<(), Stop> {
         self.gate()?;
         let at = self.parts.clock().mono();
-        let look = self.parts.world.look().await;
-        let look = look.map_err(|why| Stop::Refused(format!("the world could not be looked at again: {why}")))?;
-        if let Some(cause) = look.outcome.causes.iter().find(|cause| cause.code == Exit::Damaged.code()) {
-            return Err(Stop::Damaged(cause.cause.clone()));
-        }
-        self.look = Some((look, at));
+        self.look = Some((looked(&self.parts).await?, at));
         Ok(())
     }
 
@@ -351,8 +334,7 @@ impl<'a, 'p> Run<'a, 'p> {
 
     /// The meters that an action counts on.
     pub(super) fn meters(&self, action: &Action, granted: &crate::approve::Granted) -> Vec<Meter> {
-        let trust = self.parts.trust;
-        let ceiling = trust.ceiling.map_or(self.parts.caps, |ceiling| caps::lowest(&[ceiling, self.parts.caps]));
+        let ceiling = self.parts.most();
         let mut meters = vec![Meter::new("all", ceiling, Population::Elsewhere)];
         let look = self.look.as_ref().map(|(look, _)| look);
         let limit = look.and_then(|look| {
@@ -392,6 +374,54 @@ impl<'a, 'p> Run<'a, 'p> {
 pub(super) fn locked(parts: &Parts<'_>) -> Result<Lease, Stop> {
     let take = if parts.alone { Lease::succeed } else { Lease::acquire };
     take(parts.store, &parts.holder, parts.lease, parts.clock().as_ref()).map_err(|error| lost(&error))
+}
+
+/// Looks at the world. Where its state is damaged, nothing is done by it.
+pub(super) async fn looked(parts: &Parts<'_>) -> Result<Look, Stop> {
+    let look = parts.world.look().await;
+    let look = look.map_err(|why| Stop::Refused(format!("the world could not be looked at again: {why}")))?;
+    match look.outcome.causes.iter().find(|cause| cause.code == Exit::Damaged.code()) {
+        Some(cause) => Err(Stop::Damaged(cause.cause.clone())),
+        None => Ok(look),
+    }
+}
+
+/// Waits, in pieces, so that the lock is kept and a stop is heard.
+pub(super) async fn wait(parts: &Parts<'_>, lease: &mut Option<Lease>, time: Duration) -> Result<(), Stop> {
+    let clock = parts.clock().clone();
+    let until = clock.mono() + time;
+    while clock.mono() < until {
+        let step = (clock.mono() + Duration::from_secs(5)).min(until);
+        clock.sleep_until(step).await;
+        if parts.calls.stop().is_stopped() {
+            return Err(Stop::Cancelled);
+        }
+        if let Some(lease) = lease {
+            lease.guard(parts.store, clock.as_ref(), Duration::ZERO).map_err(|error| lost(&error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until another deed in a target's account fits the rate.
+pub(super) async fn pace(
+    parts: &Parts<'_>,
+    lease: &mut Option<Lease>,
+    rate: &mut Rate,
+    target: &Target,
+) -> Result<(), Stop> {
+    let account = format!("{}:{}", target.cloud.name(), target.account);
+    loop {
+        let now = parts.clock().mono();
+        match rate.take(&account, now) {
+            Ok(()) => return gate(parts, lease),
+            Err(Some(until)) => {
+                wait(parts, lease, until.saturating_sub(now).max(Duration::from_millis(1))).await?;
+                gate(parts, lease)?;
+            }
+            Err(None) => return Err(Stop::Refused("the rate allows no deed at all".to_owned())),
+        }
+    }
 }
 
 /// As [`Run::gate`].

@@ -2,7 +2,7 @@
 
 use super::{
     Ended, OpenTrail, Stop, identity,
-    item::{is_so, observed, priced},
+    item::{is_so, observed},
     millis,
     run::damaged,
     token,
@@ -14,6 +14,7 @@ use crate::{
     deed::{Deed, Kept, Pen, Permit, Progress, Sent, Target},
     kind::Kind,
     lease::{Holder, Lease},
+    made_again,
     model::Timestamp,
     observe::Fields,
     plan::{Action, Copy, Plan, Risk},
@@ -147,9 +148,14 @@ impl Entry {
     }
 }
 
-/// Keeps what was done. The same again changes nothing.
-pub(super) fn remember(store: &dyn Store, entry: &Entry) -> Result<(), StoreError> {
-    put(store, entry, |known| known.is_none())
+/// Keeps what was done. The same again changes nothing. `sent` is when its request was: whoever makes a thing again may
+/// be quicker than our watching.
+pub(super) fn remember(store: &dyn Store, entry: &Entry, sent: Timestamp) -> Result<(), StoreError> {
+    put(store, entry, |known| known.is_none())?;
+    match entry.deed {
+        Deed::Delete => made_again::remember(store, &entry.target, sent),
+        _ => Ok(()),
+    }
 }
 
 /// Keeps that a copy was removed.
@@ -230,7 +236,7 @@ pub async fn undo(entry: &Entry, parts: Parts<'_>) -> Result<Ended, Stop> {
             fingerprint: None,
             cascade: Vec::new(),
             approved_by: vec![holder.by.clone()],
-            monthly_cost: Some(priced(&entry.monthly_cost)),
+            monthly_cost: Some((&entry.monthly_cost).into()),
             token: Some(token.clone()),
         }))?;
         let run = format!("sweeper-undo-{}", entry.id);
@@ -246,7 +252,7 @@ pub async fn undo(entry: &Entry, parts: Parts<'_>) -> Result<Ended, Stop> {
             result: (&ended).into(),
             request_id: None,
             approved_by: vec![holder.by.clone()],
-            monthly_cost: Some(priced(&entry.monthly_cost)),
+            monthly_cost: Some((&entry.monthly_cost).into()),
             kept: made,
         }))?;
         if let Ended::Done { .. } = &ended {

@@ -13,7 +13,7 @@ use crate::{
     money::{Basis, Cost},
     observe,
     policy::{Costs as _, Keep, PolicySet, Verb, kept},
-    report::{Finding, Glance, MonthlyCost, Parts, Report, Seen},
+    report::{Finding, Glance, Parts, Report, Seen},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -223,8 +223,7 @@ fn action(
             return Err(format!("keep: no {} can be made of a {}", keep.name(), kind.title));
         }
         keep => {
-            let cost = copy_price(resource, keep, prices);
-            let monthly_cost = MonthlyCost { amount: cost.amount, currency: cost.currency, basis: cost.basis };
+            let monthly_cost = copy_price(resource, keep, prices).into();
             Some(Copy { keep, until: parts.now.plus(rules.keep_for), monthly_cost })
         }
     };
@@ -321,11 +320,10 @@ fn cascade(parts: Parts<'_>, view: &View<'_>, resource: Resource<'_>, deed: Deed
         if let Some(reason) = kept(parts.set, view, other) {
             return Err(format!("cascade: {} would go along, and is {reason}", other.id()));
         }
-        let cost = parts.sealed.costs.monthly(other);
         gone.push(Cascade {
             resource: other.id(),
             why: why.to_owned(),
-            monthly_cost: MonthlyCost { amount: cost.amount, currency: cost.currency, basis: cost.basis },
+            monthly_cost: parts.sealed.costs.monthly(other).into(),
         });
     }
     // What it is made of and nobody listed goes along unseen.

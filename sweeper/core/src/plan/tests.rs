@@ -4,16 +4,17 @@ use super::{
     Action, Completeness, Copy, Held, Needs, Plan, PlanError, Risk, Totals, check, difference, read, write, written,
 };
 use crate::{
-    deed::{Deed, Target},
-    model::{CloudId, DAY, Timestamp},
+    deed::Deed,
+    model::{DAY, Timestamp},
     money::{Amount, Basis},
     observe::Fields,
     policy::{Approve, Consent, Keep},
     report::MonthlyCost,
+    testing,
 };
 use std::collections::BTreeMap;
 
-const TAKEN: Timestamp = Timestamp(1_795_176_000);
+const TAKEN: Timestamp = testing::NOW;
 const NOW: Timestamp = TAKEN.plus(3600);
 
 fn cost(amount: Option<i64>) -> MonthlyCost {
@@ -26,17 +27,7 @@ fn action(no: u32, uid: &str) -> Action {
         digest: String::new(),
         policy: "disks".to_owned(),
         detector: "unattached-disk".to_owned(),
-        target: Target {
-            kind: "aws.ec2-volume".to_owned(),
-            cloud: CloudId::Aws,
-            account: "111122223333".to_owned(),
-            region: "eu-west-1".to_owned(),
-            listed_in: "eu-west-1".to_owned(),
-            native_id: uid.to_owned(),
-            uid: uid.to_owned(),
-            name: String::new(),
-            created: Some(TAKEN.plus(-90 * DAY)),
-        },
+        target: testing::volume(uid),
         expects: Fields::from([("uid".to_owned(), uid.to_owned())]),
         deed: Deed::Delete,
         keep: Some(Copy { keep: Keep::Snapshot, until: NOW.plus(30 * DAY), monthly_cost: cost(Some(1)) }),

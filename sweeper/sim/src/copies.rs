@@ -33,6 +33,8 @@ use sweeper_core::{
 struct Shelf {
     there: BTreeMap<String, BTreeMap<String, String>>,
     locked: BTreeSet<String>,
+    /// How many calls are told to slow down.
+    busy: u32,
     deleted: Vec<String>,
 }
 
@@ -86,6 +88,10 @@ impl Kind for Snapshots {
     async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
         let id = pen.target().native_id.clone();
         pen.send("sim:Delete", async {
+            if self.shelf().busy > 0 {
+                self.shelf().busy -= 1;
+                return Err(CloudError::new(Fault::Throttled, "sim:Delete", "slow down"));
+            }
             let arrived = self.1.arrival(|| {
                 let mut shelf = self.shelf();
                 shelf.deleted.push(id.clone());
@@ -196,6 +202,21 @@ fn switch_trust_and_caps_hold_copies_as_they_hold_all_else() {
     let removed = stage.removed(&other);
     assert_eq!(removed.capped.len(), 1, "{removed:?}");
     assert_eq!((snapshots.shelf().deleted.len(), other.shelf().deleted.len()), (0, 2));
+}
+
+#[test]
+fn what_the_cloud_had_no_time_for_is_left_to_a_later_run() {
+    let (mut stage, snapshots) = kept();
+    stage.pass(31);
+    snapshots.shelf().busy = 1;
+    let removed = stage.removed(&snapshots);
+    let left =
+        removed.ended.iter().filter(|(.., ended)| matches!(ended, Ended::Left(why) if why.contains("throttled")));
+    assert_eq!((left.count(), removed.causes()), (1, Vec::new()), "{:?}", removed.ended);
+    stage.house.clock.until(stage.house.clock.mono() + Duration::from_hours(2));
+    let removed = stage.removed(&snapshots);
+    assert!(matches!(removed.ended.as_slice(), [(.., Ended::Done { .. })]), "{:?}", removed.ended);
+    assert_eq!(snapshots.shelf().there.len(), 1);
 }
 
 #[test]

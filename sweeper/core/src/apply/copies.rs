@@ -343,6 +343,10 @@ impl Removal<'_> {
             Err(error) => match error.fault {
                 Fault::NotFound => return Ok(Ended::AlreadyGone),
                 Fault::Transient | Fault::Unreachable | Fault::Malformed => Sent::default(),
+                // Nothing was done: a later run sends it again.
+                Fault::Throttled | Fault::Cancelled | Fault::OutOfTime | Fault::OutOfBudget => {
+                    return Ok(Ended::Left(error.to_string()));
+                }
                 _ => return Ok(Ended::Failed(error.to_string())),
             },
         };

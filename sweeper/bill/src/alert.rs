@@ -28,6 +28,19 @@ pub enum Outcome {
     Fall,
 }
 
+impl Outcome {
+    /// As it stands in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoMatureDays => "no-mature-days",
+            Self::Learning => "learning",
+            Self::Quiet => "quiet",
+            Self::Rise => "rise",
+            Self::Fall => "fall",
+        }
+    }
+}
+
 /// The test, with what it was held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Alert {

@@ -21,7 +21,7 @@ use crate::{
 use jiff::{ToSpan, civil::Date};
 use serde::Serialize;
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
-use sweeper_core::{money::Amount, policy::glob_anycase};
+use sweeper_core::{model::last_segment, money::Amount, policy::glob_anycase};
 
 /// How far back excursions of the same resource count, days.
 pub const LOOK_BACK: i64 = 90;
@@ -500,11 +500,6 @@ impl History {
         }
         found
     }
-}
-
-/// What both a full id and a bare one end with.
-fn last_segment(id: &str) -> &str {
-    id.rsplit(['/', ':']).next().unwrap_or(id)
 }
 
 /// Whether an event is about a line's resource: the same id, or, where one of the two ids is bare, the same

@@ -235,3 +235,8 @@ impl Reach {
 
 /// Three-valued truth (Kleene): `None` is unknown.
 pub type Tri = Option<bool>;
+
+/// What is left of an id after its last `/` or `:`: the same thing is named by an ARN, a path or a bare id.
+pub fn last_segment(id: &str) -> &str {
+    id.rsplit(['/', ':']).next().unwrap_or(id)
+}

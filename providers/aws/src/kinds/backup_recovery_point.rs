@@ -14,7 +14,7 @@ use sweeper_core::{
     facts::RecoveryPoint,
     inventory::{Draft, Inventory, Listing},
     kind::{CloudError, Kind, KindSpec, Places},
-    model::{Class, CloudId},
+    model::{Class, CloudId, last_segment},
 };
 
 pub(super) static SPEC: KindSpec = KindSpec {
@@ -121,11 +121,6 @@ async fn tags_of(site: &Site, backup: &Client, arn: &str) -> Result<Answer, Clou
         pages.seen(next.as_deref())?;
     }
     Ok(Answer::Tags(tags.into_iter().collect()))
-}
-
-/// The last segment of an ARN, which is the native id of most of what is backed up.
-fn last_segment(arn: &str) -> &str {
-    arn.rsplit(['/', ':']).next().unwrap_or(arn)
 }
 
 /// The class under which the source of a recovery point is listed, by AWS Backup's word for its sort.

@@ -28,7 +28,7 @@ use sweeper_core::{
     facts::FactsRef,
     inert::InertJson,
     inventory::Resource,
-    model::{CloudId, DAY, Timestamp},
+    model::{CloudId, DAY, Timestamp, last_segment},
     money::Amount,
     owner,
     survey_file::Sealed,
@@ -203,11 +203,6 @@ fn planned(args: &Args) -> Result<Vec<Planned>, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("failed to read the planned events {name}: {error}")))?;
     Planned::parse(&name, &text).map_err(|error| Failure::usage(error.to_string()))
-}
-
-/// What is left of an id after its last `/` or `:`: bills name by an ARN, a path or a bare id.
-fn last_segment(id: &str) -> &str {
-    id.rsplit(['/', ':']).next().unwrap_or(id)
 }
 
 /// Owners by the last segment of ids, in lower case. A name that several have is nobody's.

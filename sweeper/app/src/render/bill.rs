@@ -17,11 +17,6 @@ const ROWS: usize = 30;
 /// Days of a sparkline.
 const DAYS: i64 = 35;
 
-/// A word of a serialised enum, as it stands in JSON.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
-}
-
 /// `+12.50`, `-3.00`.
 fn signed(amount: Amount) -> String {
     let text = amount.cents();
@@ -34,7 +29,7 @@ pub fn table(report: &DeltaReport, bill: &Bill, out: &mut dyn Write) -> io::Resu
     let days = report
         .window
         .map_or_else(|| "no days to compare".to_owned(), |window| format!("{} to {}", window.first, window.last));
-    writeln!(out, "{}: {days}, {}", word(&report.outcome), inert::line(currency))?;
+    writeln!(out, "{}: {days}, {}", report.outcome.name(), inert::line(currency))?;
     let (Some(total), Some(window)) = (&report.total, &report.window) else { return Ok(()) };
     let strokes = |name: &str| {
         let costs = bill.usage.get(name);
@@ -186,7 +181,7 @@ pub fn waterfall(story: &Waterfall, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "{}: an alert needs more than {} unexplained, on days out of the ordinary ({} were)",
-        word(&story.alert.outcome),
+        story.alert.outcome.name(),
         story.alert.threshold.cents(),
         story.alert.odd_days
     )

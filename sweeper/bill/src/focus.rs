@@ -2,38 +2,11 @@
 
 use crate::row::Excluded;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use sweeper_core::money::Amount;
 
-/// What sort of charge a row is. Lanes are never added to one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Lane {
-    /// What was used, after discounts and commitments. The only lane that is compared with its past.
-    Usage,
-    /// Commitments bought, or paid for and unused.
-    Commitment,
-    /// Corrections of periods that were invoiced already, and other adjustments.
-    Correction,
-    Credit,
-    Tax,
-}
-
-impl Lane {
-    pub const ALL: [Self; 5] = [Self::Usage, Self::Commitment, Self::Correction, Self::Credit, Self::Tax];
-
-    /// Its word in reports and roll-ups.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Usage => "usage",
-            Self::Commitment => "commitment",
-            Self::Correction => "correction",
-            Self::Credit => "credit",
-            Self::Tax => "tax",
-        }
-    }
-}
+pub use sweeper_core::charges::Lane;
 
 /// The same charges counted in two ways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

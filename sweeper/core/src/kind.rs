@@ -3,6 +3,7 @@
 use crate::{
     answers::{Answer, Ask},
     calls::Site,
+    charges::{BillAsk, BillTold},
     deed::{ActSpec, Deed, DeedKind, Pen, Progress, Sent, Target},
     inventory::{Inventory, InventoryBuilder, Listing, Resource},
     model::{Class, CloudId, Reach, Relation, Tri},
@@ -295,6 +296,12 @@ pub trait Cloud: Send + Sync {
     /// `sts:GetCallerIdentity`. Never gives a token or a key. `None` where it is not told.
     async fn identity(&self) -> Result<Option<Identity>, CloudError> {
         Ok(None)
+    }
+
+    /// What the accounts cost by day, from the API of the cloud's bill: every page, or an error. Asked only by
+    /// `sweeper bill --api`; each call goes through the door with its price. [`Fault::NotOffered`] where this cloud has none.
+    async fn bill(&self, _ask: &BillAsk) -> Result<BillTold, CloudError> {
+        Err(CloudError::new(Fault::NotOffered, "the bill", "this cloud has no API of its bill"))
     }
 
     /// Which of some permissions are held in the whole of an account, in their order: `None` where the cloud does not

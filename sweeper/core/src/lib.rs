@@ -21,6 +21,7 @@ pub mod audit;
 pub mod calendar;
 pub mod calls;
 pub mod caps;
+pub mod charges;
 pub mod claims;
 pub mod clock;
 pub mod clocks;

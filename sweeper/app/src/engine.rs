@@ -3,7 +3,7 @@
 use crate::{exit::Exit, render::summary::blind};
 use sweeper_core::{
     detect::Severity,
-    policy::PolicySet,
+    policy::{PolicySet, watch},
     report::{Report, Verdict},
 };
 
@@ -12,6 +12,7 @@ pub use sweeper_core::engine::{Inputs, Outcome, run, specs_of};
 /// The report of an outcome, with every cause of its exit code.
 pub fn report<'a>(outcome: &'a Outcome, set: &'a PolicySet, id: String, fail_on: Option<Severity>) -> Report<'a> {
     let mut report = Report::new(outcome.parts(set), id, crate::TOOL);
+    report.told = outcome.told.clone();
     let mut causes = outcome.causes.clone();
     if let Some(least) = fail_on {
         // What somebody excepted, with a reason and an end, fails nobody's build.
@@ -24,10 +25,17 @@ pub fn report<'a>(outcome: &'a Outcome, set: &'a PolicySet, id: String, fail_on:
         if count > 0 {
             causes.push(Exit::FailOn.cause(format!("{count} findings of severity {} or above", least.name())));
         }
+        let alerts = outcome.told.iter().filter(|told| told.outcome == watch::Outcome::Alert && told.severity >= least);
+        let alerts = alerts.count();
+        if alerts > 0 {
+            causes.push(Exit::FailOn.cause(format!("{alerts} alerts of severity {} or above", least.name())));
+        }
     }
     for (why, (listings, questions)) in report.blind() {
         causes.push(Exit::Blind.cause(format!("{why}: {}", blind(listings, questions))));
     }
+    let unknown = outcome.told.iter().filter(|told| told.outcome == watch::Outcome::Unknown);
+    causes.extend(unknown.map(|told| Exit::Blind.cause(format!("`{}` is not known: {}", told.policy, told.says))));
     causes.extend(outcome.sealed.house.iac.troubles(outcome.now).map(|why| Exit::Blind.cause(why)));
     report.run.exit = causes;
     report

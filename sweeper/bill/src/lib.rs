@@ -26,4 +26,5 @@ pub mod row;
 pub mod runaway;
 pub mod source;
 pub mod split;
+pub mod watch;
 pub mod waterfall;

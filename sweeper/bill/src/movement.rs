@@ -39,7 +39,7 @@ const HISTORIES: usize = 200;
 const HISTORY: i64 = crate::evidence::LOOK_BACK;
 
 /// What a bill is broken down by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     #[default]

@@ -17,6 +17,8 @@ pub enum Key {
     ResourceType,
     SkuPrice,
     Sku,
+    /// What is metered, in words: `USE1-EBS:VolumeUsage.gp3`.
+    SkuMeter,
     Service,
     Account,
     AccountName,
@@ -31,12 +33,13 @@ pub enum Key {
 }
 
 impl Key {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Resource,
         Self::ResourceName,
         Self::ResourceType,
         Self::SkuPrice,
         Self::Sku,
+        Self::SkuMeter,
         Self::Service,
         Self::Account,
         Self::AccountName,
@@ -57,6 +60,8 @@ impl Key {
             Self::ResourceType => &["ResourceType"],
             Self::SkuPrice => &["SkuPriceId"],
             Self::Sku => &["SkuId"],
+            // FOCUS 1.1 has it; before, AWS had a column of its own, and Azure another.
+            Self::SkuMeter => &["SkuMeter", "x_UsageType", "x_SkuMeterName"],
             Self::Service => &["ServiceName"],
             Self::Account => &["SubAccountId"],
             Self::AccountName => &["SubAccountName"],

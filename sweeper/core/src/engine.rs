@@ -14,7 +14,7 @@ use crate::{
     made_again::{self, MadeAgain},
     model::{CloudId, Timestamp},
     money::Cost,
-    policy::{self, Evaluation, PolicySet},
+    policy::{self, Evaluation, PolicySet, Told},
     report::{Cause, Parts},
     store::{Store, StoreError},
     survey::{self, Progress, Survey, Universes, Wanted},
@@ -62,6 +62,8 @@ pub struct Outcome {
     pub warnings: Vec<String>,
     /// What was wrong beside what was not seen.
     pub causes: Vec<Cause>,
+    /// What came of policies that watch; whoever has bills and history at hand adds it.
+    pub told: Vec<Told>,
 }
 
 /// Looks and judges.
@@ -127,7 +129,7 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         cost,
     };
     warn_unmatched(set, &evaluation, now, &mut warnings);
-    Outcome { sealed, evaluation, now, warnings, causes }
+    Outcome { sealed, evaluation, now, warnings, causes, told: Vec::new() }
 }
 
 /// Judges a survey that was taken before, with the kinds that this build knows. Reads and writes nothing.
@@ -144,7 +146,7 @@ pub fn judge(mut sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known:
     }
     warnings.extend(sealed.house.iac.troubles(now));
     warn_unmatched(set, &evaluation, now, &mut warnings);
-    Outcome { sealed, evaluation, now, warnings, causes: Vec::new() }
+    Outcome { sealed, evaluation, now, warnings, causes: Vec::new(), told: Vec::new() }
 }
 
 impl Outcome {

@@ -15,7 +15,7 @@ use crate::{
     model::{Class, CloudId, Scope, Timestamp},
     money::{Amount, Basis, Cost},
     owner,
-    policy::{self, Act, Costs, Evaluation, Policy, PolicySet, Row, RowVerdict},
+    policy::{self, Act, Costs, Evaluation, Policy, PolicySet, Row, RowVerdict, Told},
     survey::Survey,
     survey_file::{RunCost, Sealed},
 };
@@ -233,6 +233,9 @@ pub struct Document {
     pub coverage: Vec<Coverage>,
     pub findings: Vec<Finding>,
     pub totals: Totals,
+    /// What came of policies that watch. Older reports have none.
+    #[serde(default)]
+    pub watches: Vec<Told>,
 }
 
 /// What a row could save.
@@ -310,6 +313,8 @@ pub struct Report<'a> {
     parts: Parts<'a>,
     view: View<'a>,
     pub run: Run,
+    /// What came of policies that watch.
+    pub told: Vec<Told>,
     judged: Vec<Judged>,
     reasons: Vec<String>,
     /// Rows by policy, then resource id.
@@ -339,6 +344,7 @@ impl<'a> Report<'a> {
                 exit: Vec::new(),
                 cost: cost.clone(),
             },
+            told: Vec::new(),
             judged: Vec::new(),
             reasons: Vec::new(),
             order: Vec::new(),
@@ -664,12 +670,13 @@ impl Serialize for Report<'_> {
                 serializer.collect_seq((self.0)())
             }
         }
-        let mut out = serializer.serialize_struct("Report", 5)?;
+        let mut out = serializer.serialize_struct("Report", 6)?;
         out.serialize_field("format", FORMAT)?;
         out.serialize_field("run", &self.run)?;
         out.serialize_field("coverage", &Streamed(|| self.coverage()))?;
         out.serialize_field("findings", &Streamed(|| self.findings()))?;
         out.serialize_field("totals", &self.totals)?;
+        out.serialize_field("watches", &self.told)?;
         out.end()
     }
 }

@@ -133,6 +133,8 @@ pub struct Loaded {
 pub struct PolicySet {
     /// In the order of sources and lines.
     pub policies: Vec<Policy>,
+    /// Those that watch, likewise.
+    pub watches: Vec<Watch>,
     pub excepts: Vec<Except>,
     /// SHA-256, hexadecimal, of every source's text in their order.
     pub digest: String,
@@ -160,6 +162,11 @@ macro_rules! words {
         }
     };
 }
+
+// Below the macro it uses.
+pub mod watch;
+
+pub use watch::{Told, Watch, Watched};
 
 words! {
     /// What a policy wants done.

@@ -13,6 +13,7 @@ use super::{
     Policy, PolicySet, Problem, Source, Verb,
     condition::{Context, did_you_mean},
     glob,
+    watch::Watched,
 };
 use crate::{
     detect::{DETECTORS, Detector, Severity, detector},
@@ -27,6 +28,8 @@ use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+
+mod watch;
 
 const POLICY_KEYS: &[&str] = &[
     "name",
@@ -59,7 +62,7 @@ type Span = Range<usize>;
 /// Reads policies, checks them, and finds every problem.
 pub fn load(sources: &[Source], known: &Known<'_>) -> Loaded {
     let mut problems = Vec::new();
-    let mut set = PolicySet { policies: Vec::new(), excepts: Vec::new(), digest: digest(sources) };
+    let mut set = PolicySet { policies: Vec::new(), watches: Vec::new(), excepts: Vec::new(), digest: digest(sources) };
     for source in sources {
         let mut reader = Reader { source, known, problems: Vec::new() };
         reader.source(&mut set);
@@ -68,16 +71,17 @@ pub fn load(sources: &[Source], known: &Known<'_>) -> Loaded {
         problems.append(&mut own);
     }
     let mut names: BTreeMap<&str, &Place> = BTreeMap::new();
-    for policy in &set.policies {
-        if let Some(first) = names.get(policy.name.as_str()) {
+    let policies = set.policies.iter().map(|policy| (&policy.name, &policy.at));
+    for (name, at) in policies.chain(set.watches.iter().map(|watch| (&watch.name, &watch.at))) {
+        if let Some(first) = names.get(name.as_str()) {
             problems.push(Problem {
                 level: Level::Error,
-                at: policy.at.clone(),
-                message: format!("there is already a policy `{}`", policy.name),
+                at: at.clone(),
+                message: format!("there is already a policy `{name}`"),
                 help: Some(format!("the first is at {}:{}", first.path, first.line)),
             });
         } else {
-            names.insert(&policy.name, &policy.at);
+            names.insert(name, at);
         }
     }
     if set.policies.len() > usize::from(u16::MAX) {
@@ -193,7 +197,10 @@ impl Reader<'_> {
         }
         tables.sort_by_key(|(span, ..)| span.start);
         for (span, is_policy, table) in tables {
-            if is_policy {
+            let watched = table.get("sweep").and_then(|value| Watched::parse(value.get_ref().as_str()?));
+            if let (true, Some(what)) = (is_policy, watched) {
+                set.watches.extend(self.watch(&span, table, what));
+            } else if is_policy {
                 set.policies.extend(self.policy(&span, table));
             } else {
                 set.excepts.extend(self.except(&span, table));
@@ -296,7 +303,8 @@ impl Reader<'_> {
         let at = table.get("name").map_or(head.clone(), Spanned::span);
         self.required(table, &head, &["name"], "", |_| "name = \"…\"".to_owned());
 
-        let detectors: Vec<&'static str> = DETECTORS.iter().map(|detector| detector.spec.id).collect();
+        let detectors: Vec<&'static str> =
+            DETECTORS.iter().map(|detector| detector.spec.id).chain(Watched::NAMES.iter().copied()).collect();
         let sweep = self.word(table, "sweep", &detectors, detector);
         let classes: Vec<&'static str> =
             Class::ALL.iter().filter(|class| **class != Class::Referrer).map(|class| class.name()).collect();
@@ -307,12 +315,7 @@ impl Reader<'_> {
         let accounts = self.accounts(table);
         let regions: Vec<String> = self.list(table, "regions").into_iter().map(|(name, _)| name.to_owned()).collect();
         let kinds = self.kinds(table);
-        let severity = self.word(table, "severity", SEVERITIES, |name| match name {
-            "info" => Some(Severity::Info),
-            "ticket" => Some(Severity::Ticket),
-            "page" => Some(Severity::Page),
-            _ => None,
-        });
+        let severity = self.severity(table);
 
         let judged = self.classes(table, &head, sweep, class, &clouds, &kinds);
         self.strict(table, &head, then);
@@ -593,16 +596,8 @@ impl Reader<'_> {
                 self.problem(&value.span(), "`share` is a percentage", help);
             }
         }
-        if let Some(value) = own.get("monthly_usd") {
-            let text = match value.get_ref() {
-                DeValue::Integer(number) => Some(number.to_string()),
-                DeValue::Float(number) => Some(number.as_str().to_owned()),
-                _ => None,
-            };
-            match text.and_then(|text| Amount::parse(&text)).filter(|amount| *amount >= Amount::ZERO) {
-                Some(amount) => limit.monthly_usd = amount,
-                None => self.problem(&value.span(), "`monthly_usd` is an amount from 0", None),
-            }
+        if let Some(amount) = self.amount(own, "monthly_usd") {
+            limit.monthly_usd = amount;
         }
         limit
     }

@@ -1188,3 +1188,54 @@ fn every_field_reads_of_every_class_it_says() {
     assert!(view.take_notes().asks.is_empty());
     let _ = Referrer::default();
 }
+
+#[test]
+fn a_policy_may_watch_instead_of_sweep() {
+    let text = "[[policy]]\nname = \"rises\"\nsweep = \"bill-delta\"\nby = \"account\"\nfloor = 40\nseverity = \"page\"\n\n\
+                [[policy]]\nname = \"search\"\nsweep = \"budget\"\nmonthly = \"1200.50\"\nowners = [\"search\"]\n\n\
+                [[policy]]\nname = \"growth\"\nsweep = \"growth\"\nshare = \"8%\"\nthen = \"report\"\n\n\
+                [[policy]]\nname = \"disks\"\nsweep = \"unattached-disk\"\n";
+    let set = set(text);
+    assert_eq!(set.policies.iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>(), ["disks"]);
+    let [rises, search, growth] = set.watches.as_slice() else { panic!("{:?}", set.watches) };
+    assert_eq!((rises.what, rises.by), (Watched::BillDelta, Some(watch::Breakdown::Account)));
+    assert_eq!((rises.floor, rises.severity), (Amount::whole(40), Severity::Page));
+    assert_eq!((search.monthly, search.owners.as_slice()), (Amount::parse("1200.5"), &["search".to_owned()][..]));
+    assert_eq!((growth.share, growth.by, growth.at.line), (Some(800), Some(watch::Breakdown::Class), 15));
+}
+
+#[test]
+fn what_a_watch_cannot_have_is_an_error_at_its_place() {
+    for (body, said) in [
+        ("sweep = \"bill-delta\"\nthen = \"delete\"", "`bill-delta` watches, and has nothing to delete"),
+        ("sweep = \"bill-delta\"\nby = \"class\"", "unknown by `class`"),
+        ("sweep = \"bill-delta\"\nwhen = 'true'", "`when` is nothing that `bill-delta` has"),
+        ("sweep = \"bill-delta\"\nflor = 3", "did you mean `floor`?"),
+        ("sweep = \"budget\"", "`monthly` is missing of a budget"),
+        ("sweep = \"budget\"\nmonthly = -1", "`monthly` is an amount from 0"),
+        (
+            "sweep = \"budget\"\nmonthly = 1\nowners = [\"a\"]\naccounts = [\"aws:1\"]",
+            "a budget is of owners or of accounts",
+        ),
+        ("sweep = \"growth\"\nshare = \"0%\"", "`share` is a percentage a day"),
+        ("sweep = \"bil-delta\"", "did you mean `bill-delta`?"),
+        ("sweep = \"commitment-unused\"\nfloor = \"much\"", "`floor` is an amount from 0"),
+    ] {
+        let problems = problems(&format!("[[policy]]\nname = \"one\"\n{body}\n"));
+        assert!(problems.contains(said), "{body}: {problems}");
+        assert!(problems.contains("house.toml:"), "{problems}");
+    }
+    let twice =
+        "[[policy]]\nname = \"one\"\nsweep = \"growth\"\n[[policy]]\nname = \"one\"\nsweep = \"unattached-disk\"\n";
+    assert!(problems(twice).contains("there is already a policy `one`"));
+}
+
+#[test]
+fn a_watch_speaks_of_its_accounts() {
+    let set =
+        set("[[policy]]\nname = \"b\"\nsweep = \"budget\"\nmonthly = 1\naccounts = [\"aws:111122223333\", \"shop\"]\n");
+    let watch = &set.watches[0];
+    assert!(watch.covers(Some(CloudId::Aws), "111122223333") && watch.covers(None, "111122223333"));
+    assert!(!watch.covers(Some(CloudId::Azure), "111122223333"));
+    assert!(watch.covers(Some(CloudId::Gcp), "SHOP") && !watch.covers(Some(CloudId::Gcp), "other"));
+}

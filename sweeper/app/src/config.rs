@@ -4,9 +4,11 @@
 //! Read with places: every problem is found at once, with its line and a suggestion, and an unknown key is
 //! an error.
 
+mod bill;
 mod calendar;
 mod channel;
 
+pub use bill::{Bill, MOST_LAG};
 pub use channel::{By, Channel};
 
 use crate::{exit::Failure, run::schedule::Schedule};
@@ -62,6 +64,7 @@ pub struct Config {
     pub gcp: Gcp,
     pub schedules: Vec<Entry>,
     pub channels: Vec<Channel>,
+    pub bill: Bill,
     pub apply: Apply,
     /// Who may approve what: `[apply]` and every `[[approver]]`.
     pub trust: Trust,
@@ -178,6 +181,7 @@ impl Default for Config {
             gcp: Gcp::default(),
             schedules: Vec::new(),
             channels: Vec::new(),
+            bill: Bill::default(),
             apply: Apply::default(),
             trust: Trust::default(),
         }
@@ -253,6 +257,7 @@ const TOP: &[&str] = &[
     "calendar",
     "freeze",
     "channel",
+    "bill",
     "apply",
     "approver",
 ];
@@ -364,6 +369,9 @@ impl Reader<'_> {
                 projects: self.ids(gcp, "projects", CloudId::Gcp),
                 regions: self.list(gcp, "regions").into_iter().collect(),
             };
+        }
+        if let Some(bill) = self.table(table, "bill") {
+            self.bill(bill, &mut config.bill);
         }
         if let Some(apply) = self.table(table, "apply") {
             self.apply(apply, config);

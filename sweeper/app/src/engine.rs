@@ -12,7 +12,7 @@ pub use sweeper_core::engine::{Inputs, Outcome, run, specs_of};
 /// The report of an outcome, with every cause of its exit code.
 pub fn report<'a>(outcome: &'a Outcome, set: &'a PolicySet, id: String, fail_on: Option<Severity>) -> Report<'a> {
     let mut report = Report::new(outcome.parts(set), id, crate::TOOL);
-    report.told = outcome.told.clone();
+    report.told.clone_from(&outcome.told);
     let mut causes = outcome.causes.clone();
     if let Some(least) = fail_on {
         // What somebody excepted, with a reason and an end, fails nobody's build.

@@ -25,6 +25,7 @@ mod signing;
 mod signs;
 mod state;
 mod states;
+mod watch;
 
 /// When a daemon runs.
 mod run {

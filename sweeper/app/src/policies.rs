@@ -18,6 +18,7 @@ macro_rules! shipped {
 
 shipped! {
     "artifacts.toml",
+    "bills.toml",
     "clusters.toml",
     "databases.toml",
     "disks.toml",
@@ -83,7 +84,7 @@ fn read(path: &Path) -> io::Result<String> {
 /// Checked policies to run with, of which there is at least one: nothing to look for is not nothing found.
 pub fn to_run(sources: &[Source]) -> Result<(PolicySet, Vec<String>), Failure> {
     let (set, warnings) = checked(sources)?;
-    if set.policies.is_empty() {
+    if set.policies.is_empty() && set.watches.is_empty() {
         let paths: Vec<&str> = sources.iter().map(|source| source.path.as_str()).collect();
         return Err(Failure::usage(format!("there is no policy in {}", paths.join(", ")))
             .help("add a `[[policy]]`; without --policies the shipped ones are used"));

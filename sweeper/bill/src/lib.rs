@@ -4,6 +4,7 @@ pub mod alert;
 pub mod always_on;
 pub mod budget;
 mod columns;
+pub mod costs;
 mod csv;
 pub mod delta;
 pub mod engine;

@@ -52,8 +52,8 @@ pub struct AtHand<'a> {
     /// Functions and machines outside production, by [`short`] id, with the account each is in.
     pub functions: &'a BTreeMap<String, String>,
     pub machines: &'a BTreeMap<String, String>,
-    /// When nobody works with what is not production.
-    pub office: &'a Office,
+    /// When people work in an account.
+    pub office: &'a dyn Fn(&str) -> Office,
     pub counts: &'a Counts<'a>,
 }
 
@@ -319,7 +319,7 @@ impl Reader<'_> {
             let observed = midnight(window.from).zip(midnight(window.to)).ok_or("the days are beyond the calendar")?;
             let hourly = cost.scaled(Amount::whole(1).pico(), ran.pico());
             let seen = Seen { observed, running: &running, busy: &[], hourly };
-            let Some(found) = AlwaysOn::of(&seen, self.at_hand.office) else { continue };
+            let Some(found) = AlwaysOn::of(&seen, &(self.at_hand.office)(account)) else { continue };
             if found.always && found.monthly_cost >= watch.floor {
                 let idle = (found.idle_nights + found.idle_days_off) / 3600;
                 let says = format!(

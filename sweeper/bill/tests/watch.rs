@@ -1,5 +1,7 @@
 //! Policies that watch, over bills that are written here.
 
+#![expect(clippy::unwrap_used, reason = "a test that has nothing to unwrap has failed")]
+
 use jiff::{civil::Date, tz::TimeZone};
 use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroUsize};
 use sweeper_bill::{
@@ -102,7 +104,7 @@ fn told_of(text: &str, sources: Vec<Source>, events: &[InventoryEvent]) -> Vec<T
             evidence: &|| Evidence { events: events.to_vec(), ..Evidence::default() },
             functions: &own(&["resize"]),
             machines: &own(&["i-1", "i-2"]),
-            office: &Office::new(TimeZone::UTC),
+            office: &|_| Office::new(TimeZone::UTC),
             counts: &|by, _| {
                 assert_eq!(by, Breakdown::Class);
                 let days = |growth: f64| -> BTreeMap<Date, Vec<u64>> {

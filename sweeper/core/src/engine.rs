@@ -4,11 +4,12 @@
 use crate::{
     answers::Ask,
     calls::Calls,
-    costs::CostSheet,
+    costs::{Billed, CostSheet},
     detect::View,
     exit::Exit,
     floor,
     house::House,
+    inventory::Resource,
     kind::{Cloud, KindSpec, Prices},
     ledger::{self, Ledger, LedgerSlice},
     made_again::{self, MadeAgain},
@@ -45,6 +46,8 @@ pub struct Inputs<'a> {
     /// Clouds whose whole organisation is asked for.
     pub whole: BTreeSet<CloudId>,
     pub prices: &'a dyn Prices,
+    /// What the bill says of single resources, where there is one; it goes before list prices.
+    pub billed: Option<&'a dyn Billed>,
     pub ledger: Option<&'a dyn Ledger>,
     /// Where the evidence floor is kept, and what was made again: see [`floor`] and [`made_again`].
     pub state: Option<&'a dyn Store>,
@@ -85,7 +88,7 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         Some((waiver.reason.clone(), waiver.until.clone()))
     });
     let fell = inputs.state.map(|store| floor::load(store).map(|floor| floor.suspend(&mut survey.inventory)));
-    let costs = price(&survey, clouds, inputs.prices);
+    let costs = price(&survey, clouds, inputs.prices, inputs.billed);
     let mut asked: BTreeSet<Ask> = BTreeSet::new();
     let mut evaluation = evaluate(&survey, set, house, now, &costs);
     for _ in 0..ROUNDS {
@@ -161,12 +164,16 @@ pub fn specs_of(clouds: &[Arc<dyn Cloud>]) -> Vec<&'static KindSpec> {
     clouds.iter().flat_map(|cloud| cloud.kinds().iter().map(|kind| kind.spec())).collect()
 }
 
-fn price(survey: &Survey, clouds: &[Arc<dyn Cloud>], prices: &dyn Prices) -> CostSheet {
+fn price(survey: &Survey, clouds: &[Arc<dyn Cloud>], prices: &dyn Prices, billed: Option<&dyn Billed>) -> CostSheet {
     let kinds: BTreeMap<&str, _> =
         clouds.iter().flat_map(|cloud| cloud.kinds()).map(|kind| (kind.spec().id, kind)).collect();
-    CostSheet::of(&survey.inventory, |resource| {
+    let list = |resource: Resource<'_>| {
         kinds.get(resource.kind().id).map_or_else(Cost::unknown, |kind| kind.price(resource, prices))
-    })
+    };
+    match billed {
+        Some(billed) => CostSheet::billed(&survey.inventory, billed, list),
+        None => CostSheet::of(&survey.inventory, list),
+    }
 }
 
 fn evaluate(survey: &Survey, set: &PolicySet, house: &House, now: Timestamp, costs: &CostSheet) -> Evaluation {

@@ -197,6 +197,7 @@ pub(crate) async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome 
         all_kinds: false,
         whole: BTreeSet::new(),
         prices: &FlatPrices,
+        billed: None,
         ledger: Some(house.ledger.as_ref()),
         state: Some(&house.store),
         progress: &Quiet,

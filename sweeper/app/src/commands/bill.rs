@@ -2,6 +2,7 @@
 
 use crate::{
     commands::sealed,
+    config::{self, Config},
     exit::{Exit, Failure},
     log, output,
     render::{bill as show, summary::grouped},
@@ -10,7 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 use sweeper_bill::{
     delta::{DeltaReport, Terms, compare, compare_months},
@@ -36,8 +37,9 @@ use sweeper_core::{
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// FOCUS exports: Parquet, CSV or gzip CSV files, or the directory of an export with its manifests
-    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    /// FOCUS exports: Parquet, CSV or gzip CSV files, or the directory of an export with its manifests [default: those
+    /// of `[bill]` in the config]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     pub focus: Vec<PathBuf>,
     /// What the comparison is broken down by; `owner` takes them from --survey
     #[arg(long, value_enum, default_value_t = Breakdown::Service)]
@@ -55,11 +57,15 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub planned: Option<PathBuf>,
     /// Nothing below so much a day is an alert, in the bill's currency
-    #[arg(long, value_name = "AMOUNT", default_value = "25", value_parser = amount)]
-    pub floor: Amount,
-    /// Days until a day's charges are complete: 2 for AWS and Azure, 3 for Google Cloud
-    #[arg(long, value_name = "DAYS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=14))]
-    pub lag: u32,
+    ///   [default: the config's, or 25]
+    #[arg(long, value_name = "AMOUNT", value_parser = amount)]
+    pub floor: Option<Amount>,
+    /// Days until a day's charges are complete: 2 for AWS and Azure, 3 for Google Cloud [default: the config's, or 2]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=i64::from(config::MOST_LAG)))]
+    pub lag: Option<u32>,
+    /// The config [default: ./sweeper.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "SWEEPER_CONFIG")]
+    pub config: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Form::Table)]
     pub format: Form,
     /// Write to a file, which is there whole or not at all
@@ -113,10 +119,17 @@ impl From<Breakdown> for By {
 }
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let sources = sources(&args.focus)?;
+    let own = Config::find(args.config.as_deref())?.bill;
+    let focus = if args.focus.is_empty() { &own.focus } else { &args.focus };
+    if focus.is_empty() {
+        return Err(Failure::usage("there is no bill to read").help(
+            "`--focus PATH` names its FOCUS export, and `[bill] focus = [\"PATH\"]` in sweeper.toml does for good",
+        ));
+    }
+    let sources = sources(focus)?;
     let now = args.now.unwrap_or_else(|| SystemClock::default().wall());
     let today = now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))?;
-    let terms = Terms { today, lag_days: args.lag, floor_a_day: args.floor };
+    let terms = Terms { today, lag_days: args.lag.unwrap_or(own.lag), floor_a_day: args.floor.unwrap_or(own.floor) };
     let surveys: Vec<Sealed> = args.survey.iter().map(|path| Ok(sealed(path)?.0)).collect::<Result<_, Failure>>()?;
     if args.by == Breakdown::Owner && surveys.is_empty() {
         return Err(Failure::usage("the bill does not say whose a resource is")
@@ -127,6 +140,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Window::Month => Compared::Month,
     };
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let surveys: Vec<&Sealed> = surveys.iter().collect();
     let owners = if args.by == Breakdown::Owner { owners(&surveys) } else { BTreeMap::new() };
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
@@ -143,7 +157,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         }
     }
     let story = if args.explain {
-        let evidence = Evidence { events: events(&surveys), planned: planned(args)?, ..Evidence::default() };
+        let named = args.planned.as_deref().or(own.planned.as_deref());
+        let events_planned = named.map(planned).transpose()?.unwrap_or_default();
+        let evidence = Evidence { events: events(&surveys), planned: events_planned, ..Evidence::default() };
         movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
     } else {
         None
@@ -185,7 +201,8 @@ fn json(report: &DeltaReport, story: Option<&Waterfall>, out: &mut dyn io::Write
     writeln!(out)
 }
 
-fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+/// The files of some exports.
+pub(crate) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     for path in paths {
         let found = export::find(path).map_err(|error| Failure::usage(format!("failed to read the bill: {error}")))?;
@@ -197,8 +214,8 @@ fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     Ok(sources)
 }
 
-fn planned(args: &Args) -> Result<Vec<Planned>, Failure> {
-    let Some(path) = &args.planned else { return Ok(Vec::new()) };
+/// Reads a file of planned events.
+pub(crate) fn planned(path: &Path) -> Result<Vec<Planned>, Failure> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("failed to read the planned events {name}: {error}")))?;
@@ -206,7 +223,7 @@ fn planned(args: &Args) -> Result<Vec<Planned>, Failure> {
 }
 
 /// Owners by the last segment of ids, in lower case. A name that several have is nobody's.
-fn owners(surveys: &[Sealed]) -> BTreeMap<String, String> {
+pub(crate) fn owners(surveys: &[&Sealed]) -> BTreeMap<String, String> {
     let mut owners: BTreeMap<String, Option<String>> = BTreeMap::new();
     for sealed in surveys {
         let survey = &sealed.survey;
@@ -246,8 +263,8 @@ fn size(resource: Resource<'_>) -> String {
 const RECENT: i64 = 60 * DAY;
 
 /// What surveys say was made, went or changed its size.
-fn events(surveys: &[Sealed]) -> Vec<InventoryEvent> {
-    let mut surveys: Vec<&Sealed> = surveys.iter().collect();
+pub(crate) fn events(surveys: &[&Sealed]) -> Vec<InventoryEvent> {
+    let mut surveys = surveys.to_vec();
     surveys.sort_by_key(|sealed| sealed.survey.taken_at);
     let mut events = BTreeMap::new();
     let mut note = |resource: Resource<'_>, what: Happened, at: Timestamp, source: String| {

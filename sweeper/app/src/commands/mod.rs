@@ -31,7 +31,7 @@ use crate::{
     exit::{Exit, Failure},
     iac, log, policies,
     render::{progress::Board, summary::counted},
-    signs, state,
+    signs, state, watch,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +43,7 @@ use sweeper_bill::prices::PriceBook;
 use sweeper_core::{
     calls::{Calls, Limits},
     clock::{Clock, SystemClock},
+    costs::Billed,
     detect::Severity,
     house::House,
     kind::{Account, Cloud, CloudError, Fault},
@@ -123,6 +124,7 @@ pub struct Settings {
     pub house: House,
     pub waivers: Vec<Waiver>,
     pub iac: config::Iac,
+    pub bill: config::Bill,
     pub limits: Limits,
     /// Opened at every run. `None` where there is no place for it.
     pub state: Option<state::Place>,
@@ -145,6 +147,7 @@ impl Settings {
             house: config.house.clone(),
             waivers: config.waivers.clone(),
             iac: config.iac.clone(),
+            bill: config.bill.clone(),
             limits,
             state: state::place(args.state.as_deref(), config)?,
             now: args.now,
@@ -218,6 +221,9 @@ impl Settings {
                 }
             },
         };
+        // Files are read, and nothing else waits for this thread.
+        let now = self.now.unwrap_or_else(|| clock.wall());
+        let charged = tokio::task::block_in_place(|| watch::charged(&self.bill, now, &mut notes));
         let specs = engine::specs_of(&clouds);
         let wanted = sweeper_core::policy::wanted(&self.set, &specs);
         let listed: Vec<_> = specs.into_iter().filter(|spec| self.all_kinds || wanted.contains(spec.id)).collect();
@@ -233,6 +239,7 @@ impl Settings {
             all_kinds: self.all_kinds,
             whole: self.choice.whole(),
             prices: &prices,
+            billed: charged.as_ref().map(|charged| charged as &dyn Billed),
             ledger: lasting.as_ref().map(|(ledger, _)| ledger as &dyn Ledger),
             state: lasting.as_ref().map(|(_, store)| store.as_ref()),
             progress: &board,
@@ -278,6 +285,7 @@ impl Settings {
                 .help("leave --region out to look at every enabled region"));
         }
         notes.extend(missing.iter().map(|region| format!("no account has the region {region} enabled")));
+        outcome.told = tokio::task::block_in_place(|| watch::judge(&self.set.watches, &self.bill, &outcome));
         outcome.warnings.splice(0..0, notes);
         outcome.causes.splice(0..0, causes);
         Ok((outcome, clouds))
@@ -478,7 +486,11 @@ pub fn offline(args: &LookArgs, path: &Path) -> Result<(Outcome, PolicySet, Stri
         sealed.house = House { iac, made_again, ..config.house };
         policies = policies.or(config.policies);
     }
-    let (set, warnings) = policies::to_run(&policies::sources(policies.as_deref())?)?;
+    let (set, mut warnings) = policies::to_run(&policies::sources(policies.as_deref())?)?;
+    let watching: Vec<&str> = set.watches.iter().map(|watch| watch.name.as_str()).collect();
+    if !watching.is_empty() && !set.watches.iter().all(|watch| watch.at.path.starts_with("shipped:")) {
+        warnings.push(format!("a survey holds no bill: only a run judges what watches one ({})", watching.join(", ")));
+    }
     let outcome = engine::judge(sealed, &set, args.now);
     Ok((outcome, set, digest, warnings))
 }

@@ -10,7 +10,10 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
-use sweeper_core::{model::DAY, policy::Policy};
+use sweeper_core::{
+    model::{CloudId, DAY},
+    policy::{Account, Policy, Watch},
+};
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
@@ -51,11 +54,11 @@ fn check(args: &PathArgs) -> Result<Exit, Failure> {
         let _ = writeln!(std::io::stderr(), "{}", log::lines(warning));
     }
     output::to(None, |out| {
-        let policies = if set.policies.len() == 1 { "policy" } else { "policies" };
+        let count = set.policies.len() + set.watches.len();
+        let policies = if count == 1 { "policy" } else { "policies" };
         writeln!(
             out,
-            "{} {policies} and {} in {}: no errors",
-            set.policies.len(),
+            "{count} {policies} and {} in {}: no errors",
             counted(set.excepts.len() as u64, "exception"),
             counted(sources.len() as u64, "file")
         )
@@ -65,7 +68,7 @@ fn check(args: &PathArgs) -> Result<Exit, Failure> {
 
 fn list(args: &PathArgs) -> Result<Exit, Failure> {
     let (set, _) = policies::checked(&sources(args)?)?;
-    let rows: Vec<[String; 6]> = set.policies.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = set.policies.iter().map(row).chain(set.watches.iter().map(watching)).collect();
     let header = ["POLICY", "SWEEPS", "THEN", "FOR", "SEVERITY", "SCOPE"].map(str::to_owned);
     let mut builder = tabled::builder::Builder::default();
     for row in std::iter::once(&header).chain(&rows) {
@@ -89,11 +92,7 @@ fn row(policy: &Policy) -> [String; 6] {
         (None, Some(class)) => format!("every {}", class.name()),
         (None, None) => "condition".to_owned(),
     };
-    let mut scope: Vec<String> = policy.clouds.iter().map(|cloud| cloud.name().to_owned()).collect();
-    scope.extend(policy.accounts.iter().map(|account| match account.cloud {
-        Some(cloud) => format!("{}:{}", cloud.name(), account.id),
-        None => account.id.clone(),
-    }));
+    let mut scope = places(&policy.clouds, &policy.accounts);
     scope.extend(policy.regions.iter().cloned());
     scope.extend(policy.kinds.iter().map(|kind| kind.id.to_owned()));
     [
@@ -102,6 +101,26 @@ fn row(policy: &Policy) -> [String; 6] {
         policy.then.name().to_owned(),
         format!("{}d", policy.for_ / DAY),
         policy.severity.name().to_owned(),
-        if scope.is_empty() { "everything".to_owned() } else { scope.join(", ") },
+        all_of(&scope),
     ]
+}
+
+fn watching(watch: &Watch) -> [String; 6] {
+    let mut scope = places(&watch.clouds, &watch.accounts);
+    scope.extend(watch.owners.iter().cloned());
+    scope.extend(watch.by.map(|by| format!("by {}", by.name())));
+    let what = watch.what.name().to_owned();
+    [watch.name.clone(), what, "report".to_owned(), "-".to_owned(), watch.severity.name().to_owned(), all_of(&scope)]
+}
+
+fn places(clouds: &[CloudId], accounts: &[Account]) -> Vec<String> {
+    let named = accounts.iter().map(|account| match account.cloud {
+        Some(cloud) => format!("{}:{}", cloud.name(), account.id),
+        None => account.id.clone(),
+    });
+    clouds.iter().map(|cloud| cloud.name().to_owned()).chain(named).collect()
+}
+
+fn all_of(scope: &[String]) -> String {
+    if scope.is_empty() { "everything".to_owned() } else { scope.join(", ") }
 }

@@ -63,6 +63,12 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs) -> 
             log::warn(warning);
         }
     }
+    if args.format == Format::Csv {
+        // A row a finding, and these are none.
+        for line in render::summary::told(&report) {
+            log::warn(&line);
+        }
+    }
     let columns = if args.output.is_some() { 120 } else { width() };
     let look = Look { all: args.all, width: columns, warnings: &outcome.warnings };
     output::to(args.output.as_deref(), |mut out| render::write(&report, args.format, look, &mut out))

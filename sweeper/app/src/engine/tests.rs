@@ -213,6 +213,7 @@ fn looked_in(
         all_kinds: false,
         whole: BTreeSet::from([CloudId::Aws]),
         prices: &Eight,
+        billed: None,
         ledger: Some(ledger),
         state: None,
         progress: &Quiet,

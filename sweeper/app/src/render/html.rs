@@ -51,6 +51,12 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     for line in summary::held(report) {
         writeln!(out, "<p>{}</p>", text(&line))?;
     }
+    let told = summary::told(report);
+    if !told.is_empty() {
+        writeln!(out, "<h2>Watched</h2>\n<ul>")?;
+        told.iter().try_for_each(|line| writeln!(out, "<li>{}</li>", text(line)))?;
+        writeln!(out, "</ul>")?;
+    }
     if !summary.detectors.is_empty() {
         writeln!(
             out,

@@ -30,6 +30,11 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     for line in summary::held(report) {
         writeln!(out, "\n{}", text(&line))?;
     }
+    let told = summary::told(report);
+    if !told.is_empty() {
+        writeln!(out, "\n## Watched\n")?;
+        told.iter().try_for_each(|line| writeln!(out, "- {}", text(line)))?;
+    }
     if !summary.detectors.is_empty() {
         writeln!(
             out,

@@ -7,6 +7,7 @@ use std::{
 use sweeper_core::{
     model::{Class, CloudId, DAY, Scope, Timestamp},
     money::Amount,
+    policy::{Told, watch::Outcome},
     report::{Glance, Report, Saving, Seen, Sum, Verdict},
 };
 
@@ -211,6 +212,26 @@ pub fn looked_at(accounts: &BTreeSet<(CloudId, String)>) -> String {
         })
         .collect();
     if parts.is_empty() { counted(0, "account") } else { parts.join(", ") }
+}
+
+/// What came of policies that watch, the gravest first: of each a line, and none of what is quiet.
+pub fn told(report: &Report<'_>) -> Vec<String> {
+    let mut told: Vec<&Told> = report.told.iter().filter(|told| told.outcome != Outcome::Quiet).collect();
+    told.sort_by_key(|told| Reverse((told.outcome == Outcome::Alert, told.severity)));
+    told.into_iter()
+        .map(|told| {
+            let what = match told.outcome {
+                Outcome::Alert => told.severity.name(),
+                Outcome::Unknown => "not known",
+                Outcome::Learning | Outcome::Quiet => told.outcome.name(),
+            };
+            let of = if told.subject.is_empty() { String::new() } else { format!(" of {}", short_id(&told.subject)) };
+            let stake =
+                told.amount.map_or_else(String::new, |amount| format!(": {} {}", amount.cents(), told.currency));
+            let says = if told.says.is_empty() { String::new() } else { format!(": {}", told.says) };
+            format!("{what}: {}{of}{stake}{says}", told.policy)
+        })
+        .collect()
 }
 
 /// What would let a cause go away; empty when nobody knows.

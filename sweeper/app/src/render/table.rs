@@ -32,6 +32,7 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     let summary = Summary::of(report, look.all);
     let mut page = Page { out, width };
     head(report, &summary, &mut page)?;
+    watches(report, &mut page)?;
     clouds(&summary, &mut page)?;
     detectors(&summary, &mut page)?;
     scopes(report, &summary, &mut page)?;
@@ -152,6 +153,15 @@ fn head<W: Write>(report: &Report<'_>, summary: &Summary, page: &mut Page<'_, W>
         page.say(2, &line)?;
     }
     Ok(())
+}
+
+fn watches<W: Write>(report: &Report<'_>, page: &mut Page<'_, W>) -> io::Result<()> {
+    let told = summary::told(report);
+    if told.is_empty() {
+        return Ok(());
+    }
+    page.blank()?;
+    told.iter().try_for_each(|line| page.say(0, line))
 }
 
 fn sums(sum: &sweeper_core::report::Sum) -> [String; 3] {

@@ -591,4 +591,4 @@ pub fn detector(id: &str) -> Option<&'static Detector> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -183,7 +183,7 @@ fn manifest(children: &[&str], subject: Option<&str>) -> Answer {
     }
 }
 
-fn disk() -> Disk {
+pub(crate) fn disk() -> Disk {
     Disk {
         state: DiskState::Available,
         size_gib: 100,

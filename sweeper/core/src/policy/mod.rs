@@ -465,6 +465,11 @@ pub fn wanted(set: &PolicySet, kinds: &[&'static KindSpec]) -> BTreeSet<&'static
                 .map(|kind| kind.id),
         );
     }
+    for watch in &set.watches {
+        let is_in = |kind: &&&'static KindSpec| watch.clouds.is_empty() || watch.clouds.contains(&kind.cloud);
+        let watched = kinds.iter().filter(is_in).filter(|kind| watch.what.classes().contains(&kind.class));
+        wanted.extend(watched.map(|kind| kind.id));
+    }
     loop {
         let needed: Vec<&'static str> = kinds
             .iter()

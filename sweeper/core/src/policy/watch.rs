@@ -5,7 +5,11 @@
 //! history, outside of this crate; what came of it is [`Told`].
 
 use super::{Account, Place};
-use crate::{detect::Severity, model::CloudId, money::Amount};
+use crate::{
+    detect::Severity,
+    model::{Class, CloudId},
+    money::Amount,
+};
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -62,6 +66,15 @@ impl Watched {
         match self {
             Self::BillDelta => &[Breakdown::Service, Breakdown::Account, Breakdown::Region, Breakdown::Owner],
             Self::Growth => &[Breakdown::Class, Breakdown::Account, Breakdown::Owner],
+            _ => &[],
+        }
+    }
+
+    /// Classes that must be listed, so that their resources are known in the bill.
+    pub const fn classes(self) -> &'static [Class] {
+        match self {
+            Self::RunawayFunction => &[Class::Function],
+            Self::AlwaysOn => &[Class::Vm, Class::Database],
             _ => &[],
         }
     }

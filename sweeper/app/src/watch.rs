@@ -1,0 +1,111 @@
+//! What policies that watch are judged by: the bill's exports, the survey at hand, and the calendar.
+
+use crate::{commands::bill, config, log};
+use std::{collections::BTreeMap, num::NonZeroUsize};
+use sweeper_bill::{
+    always_on::Office,
+    costs::Charged,
+    evidence::Evidence,
+    expected::Terms,
+    watch::{AtHand, judge as judged, short},
+};
+use sweeper_core::{
+    engine::Outcome,
+    house::{AccountClass, House},
+    model::{Class, CloudId, Scope, Timestamp},
+    policy::{Told, Watch},
+};
+
+/// Those of a set that are judged: of the shipped ones, those for which there is a bill.
+pub fn wanted(watches: &[Watch], bill: &config::Bill) -> Vec<Watch> {
+    let has_bill = !bill.focus.is_empty();
+    let is_wanted = |watch: &&Watch| has_bill || !watch.what.needs_bill() || !watch.at.path.starts_with("shipped:");
+    watches.iter().filter(is_wanted).cloned().collect()
+}
+
+/// What the bill says that single resources cost, where one is configured. Where it cannot be told, findings carry list
+/// prices, and a note says why.
+pub fn charged(bill: &config::Bill, now: Timestamp, notes: &mut Vec<String>) -> Option<Charged> {
+    if bill.focus.is_empty() {
+        return None;
+    }
+    let today = now.date().parse().ok()?;
+    let terms = Terms { today, lag_days: bill.lag, floor_a_day: bill.floor };
+    let read = |sources| Charged::read(sources, &terms, threads()).map_err(|error| error.to_string());
+    let why = match bill::sources(&bill.focus).map_err(|failure| failure.message).and_then(read) {
+        Ok(Some(charged)) => return Some(charged),
+        Ok(None) => "the bill has no whole day of the last week".to_owned(),
+        Err(why) => why,
+    };
+    notes.push(format!("what the bill says of single resources is not known, so list prices stand: {why}"));
+    None
+}
+
+fn threads() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Judges them. A bill that cannot be read is told of as unknown.
+pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome) -> Vec<Told> {
+    let watches = wanted(watches, bill);
+    if watches.is_empty() {
+        return Vec::new();
+    }
+    let sealed = &outcome.sealed;
+    let Ok(today) = outcome.now.date().parse() else { return Vec::new() };
+    let (sources, why) = match bill::sources(&bill.focus) {
+        Ok(sources) => (sources, None),
+        Err(failure) => (Vec::new(), Some(failure.message)),
+    };
+    let owners = bill::owners(&[sealed]);
+    let mut functions = BTreeMap::new();
+    let mut machines = BTreeMap::new();
+    let house = &sealed.house;
+    for resource in sealed.survey.inventory.resources() {
+        let own = || (short(resource.native_id()), resource.account().to_owned());
+        let is_prod =
+            || matches!(house.class(resource.cloud(), resource.account()), AccountClass::Prod | AccountClass::Shared);
+        match resource.kind().class {
+            Class::Function => functions.extend([own()]),
+            Class::Vm | Class::Database if !is_prod() => machines.extend([own()]),
+            _ => {}
+        }
+    }
+    let planned = match bill.planned.as_deref().map(bill::planned).transpose() {
+        Ok(planned) => planned.unwrap_or_default(),
+        Err(failure) => {
+            log::warn(&failure.message);
+            Vec::new()
+        }
+    };
+    let mut told = judged(
+        &watches,
+        &AtHand {
+            sources,
+            today,
+            lag_days: bill.lag,
+            threads: threads(),
+            owners: &|_, id| owners.get(&short(id)).cloned(),
+            evidence: &|| Evidence { events: bill::events(&[sealed]), planned: planned.clone(), ..Evidence::default() },
+            functions: &functions,
+            machines: &machines,
+            office: &|account| office(house, account),
+            counts: &|_, _| Err("the history of surveys is not kept yet".to_owned()),
+        },
+    );
+    if let Some(why) = why {
+        for told in told.iter_mut().filter(|told| told.watch.needs_bill()) {
+            told.says.clone_from(&why);
+        }
+    }
+    told
+}
+
+/// When people work in an account, which is of whichever cloud has it in the calendar.
+fn office(house: &House, account: &str) -> Office {
+    let calendar = &house.calendar;
+    let mut scopes = CloudId::ALL.into_iter().map(|cloud| Scope::new(cloud, account, Scope::GLOBAL));
+    let own = scopes.find(|scope| *calendar.hours(scope) != calendar.hours).map(|scope| calendar.hours(&scope));
+    let hours = own.unwrap_or(&calendar.hours);
+    Office { days: hours.work_days, holidays: hours.holidays.clone(), ..Office::new(hours.zone.clone()) }
+}

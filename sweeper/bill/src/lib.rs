@@ -25,6 +25,7 @@ pub mod robust;
 mod rollup;
 pub mod row;
 pub mod runaway;
+pub mod savings;
 pub mod source;
 pub mod split;
 pub mod watch;

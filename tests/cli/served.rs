@@ -182,3 +182,71 @@ fn the_doctor_names_what_is_missing_and_the_fix() {
         served.run(&["report", "--cloud", cloud], &[]).ended(0);
     }
 }
+
+/// 45 days until three days ago: a disk at 1.20 a day, and traffic that doubled five days before.
+fn bill() -> String {
+    let mut text = "BilledCost,EffectiveCost,ListCost,ContractedCost,PricingQuantity,BillingCurrency,ChargeCategory,ChargeClass,\
+                    ChargePeriodStart,ChargePeriodEnd,ServiceName,SubAccountId,BillingAccountId,ProviderName,RegionId,\
+                    ResourceId,SkuPriceId,CommitmentDiscountId,CommitmentDiscountStatus\n"
+        .to_owned();
+    let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+    let subscription = "11111111-1111-1111-1111-111111111111";
+    let disk = format!("/subscriptions/{subscription}/resourcegroups/shop-rg/providers/microsoft.compute/disks/old-data");
+    for back in (3..48).rev() {
+        let day = today.checked_sub(jiff::Span::new().days(back)).unwrap();
+        let next = day.tomorrow().unwrap();
+        let traffic = if back < 8 { "200" } else { "100" };
+        for (cost, service, resource) in [("1.2", "Storage", disk.as_str()), (traffic, "Bandwidth", "")] {
+            text += &format!(
+                "{cost},{cost},{cost},{cost},1,USD,Usage,,{day}T00:00:00Z,{next}T00:00:00Z,{service},{subscription},\
+                 payer,Microsoft,westeurope,{resource},{service}-sku,,\n"
+            );
+        }
+    }
+    text
+}
+
+#[test]
+fn a_bill_prices_what_is_found_and_is_watched() {
+    let served = Served::new(&[]);
+    let watch = "[[policy]]\nname = \"rises\"\nsweep = \"bill-delta\"\nseverity = \"page\"\n";
+    served.place.write("policies.toml", &(POLICIES.to_owned() + watch));
+    served.place.write("bill.csv", &bill());
+    served.place.write("sweeper.toml", "[bill]\nfocus = [\"bill.csv\"]\n");
+    let (_, document) = served.found(0, &[], &[]);
+    let told = document.watches.first().unwrap();
+    assert_eq!((told.policy.as_str(), told.outcome.name(), told.subject.as_str()), ("rises", "alert", "Bandwidth"));
+    assert_eq!(told.currency, "USD");
+    let costs = document.findings.iter().map(|finding| {
+        let cost = &finding.monthly_cost;
+        let amount = cost.amount.map_or_else(|| "-".to_owned(), |amount| amount.to_string());
+        format!("{} {amount} {}", finding.resource.region, cost.basis.name())
+    });
+    assert!(costs.clone().any(|cost| cost == "westeurope 36.5 effective"), "{:?}", costs.collect::<Vec<_>>());
+    let table = served.run(&["report"], &[]);
+    assert!(table.ended(0).contains("page: rises of Bandwidth: "), "{}", table.out);
+    let page = served.run(&["report", "--fail-on", "page"], &[]);
+    assert!(page.ended(4).contains("not explained"), "{}", page.out);
+    // The same bill alone, without a flag.
+    let bill = Ran::of(&served.place.command(&["bill"]).output().unwrap());
+    assert!(bill.ended(0).contains("Bandwidth"), "{}", bill.out);
+}
+
+#[test]
+fn a_bill_that_cannot_be_read_is_unknown_and_never_nothing() {
+    let served = Served::new(&[]);
+    let watch = "[[policy]]\nname = \"rises\"\nsweep = \"bill-delta\"\n";
+    served.place.write("policies.toml", &(POLICIES.to_owned() + watch));
+    for (config, said) in [("[bill]\nfocus = [\"gone.csv\"]\n", "gone.csv"), ("", "[bill] focus")] {
+        served.place.write("sweeper.toml", config);
+        let (found, document) = served.found(3, &[], &[]);
+        assert_eq!(found, ALL, "what is found is found without it");
+        let told = document.watches.first().unwrap();
+        assert_eq!((told.outcome.name(), told.amount), ("unknown", None));
+        assert!(told.says.contains(said), "{}", told.says);
+        assert!(document.run.exit.iter().any(|cause| cause.code == 3 && cause.cause.contains("`rises`")));
+    }
+    served.place.write("sweeper.toml", "[bill]\nfocus = \"bill.csv\"\nlagg = 2\nfloor = -1\n");
+    let wrong = served.run(&["report"], &[]);
+    wrong.failed(2, &["`focus` is a list of strings", "did you mean `lag`?", "`floor` is an amount a day"]);
+}

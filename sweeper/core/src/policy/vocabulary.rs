@@ -1128,7 +1128,7 @@ const LANGUAGE: &str = "\
 | key | what it is | where it is not written |
 |---|---|---|
 | `name` | unique | an error |
-| `sweep` | a detector | `class` and `when` alone decide, and the detector is called `condition` |
+| `sweep` | a detector, or what is watched: see below | `class` and `when` alone decide, and the detector is called `condition` |
 | `class` | one class of resources | every class the detector judges |
 | `clouds`, `accounts`, `regions`, `kinds` | lists, never empty; an account is an id, or `aws:111122223333` | everything |
 | `when` | a condition, see below | no condition |
@@ -1147,6 +1147,22 @@ Under `then = \"stop\"`, `\"delete\"` or `\"set-retention\"` the rules are stric
 makes the policy narrower, never wider: `when` (on one line), `for`, `grace` and all of `limit` must be written;
 exactly one of `clouds`, `accounts`, `regions`, `kinds` is written, and the rest of the scope goes into `when`;
 `class` does not go with `sweep`. Write `when = 'true'` to act on everything that is found.
+
+## Policies that watch
+
+`sweep` may name something that is no resource. Such a policy tells, and has nothing to act on; its keys are `name`, `sweep`,
+`severity` (`ticket`), `tell`, and those beside it. The bill is that of `[bill]` in `sweeper.toml`; a bill that is missing, cannot
+be read or is too old is *unknown*, never quiet, and the run ends with 3.
+
+| `sweep` | what is told | its keys |
+|---|---|---|
+| `bill-delta` | what the last mature week cost more or less than expected and nothing explains: above 10 % and the floor, on two odd days | `by` (`service`, `account`, `region`, `owner`), `floor` (25 a day) |
+| `budget` | a month's budget that will be spent before its end, or burns at twice its usual | `monthly`; `owners`, or `accounts`, `clouds`; neither is the whole bill |
+| `runaway-function` | a function that costs three times what its weekdays did, two days in a row, or ten times at once | `floor` (5 a day), `accounts`, `clouds` |
+| `growth` | more resources every day for a week | `by` (`class`, `account`, `owner`), `share` (`5%` a day), `accounts`, `clouds` |
+| `always-on` | machines and databases outside production that run through every night and weekend | `floor` (1 a month), `accounts`, `clouds` |
+| `commitment-unused` | commitments that are paid for and cover nothing | `floor` (1 a month) |
+| `extended-support` | charges for versions beyond their standard support | `floor` (1 a month) |
 
 ## Keys of an `[[except]]`
 

@@ -1,7 +1,7 @@
 //! The binary over clouds that are served on this machine: several at once, one of them away, regions, rights.
 
 use super::{Place, Ran};
-use std::fs;
+use std::{fmt::Write as _, fs};
 use sweeper_core::report::Document;
 use sweeper_emulator::{Emulator, Fault, FaultKind, Options, Org};
 use tokio::runtime::Runtime;
@@ -185,22 +185,26 @@ fn the_doctor_names_what_is_missing_and_the_fix() {
 
 /// 45 days until three days ago: a disk at 1.20 a day, and traffic that doubled five days before.
 fn bill() -> String {
-    let mut text = "BilledCost,EffectiveCost,ListCost,ContractedCost,PricingQuantity,BillingCurrency,ChargeCategory,ChargeClass,\
+    let mut text =
+        "BilledCost,EffectiveCost,ListCost,ContractedCost,PricingQuantity,BillingCurrency,ChargeCategory,ChargeClass,\
                     ChargePeriodStart,ChargePeriodEnd,ServiceName,SubAccountId,BillingAccountId,ProviderName,RegionId,\
                     ResourceId,SkuPriceId,CommitmentDiscountId,CommitmentDiscountStatus\n"
-        .to_owned();
+            .to_owned();
     let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
     let subscription = "11111111-1111-1111-1111-111111111111";
-    let disk = format!("/subscriptions/{subscription}/resourcegroups/shop-rg/providers/microsoft.compute/disks/old-data");
+    let disk =
+        format!("/subscriptions/{subscription}/resourcegroups/shop-rg/providers/microsoft.compute/disks/old-data");
     for back in (3..48).rev() {
         let day = today.checked_sub(jiff::Span::new().days(back)).unwrap();
         let next = day.tomorrow().unwrap();
         let traffic = if back < 8 { "200" } else { "100" };
         for (cost, service, resource) in [("1.2", "Storage", disk.as_str()), (traffic, "Bandwidth", "")] {
-            text += &format!(
+            writeln!(
+                text,
                 "{cost},{cost},{cost},{cost},1,USD,Usage,,{day}T00:00:00Z,{next}T00:00:00Z,{service},{subscription},\
-                 payer,Microsoft,westeurope,{resource},{service}-sku,,\n"
-            );
+                 payer,Microsoft,westeurope,{resource},{service}-sku,,"
+            )
+            .unwrap();
         }
     }
     text

@@ -101,7 +101,7 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     for warning in look.warnings {
         writeln!(out, "<li>{}</li>", text(warning))?;
     }
-    writeln!(out, "</ul>\n</body></html>")
+    writeln!(out, "</ul>\n<p>{}</p>\n</body></html>", text(&summary::cost(report)))
 }
 
 fn rows(report: &Report<'_>, summary: &Summary, all: bool, out: &mut impl Write) -> io::Result<()> {

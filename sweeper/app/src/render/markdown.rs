@@ -75,6 +75,7 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
         let line = format!("blind: {cause}: {}", summary::blind(not_seen.listings, not_seen.questions));
         writeln!(out, "\n- {}", text(&line))?;
     }
+    writeln!(out, "\n{}", text(&summary::cost(report)))?;
     if !look.warnings.is_empty() {
         writeln!(out, "\n## Warnings\n")?;
         for warning in look.warnings {

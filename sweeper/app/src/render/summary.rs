@@ -234,6 +234,26 @@ pub fn told(report: &Report<'_>) -> Vec<String> {
         .collect()
 }
 
+/// What looking itself took: `this look: 1,204 calls, $0.02 of them paid (cloudwatch:GetMetricData $0.02)`.
+pub fn cost(report: &Report<'_>) -> String {
+    let cost = &report.run.cost;
+    let calls = counted(cost.calls, "call");
+    if cost.usd == Amount::ZERO {
+        return format!("this look: {calls}, none of them paid");
+    }
+    let mut paid: Vec<(&String, Amount)> =
+        cost.by_api.iter().map(|(api, own)| (api, own.usd)).filter(|(_, usd)| *usd > Amount::ZERO).collect();
+    paid.sort_by_key(|(api, usd)| (Reverse(*usd), *api));
+    let rest = if paid.len() > 3 { ", …" } else { "" };
+    let paid: Vec<String> = paid.into_iter().take(3).map(|(api, usd)| format!("{api} {}", cents(usd))).collect();
+    format!("this look: {calls}, {} of them paid ({}{rest})", cents(cost.usd), paid.join(", "))
+}
+
+/// Dollars; what is under a cent is not nothing.
+fn cents(usd: Amount) -> String {
+    if usd < Amount::whole(1).scaled(1, 100) { "under $0.01".to_owned() } else { dollars(usd) }
+}
+
 /// What would let a cause go away; empty when nobody knows.
 pub fn fix(cause: &str) -> String {
     let after = |word: &str| cause.strip_prefix(word).map(str::trim);

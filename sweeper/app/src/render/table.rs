@@ -39,6 +39,7 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     findings(report, &summary, look.all, &mut page)?;
     unknowns(&summary, &mut page)?;
     coverage(&summary, &mut page)?;
+    page.say(0, &summary::cost(report))?;
     warnings(look.warnings, &mut page)
 }
 

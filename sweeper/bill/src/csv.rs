@@ -1,10 +1,11 @@
-//! Reads a CSV file, plain or gzip, into rows. Every field is looked at as far as its end, and no further unless its
+//! Reads a CSV file, plain or gzip, into rows; one that begins with `{` is lines of JSON. Every field is looked at as far as its end, and no further unless its
 //! column is needed.
 
 use crate::{
     columns::{Columns, Use},
-    exact,
+    exact, json,
     names::Print,
+    native::{Cells, Format, Mapping, Taker},
     partial::Partial,
     request::Key,
     row::{
@@ -27,7 +28,7 @@ const LONGEST_ROW: usize = 16 << 20;
 const BATCH: usize = 8_192;
 
 /// Where in the file a refusal points, and why.
-type Refused = (Option<At>, String);
+pub(crate) type Refused = (Option<At>, String);
 
 /// Adds the charges of a file.
 pub(crate) fn read(file: &str, opened: Opened, needs: &Needs, partial: &mut Partial) -> Result<(), Refused> {
@@ -36,7 +37,7 @@ pub(crate) fn read(file: &str, opened: Opened, needs: &Needs, partial: &mut Part
     if gzip { rows_of(file, MultiGzDecoder::new(input), needs, partial) } else { rows_of(file, input, needs, partial) }
 }
 
-fn failed(line: u64) -> impl Fn(io::Error) -> Refused {
+pub(crate) fn failed(line: u64) -> impl Fn(io::Error) -> Refused {
     move |error| {
         let problem = match error.kind() {
             io::ErrorKind::UnexpectedEof => "the compressed file is cut off".to_owned(),
@@ -293,79 +294,174 @@ impl Waiting {
     }
 }
 
+/// What is done with the rows of a file: FOCUS rows one way, native ones another, decided once a file.
+trait Take {
+    /// Whether the last column of the file is read.
+    fn reads_last(&self, width: usize) -> bool;
+
+    fn take(&mut self, text: &[u8], fields: &[Field], line: u64, partial: &mut Partial) -> Result<(), String>;
+
+    /// Adds what was taken.
+    fn finish(&mut self, partial: &mut Partial) -> Result<(), String>;
+}
+
 fn rows_of(file: &str, input: impl Read, needs: &Needs, partial: &mut Partial) -> Result<(), Refused> {
     let mut window = Window::new(input);
     let mut fields = Vec::new();
-    let (mut line, mut header) = (1_u64, None);
-    let mut rows = Rows::default();
-    let mut waiting: Vec<Waiting> = Vec::new();
-    // The currency met last: all rows of most bills have one.
-    let mut currency: (Vec<u8>, u32) = (Vec::new(), 0);
+    window.more().map_err(failed(1))?;
+    if window.text().trim_ascii_start().starts_with(b"{") {
+        let read = io::Cursor::new(window.text().to_vec());
+        return json::read(file, BufReader::new(read.chain(window.input)), needs, partial);
+    }
+    let Some((length, lines)) = next_row(&mut window, 1, &mut fields)? else {
+        return Err((None, "it is empty".to_owned()));
+    };
+    let text = &window.text()[..length];
+    let mut names = Vec::new();
+    for (index, field) in fields.iter().enumerate() {
+        let name = said(text, *field);
+        let name = if index == 0 { name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&name) } else { &name };
+        // The mark comes before the quote of a quoted name.
+        names.push(String::from_utf8_lossy(name).trim_matches('"').trim().to_owned());
+    }
+    window.start += length;
+    let (width, line) = (names.len(), 1 + lines);
+    let refused = |problem: String| (None, problem);
+    match Format::of(names.iter().map(String::as_str)) {
+        Format::Focus => {
+            let columns = Columns::find(needs, names.iter().map(String::as_str)).map_err(refused)?;
+            let last = columns.read.iter().any(|(_, place)| place + 1 == width);
+            let places = Places::of(&columns).ok_or_else(|| (None, "it has no header".to_owned()))?;
+            let mut waiting: Vec<Waiting> = Vec::new();
+            waiting.resize_with(places.keys.len(), Waiting::default);
+            let currency = (Vec::new(), 0);
+            let focus = Focus { file, needs, places, last, rows: Rows::default(), waiting, currency };
+            each(window, fields, width, line, focus, partial)
+        }
+        format => {
+            let mapping = Mapping::find(format, needs, names).map_err(refused)?;
+            each(window, fields, width, line, Taker::new(&mapping, needs, file), partial)
+        }
+    }
+}
+
+/// Finds the next row, its length and how many lines it goes over; none at the end.
+fn next_row<R: Read>(
+    window: &mut Window<R>,
+    line: u64,
+    fields: &mut Vec<Field>,
+) -> Result<Option<(usize, u64)>, Refused> {
     loop {
-        let (length, lines) = match split(window.text(), window.finished, &mut fields) {
-            Step::Row(0, _) => break,
-            Step::Row(length, lines) => (length, lines),
+        match split(window.text(), window.finished, fields) {
+            Step::Row(0, _) => return Ok(None),
+            Step::Row(length, lines) => return Ok(Some((length, lines))),
             Step::Broken(problem) => return Err((Some(At::Line(line)), problem)),
             Step::More => {
                 if window.text().len() > LONGEST_ROW {
                     return Err((Some(At::Line(line)), "a row that is longer than 16 MiB".to_owned()));
                 }
                 window.more().map_err(failed(line))?;
-                continue;
             }
-        };
+        }
+    }
+}
+
+/// Goes over the rows after the header.
+fn each<R: Read>(
+    mut window: Window<R>,
+    mut fields: Vec<Field>,
+    width: usize,
+    mut line: u64,
+    mut taker: impl Take,
+    partial: &mut Partial,
+) -> Result<(), Refused> {
+    let read_last = taker.reads_last(width);
+    while let Some((length, lines)) = next_row(&mut window, line, &mut fields)? {
         let text = &window.text()[..length];
-        let Some((width, places, read_last)) = &header else {
-            let mut names = Vec::new();
-            for (index, field) in fields.iter().enumerate() {
-                let name = said(text, *field);
-                let name = if index == 0 { name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&name) } else { &name };
-                // The mark comes before the quote of a quoted name.
-                names.push(String::from_utf8_lossy(name).trim_matches('"').trim().to_owned());
-            }
-            let columns = Columns::find(needs, names.iter().map(String::as_str)).map_err(|problem| (None, problem))?;
-            let last = columns.read.iter().any(|(_, place)| place + 1 == names.len());
-            let places = Places::of(&columns).ok_or_else(|| (None, "it has no header".to_owned()))?;
-            waiting.resize_with(places.keys.len(), Waiting::default);
-            header = Some((names.len(), places, last));
-            line += lines;
-            window.start += length;
-            continue;
-        };
         let ended = text.ends_with(b"\n");
-        let blank = fields.len() == 1 && fields[0].start == fields[0].end && *width > 1;
+        let blank = fields.len() == 1 && fields[0].start == fields[0].end && width > 1;
         if !blank {
-            if fields.len() != *width {
+            if fields.len() != width {
                 let problem =
                     format!("it has {} fields, the header {width}: the file is cut off or broken", fields.len());
                 return Err((Some(At::Line(line)), problem));
             }
             // A file cut inside its last field has the right number of fields.
-            if !ended && *read_last {
+            if !ended && read_last {
                 let problem = "the last line does not end: the file may be cut off inside an amount".to_owned();
                 return Err((Some(At::Line(line)), problem));
             }
-            match row(places, text, &fields, needs, &mut partial.lexicon, &mut rows, &mut waiting, &mut currency) {
-                Ok(None) => {}
-                Ok(Some(met)) => {
-                    partial.lexicon.currency(met, Place { file: file.to_owned(), at: At::Line(line) });
-                }
-                Err(problem) => {
-                    let place = Place { file: file.to_owned(), at: At::Line(line) };
-                    partial.excluded.add(Flaw { place, problem });
-                }
-            }
-            if rows.day.len() == BATCH {
-                hand_on(needs, &mut rows, &mut waiting, partial).map_err(|problem| (Some(At::Line(line)), problem))?;
-            }
+            taker.take(text, &fields, line, partial).map_err(|problem| (Some(At::Line(line)), problem))?;
         }
         line += lines;
         window.start += length;
     }
-    if header.is_none() {
-        return Err((None, "it is empty".to_owned()));
+    taker.finish(partial).map_err(|problem| (Some(At::Line(line)), problem))
+}
+
+/// Takes the rows of a FOCUS file.
+struct Focus<'a> {
+    file: &'a str,
+    needs: &'a Needs,
+    places: Places,
+    /// Whether the last column is read.
+    last: bool,
+    rows: Rows,
+    waiting: Vec<Waiting>,
+    /// The currency met last: all rows of most bills have one.
+    currency: (Vec<u8>, u32),
+}
+
+impl Take for Focus<'_> {
+    fn reads_last(&self, _width: usize) -> bool {
+        self.last
     }
-    hand_on(needs, &mut rows, &mut waiting, partial).map_err(|problem| (Some(At::Line(line)), problem))
+
+    #[inline]
+    fn take(&mut self, text: &[u8], fields: &[Field], line: u64, partial: &mut Partial) -> Result<(), String> {
+        let Self { file, needs, places, rows, waiting, currency, .. } = self;
+        match row(places, text, fields, needs, &mut partial.lexicon, rows, waiting, currency) {
+            Ok(None) => {}
+            Ok(Some(met)) => {
+                partial.lexicon.currency(met, Place { file: (*file).to_owned(), at: At::Line(line) });
+            }
+            Err(problem) => {
+                let place = Place { file: (*file).to_owned(), at: At::Line(line) };
+                partial.excluded.add(Flaw { place, problem });
+            }
+        }
+        if rows.day.len() == BATCH { hand_on(needs, rows, waiting, partial) } else { Ok(()) }
+    }
+
+    fn finish(&mut self, partial: &mut Partial) -> Result<(), String> {
+        hand_on(self.needs, &mut self.rows, &mut self.waiting, partial)
+    }
+}
+
+/// A row of a native export.
+struct Line<'a> {
+    text: &'a [u8],
+    fields: &'a [Field],
+}
+
+impl Cells for Line<'_> {
+    fn text(&self, place: usize) -> Cow<'_, [u8]> {
+        said(self.text, self.fields[place])
+    }
+}
+
+impl Take for Taker<'_> {
+    fn reads_last(&self, width: usize) -> bool {
+        self.reads(width - 1)
+    }
+
+    fn take(&mut self, text: &[u8], fields: &[Field], line: u64, partial: &mut Partial) -> Result<(), String> {
+        Taker::take(self, &Line { text, fields }, At::Line(line), partial)
+    }
+
+    fn finish(&mut self, partial: &mut Partial) -> Result<(), String> {
+        self.hand_on(partial)
+    }
 }
 
 fn hand_on(needs: &Needs, rows: &mut Rows, waiting: &mut [Waiting], partial: &mut Partial) -> Result<(), String> {

@@ -42,6 +42,25 @@ pub enum ScanError {
     Refused(Vec<Refusal>),
     #[error("{0}")]
     TwoCurrencies(Box<TwoCurrencies>),
+    #[error("{0}")]
+    TwoDatasets(Box<TwoDatasets>),
+}
+
+/// Actual and amortised cost of Azure are the same charges told twice.
+#[derive(Debug)]
+pub struct TwoDatasets {
+    pub actual: Place,
+    pub amortized: Place,
+}
+
+impl fmt::Display for TwoDatasets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (actual, amortized) = (&self.actual, &self.amortized);
+        write!(
+            formatter,
+            "{actual} is actual cost and {amortized} amortised cost of Azure: the same charges told twice; leave one out"
+        )
+    }
 }
 
 /// Amounts of two currencies have no sum.
@@ -160,6 +179,10 @@ pub fn scan(sources: Vec<Source>, request: &Request, threads: NonZeroUsize) -> R
             first: ((*first).to_owned(), (*at).clone()),
             other: ((*other).to_owned(), (*place).clone()),
         })));
+    }
+    let mut datasets = whole.lexicon.datasets.found().into_values();
+    if let (Some(actual), Some(amortized)) = (datasets.next(), datasets.next()) {
+        return Err(ScanError::TwoDatasets(Box::new(TwoDatasets { actual, amortized })));
     }
     Ok(whole)
 }

@@ -2,11 +2,14 @@
 //!
 //! - AWS Data Exports: `metadata/BILLING_PERIOD=YYYY-MM/…-Manifest.json` names the files of a month under `data/`. It is
 //!   written last. An export that keeps its earlier runs has one manifest a run.
-//! - Azure exports: every run is a folder with its files and a `manifest.json` that names them and their sizes.
-//! - Anything else: every Parquet, CSV and gzip CSV file.
+//! - The legacy report of AWS: `YYYYMMDD-YYYYMMDD/…-Manifest.json` names the files of a month, in CSV under a folder of
+//!   the run beside it, in Parquet under `year=YYYY/month=M`. The folder of a run has a copy of its manifest.
+//! - Azure exports: every run is a folder with its files and a `manifest.json` that names them and their sizes. FOCUS
+//!   exports and cost exports tell the same charges: where there is one of FOCUS, cost exports are not read.
+//! - Anything else: every Parquet, CSV and gzip CSV file, and lines of JSON.
 //!
 //! Of each period only the newest manifest counts: a newer run replaces what an older one said, and is never added to it.
-//! Sources: AWS Data Exports user guide, "Export delivery"; Microsoft FinOps toolkit, "Data processing".
+//! Sources: AWS Data Exports user guide, "Export delivery" and "Viewing your Cost and Usage Reports"; Microsoft FinOps toolkit, "Data processing".
 
 use crate::{row::shortened, source::Source};
 use serde::Deserialize;
@@ -47,6 +50,8 @@ pub enum ExportError {
     Size { file: PathBuf, expected: u64, found: u64 },
     #[error("{}: bills without a manifest: the export is half written or half copied", .0.display())]
     Unfinished(PathBuf),
+    #[error("{} is actual cost and {} amortised cost: the same charges told twice; take one of them out", actual.display(), amortized.display())]
+    TwoDatasets { actual: PathBuf, amortized: PathBuf },
     #[error("{} and {}: both have charges of {days}, which would be counted twice", first.display(), second.display())]
     Overlap { first: PathBuf, second: PathBuf, days: String },
 }
@@ -74,6 +79,8 @@ pub struct Export {
     pub replaced: Vec<PathBuf>,
     /// Folders of runs that have no manifest yet beside older runs that have, sorted. They are not read.
     pub unfinished: Vec<PathBuf>,
+    /// Manifests of cost exports of Azure beside its FOCUS exports, which tell the same charges, sorted.
+    pub passed_over: Vec<PathBuf>,
 }
 
 impl Export {
@@ -128,7 +135,11 @@ fn walk(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), 
 
 fn is_bill(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
-    [".parquet", ".csv", ".csv.gz"].iter().any(|end| name.ends_with(end))
+    let name = name.strip_suffix(".gz").filter(|name| !name.ends_with(".parquet")).unwrap_or(&name);
+    // BigQuery numbers what it writes; other JSON is no bill.
+    let numbered = |stem: &str| stem.len() >= 12 && stem.bytes().rev().take(12).all(|byte| byte.is_ascii_digit());
+    [".parquet", ".csv", ".jsonl", ".ndjson"].iter().any(|end| name.ends_with(end))
+        || name.strip_suffix(".json").is_some_and(numbered)
 }
 
 /// One run of an export, as its manifest tells.
@@ -144,6 +155,18 @@ struct Run {
     /// Under what its files lie, their names in the bucket and their sizes.
     root: PathBuf,
     files: Vec<(String, Option<u64>)>,
+    set: Set,
+}
+
+/// Which set of charges a run is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    /// The only one of its cloud.
+    Only,
+    // The three of Azure.
+    Focus,
+    Actual,
+    Amortized,
 }
 
 #[derive(Deserialize)]
@@ -167,6 +190,17 @@ impl<'de> Deserialize<'de> for AwsFile {
         let key = key.ok_or_else(|| serde::de::Error::custom("a data file without a name"))?;
         Ok(Self { key: key.to_owned(), size: value.get("size").and_then(serde_json::Value::as_u64) })
     }
+}
+
+/// The manifest of a legacy report.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Legacy {
+    report_keys: Vec<String>,
+    #[serde(default)]
+    assembly_id: Option<String>,
+    #[serde(default)]
+    report_name: String,
 }
 
 #[derive(Deserialize)]
@@ -204,11 +238,12 @@ struct ExportConfig {
     kind: String,
 }
 
-/// Reads a file that is a manifest of an export of FOCUS bills.
+/// Reads a file that is a manifest of an export of bills.
 fn manifest(path: &Path) -> Result<Option<Run>, ExportError> {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let aws = name.ends_with("-Manifest.json") && month(path).is_some();
-    if !aws && name != "manifest.json" {
+    let legacy = name.ends_with("-Manifest.json") && !aws && span(path).is_some();
+    if !aws && !legacy && name != "manifest.json" {
         return Ok(None);
     }
     let failed = |source| ExportError::Read { path: path.to_owned(), source };
@@ -232,13 +267,36 @@ fn manifest(path: &Path) -> Result<Option<Run>, ExportError> {
             order: (String::new(), written, path.to_owned()),
             root: root.to_owned(),
             files: told.data_files.into_iter().map(|file| (file.key, file.size)).collect(),
+            set: Set::Only,
+        }));
+    }
+    if legacy {
+        let told: Legacy = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        let month = path.ancestors().find(|above| above.file_name() == span(path));
+        let root = month.and_then(Path::parent).ok_or_else(|| damaged("it is under no month".to_owned()))?;
+        let day = span(path).and_then(OsStr::to_str).and_then(|days| days.get(..8)).unwrap_or_default();
+        let period = format!("{}-{}", day.get(..4).unwrap_or_default(), day.get(4..6).unwrap_or_default());
+        // The copy in the folder of a run is of that run; the one above is of the newest.
+        let rank = if path.parent() == month { "newest" } else { "" };
+        return Ok(Some(Run {
+            manifest: path.to_owned(),
+            export: format!("{} {}", root.display(), told.report_name),
+            period: (period.clone(), period),
+            id: told.assembly_id.unwrap_or_else(|| stamp(&text)),
+            order: (rank.to_owned(), written, path.to_owned()),
+            root: root.to_owned(),
+            files: told.report_keys.into_iter().map(|key| (key, None)).collect(),
+            set: Set::Only,
         }));
     }
     let told: Azure = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
-    // Actual and amortised costs are other columns.
-    if !told.export_config.kind.is_empty() && !told.export_config.kind.eq_ignore_ascii_case("FocusCost") {
-        return Ok(None);
-    }
+    // Prices, recommendations and reservations are no charges.
+    let set = match told.export_config.kind.to_ascii_lowercase().as_str() {
+        "" | "focuscost" => Set::Focus,
+        "actualcost" | "usage" => Set::Actual,
+        "amortizedcost" => Set::Amortized,
+        _ => return Ok(None),
+    };
     let folder = path.parent().unwrap_or(Path::new(""));
     let day = |text: &str| text.get(..10).unwrap_or(text).to_owned();
     Ok(Some(Run {
@@ -249,6 +307,7 @@ fn manifest(path: &Path) -> Result<Option<Run>, ExportError> {
         order: (told.run_info.submitted_time, written, path.to_owned()),
         root: folder.to_owned(),
         files: told.blobs.into_iter().map(|blob| (blob.blob_name, blob.byte_count)).collect(),
+        set,
     }))
 }
 
@@ -293,6 +352,19 @@ fn beneath(root: &Path, manifest: &Path, name: &str, size: Option<u64>) -> Resul
     }
 }
 
+/// Keeps one of the sets that tell the charges of Azure.
+fn one_of_azure(runs: &mut Vec<Run>, export: &mut Export) -> Result<(), ExportError> {
+    let first = |set: Set| runs.iter().find(|run| run.set == set).map(|run| run.manifest.clone());
+    if first(Set::Focus).is_some() {
+        let cost = |run: &Run| matches!(run.set, Set::Actual | Set::Amortized);
+        export.passed_over.extend(runs.iter().filter(|run| cost(run)).map(|run| run.manifest.clone()));
+        runs.retain(|run| !cost(run));
+    } else if let (Some(actual), Some(amortized)) = (first(Set::Actual), first(Set::Amortized)) {
+        return Err(ExportError::TwoDatasets { actual, amortized });
+    }
+    Ok(())
+}
+
 /// Keeps the newest run of each period.
 fn newest(mut runs: Vec<Run>, bills: &[PathBuf]) -> Result<Export, ExportError> {
     let mut export = Export::default();
@@ -301,6 +373,7 @@ fn newest(mut runs: Vec<Run>, bills: &[PathBuf]) -> Result<Export, ExportError> 
     let named: BTreeSet<PathBuf> =
         runs.iter().flat_map(|run| run.files.iter().filter_map(move |file| here(run, file))).collect();
     let folders: BTreeSet<PathBuf> = named.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
+    one_of_azure(&mut runs, &mut export)?;
     runs.sort_by(|left, right| left.order.cmp(&right.order));
     let mut by_period: BTreeMap<(String, (String, String)), Run> = BTreeMap::new();
     for run in runs {
@@ -339,19 +412,28 @@ fn newest(mut runs: Vec<Run>, bills: &[PathBuf]) -> Result<Export, ExportError> 
         }
         let known = match month(bill) {
             Some(month) => months.contains(&month),
-            // A run of Azure lies in a folder of the days it is of.
-            None => folders.iter().any(|other| span(other) == span(folder)),
+            // A run of Azure, and of the legacy report of AWS, lies in a folder of the days it is of.
+            None => folders.iter().any(|other| days(other) == days(folder)),
         };
         if !known {
             return Err(ExportError::Unfinished(folder.to_owned()));
         }
         export.unfinished.push(folder.to_owned());
     }
-    for list in [&mut export.files, &mut export.replaced, &mut export.unfinished] {
+    for list in [&mut export.files, &mut export.replaced, &mut export.unfinished, &mut export.passed_over] {
         list.sort();
         list.dedup();
     }
     Ok(export)
+}
+
+/// The days that a run's folder is of: `20260901-20260930`, or `year=2026` and `month=9`.
+fn days(folder: &Path) -> Vec<&OsStr> {
+    let part = |start: &str| {
+        let mut names = folder.ancestors().filter_map(Path::file_name);
+        names.find(|name| name.to_str().is_some_and(|name| name.starts_with(start)))
+    };
+    span(folder).into_iter().chain(part("year=")).chain(part("month=")).collect()
 }
 
 /// The folder of the days that a run's folder lies in: `20260901-20260930`.

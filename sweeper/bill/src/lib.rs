@@ -2,10 +2,12 @@
 
 pub mod alert;
 pub mod always_on;
+mod azure_cost;
 pub mod budget;
 mod columns;
 pub mod costs;
 mod csv;
+mod cur;
 pub mod delta;
 pub mod engine;
 pub mod evidence;
@@ -13,9 +15,13 @@ mod exact;
 pub mod expected;
 pub mod export;
 pub mod focus;
+mod gcp_usage;
 pub mod growth;
+mod json;
 pub mod movement;
 mod names;
+mod native;
+mod nested;
 mod parquet;
 pub mod partial;
 pub mod planned;

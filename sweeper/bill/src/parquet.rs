@@ -4,6 +4,8 @@ use crate::{
     columns::{Columns, Use},
     exact,
     names::Print,
+    native::{Format, Taker},
+    nested::Nested,
     partial::Partial,
     request::{Key, Spread},
     row::{
@@ -38,13 +40,19 @@ const NULL: i64 = i64::MIN;
 const UNMET: u32 = u32::MAX;
 const UNFIT: u32 = u32::MAX - 1;
 
+/// What a file is, and by what it is read.
+enum Shape {
+    /// What each column is read for; places are those of the top columns.
+    Focus(Columns),
+    Native(Box<Nested>),
+}
+
 /// A file whose footer was read.
 pub(crate) struct File {
     source: Arc<Source>,
     stamp: Stamp,
     metadata: ArrowReaderMetadata,
-    /// By what each is read for; places are those of the top columns.
-    columns: Columns,
+    shape: Shape,
     /// The leaf of the physical schema that each top column is; none where it is nested.
     leaves: Vec<Option<usize>>,
 }
@@ -57,7 +65,8 @@ impl File {
         let metadata = ArrowReaderMetadata::load(opened, options)
             .map_err(|error| format!("its footer cannot be read, the file is cut off or no Parquet: {error}"))?;
         let fields = metadata.schema().fields();
-        let columns = Columns::find(needs, fields.iter().map(|field| field.name().as_str()))?;
+        let nested = Nested::paths(fields);
+        let format = Format::of(nested.iter().map(|(name, _)| name.as_str()));
         let schema = metadata.parquet_schema();
         let mut leaves = vec![None; fields.len()];
         for leaf in 0..schema.num_columns() {
@@ -65,13 +74,26 @@ impl File {
                 leaves[schema.get_column_root_idx(leaf)] = Some(leaf);
             }
         }
+        if format != Format::Focus {
+            let shape = Shape::Native(Box::new(Nested::find(format, needs, fields, nested)?));
+            return Ok(Self { source, stamp: opened.stamp, metadata, shape, leaves });
+        }
+        let columns = Columns::find(needs, fields.iter().map(|field| field.name().as_str()))?;
         for (wanted, place) in &columns.read {
             let kind = fields[*place].data_type();
             if leaves[*place].is_none() || !understood(*wanted, kind) {
                 return Err(format!("its column {} is of the type {kind}, which is not understood", wanted.name()));
             }
         }
-        Ok(Self { source, stamp: opened.stamp, metadata, columns, leaves })
+        Ok(Self { source, stamp: opened.stamp, metadata, shape: Shape::Focus(columns), leaves })
+    }
+
+    /// The top column that holds a time.
+    fn time(&self, wanted: Use) -> Option<usize> {
+        match &self.shape {
+            Shape::Focus(columns) => columns.place(wanted),
+            Shape::Native(nested) => nested.time(wanted),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -93,6 +115,8 @@ impl File {
             Spread::Start => None,
             Spread::Days => match self.range(group, Use::End) {
                 Some((_, end)) => Some(end),
+                // Days of Azure have no end.
+                None if self.time(Use::End).is_none() => None,
                 None => return true,
             },
         };
@@ -102,7 +126,7 @@ impl File {
 
     /// The smallest and largest time of a column, in milliseconds.
     fn range(&self, group: usize, wanted: Use) -> Option<(i64, i64)> {
-        let place = self.columns.place(wanted)?;
+        let place = self.time(wanted)?;
         let chunk = self.metadata.metadata().row_group(group).column(self.leaves[place]?);
         let statistics = chunk.statistics()?;
         if statistics.null_count_opt().unwrap_or(0) > 0 {
@@ -123,9 +147,13 @@ impl File {
         if opened.stamp != self.stamp {
             return Err("it changed while it was read".to_owned());
         }
+        let columns = match &self.shape {
+            Shape::Focus(columns) => columns,
+            Shape::Native(nested) => return self.read_native(nested, opened, group, needs, partial),
+        };
         let metadata = self.metadata.metadata();
         let mut fields: Vec<Arc<Field>> = self.metadata.schema().fields().iter().cloned().collect();
-        for (wanted, place) in &self.columns.read {
+        for (wanted, place) in &columns.read {
             if matches!(wanted, Use::Word(_) | Use::Key(_)) {
                 let kind = match self.leaves[*place] {
                     Some(leaf) if is_dictionary(*wanted, metadata.row_group(group).column(leaf)) => {
@@ -136,11 +164,9 @@ impl File {
                 fields[*place] = Arc::new(fields[*place].as_ref().clone().with_data_type(kind));
             }
         }
-        let broken =
-            |error: &dyn std::fmt::Display| format!("it cannot be read, the file is cut off or broken: {error}");
         let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
         let hinted = ArrowReaderMetadata::try_new(Arc::clone(metadata), options).map_err(|error| broken(&error))?;
-        let leaves = self.columns.read.iter().filter_map(|(_, place)| self.leaves[*place]);
+        let leaves = columns.read.iter().filter_map(|(_, place)| self.leaves[*place]);
         let mask = ProjectionMask::leaves(hinted.parquet_schema(), leaves);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, hinted)
             .with_projection(mask)
@@ -149,10 +175,9 @@ impl File {
             .build()
             .map_err(|error| broken(&error))?;
         // Projection keeps the order of the file's columns.
-        let mut places: Vec<usize> = self.columns.read.iter().map(|(_, place)| *place).collect();
+        let mut places: Vec<usize> = columns.read.iter().map(|(_, place)| *place).collect();
         places.sort_unstable();
-        let order =
-            self.columns.read.iter().map(|(wanted, place)| (*wanted, places.partition_point(|other| other < place)));
+        let order = columns.read.iter().map(|(wanted, place)| (*wanted, places.partition_point(|other| other < place)));
         let mut batches = Batches {
             needs,
             file: &self.source.name,
@@ -167,12 +192,52 @@ impl File {
             batches.add(&batch, row, partial)?;
             row += batch.num_rows() as u64;
         }
-        let expected = metadata.row_group(group).num_rows();
+        self.whole(group, row)
+    }
+
+    /// The same of a native export.
+    fn read_native(
+        &self,
+        nested: &Nested,
+        opened: Opened,
+        group: usize,
+        needs: &Needs,
+        partial: &mut Partial,
+    ) -> Result<(), String> {
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), nested.tops());
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, self.metadata.clone())
+            .with_projection(mask)
+            .with_row_groups(vec![group])
+            .with_batch_size(BATCH)
+            .build()
+            .map_err(|error| broken(&error))?;
+        let mut taker = Taker::new(&nested.mapping, needs, &self.source.name);
+        let mut row = 0;
+        for batch in reader {
+            let batch = batch.map_err(|error| broken(&error))?;
+            let cells = nested.cells(&batch)?;
+            for index in 0..batch.num_rows() {
+                taker.take(&cells.row(index), At::Row(group as u32, row), partial)?;
+                row += 1;
+            }
+        }
+        taker.hand_on(partial)?;
+        self.whole(group, row)
+    }
+
+    /// Whether all rows of a row group were read.
+    fn whole(&self, group: usize, row: u64) -> Result<(), String> {
+        let expected = self.metadata.metadata().row_group(group).num_rows();
         if i64::try_from(row) != Ok(expected) {
             return Err(format!("it has {row} rows, its footer says {expected}"));
         }
         Ok(())
     }
+}
+
+#[cold]
+fn broken(error: &dyn std::fmt::Display) -> String {
+    format!("it cannot be read, the file is cut off or broken: {error}")
 }
 
 /// Whether all of a column's pages hold numbers of dictionary entries.

@@ -5,6 +5,7 @@
 //! they were cut into files, rows or partials.
 
 use crate::{
+    azure_cost::Dataset,
     names::Names,
     request::{Key, Measure, Request, RequestError},
     rollup::Table,
@@ -35,6 +36,8 @@ pub enum PartialError {
     Requests,
     #[error("a partial in {first} and one in {other}; amounts of two currencies have no sum")]
     Currencies { first: String, other: String },
+    #[error("a partial of actual cost and one of amortised cost of Azure: they are the same charges told twice")]
+    Datasets,
     #[error("{0}")]
     Request(#[from] RequestError),
     #[error("{0}")]
@@ -61,6 +64,9 @@ struct Head {
     format: String,
     request: Request,
     currency: Option<String>,
+    /// Which cost exports of Azure are in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    azure: Vec<Dataset>,
     excluded: Excluded,
 }
 
@@ -127,6 +133,9 @@ impl Partial {
             return Err(PartialError::Currencies { first: first.to_owned(), other: other.to_owned() });
         }
         self.join(other).map_err(PartialError::Many)?;
+        if self.lexicon.datasets.found().len() > 1 {
+            return Err(PartialError::Datasets);
+        }
         Ok(self)
     }
 
@@ -153,6 +162,7 @@ impl Partial {
                 None => drop(self.lexicon.currencies.insert(currency, place)),
             }
         }
+        self.lexicon.datasets.merge(other.lexicon.datasets);
         self.excluded.merge(other.excluded);
         Ok(())
     }
@@ -192,6 +202,7 @@ impl Partial {
             format: FORMAT.to_owned(),
             request: self.request.clone(),
             currency: self.currency().map(str::to_owned),
+            azure: self.lexicon.datasets.found().into_keys().collect(),
             excluded: self.excluded.clone(),
         };
         let json = |error: serde_json::Error| PartialError::Io(error.into());
@@ -242,6 +253,7 @@ impl Partial {
         }
         let mut partial = Self::new(head.request)?;
         partial.excluded = head.excluded;
+        partial.lexicon.datasets.tell(head.azure);
         if let Some(currency) = head.currency {
             let place = Place { file: String::new(), at: crate::row::At::File };
             let number = partial.lexicon.word(Word::Currency, currency.as_bytes());

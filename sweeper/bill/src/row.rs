@@ -1,6 +1,7 @@
 //! Rows as both readers hand them on: by column, with exact amounts and numbered names.
 
 use crate::{
+    azure_cost::Datasets,
     focus::Lane,
     names::{Hasher, Names, Print},
     request::{Day, END_DAY, FIRST_DAY, Key, Measure, Request, RequestError, Spread},
@@ -251,6 +252,8 @@ pub(crate) struct Lexicon {
     unused: Vec<bool>,
     known: [usize; 4],
     pub(crate) currencies: BTreeMap<String, Place>,
+    /// Of cost exports of Azure.
+    pub(crate) datasets: Datasets,
 }
 
 impl Default for Lexicon {
@@ -264,6 +267,7 @@ impl Default for Lexicon {
             unused: Vec::new(),
             known: [0; 4],
             currencies: BTreeMap::new(),
+            datasets: Datasets::default(),
         };
         lexicon.learn();
         // In this order, so that the number of a lane is known.

@@ -138,10 +138,76 @@ fn an_export_of_azure_is_read_by_its_newest_run() {
         ]
     );
     assert_eq!(export.periods[0].run, "r2");
-    assert_eq!((export.replaced.len(), export.unfinished.len()), (1, 2));
+    assert_eq!((export.replaced.len(), export.unfinished.len()), (1, 1));
+    // Its cost exports tell the same charges.
+    assert!(export.passed_over[0].ends_with("20261001-20261031/r4/5f2c/manifest.json"));
     // Months that overlap would be counted twice.
     azure(&root, "20260915-20261015", "r6", "2026-10-15T01:00:00Z", "FocusCost", 5);
     assert!(matches!(find(&root), Err(ExportError::Overlap { .. })));
+}
+
+#[test]
+fn a_cost_export_of_azure_is_actual_or_amortised() {
+    let root = place("azure-cost");
+    azure(&root, "20260901-20260930", "r1", "2026-09-10T01:00:00Z", "AmortizedCost", 5);
+    azure(&root, "20260901-20260930", "r2", "2026-09-11T01:00:00Z", "AmortizedCost", 5);
+    // Prices are no charges.
+    azure(&root, "20260901-20260930", "r3", "2026-09-12T01:00:00Z", "PriceSheet", 5);
+    let export = find(&root).unwrap();
+    assert_eq!(names(&root, &export), ["costs/focus/20260901-20260930/r2/5f2c/part_0_0001.csv"]);
+    azure(&root, "20261001-20261031", "r4", "2026-10-12T01:00:00Z", "ActualCost", 5);
+    let error = find(&root).unwrap_err().to_string();
+    assert!(error.contains("r4/5f2c/manifest.json is actual cost and "), "{error}");
+    assert!(error.contains("manifest.json amortised cost: the same charges told twice"), "{error}");
+}
+
+/// A month of the legacy report of AWS, and the copy of its manifest in the folder of the run.
+fn legacy(root: &Path, month: &str, run: &str, keys: &[String]) {
+    let manifest = json!({
+        "assemblyId": run, "account": "1", "reportName": "costs", "bucket": "b", "reportKeys": keys,
+        "billingPeriod": { "start": "20260901T000000.000Z", "end": "20261001T000000.000Z" },
+    });
+    for folder in [month.to_owned(), format!("{month}/{run}")] {
+        put(root, &format!("{folder}/costs-Manifest.json"), &manifest.to_string());
+    }
+}
+
+#[test]
+fn the_legacy_report_of_aws_is_read_by_its_manifests() {
+    let root = place("aws-legacy");
+    let month = "bills/costs/20260901-20261001";
+    for run in ["a-old", "b-new"] {
+        let key = format!("{month}/{run}/costs-1.csv.gz");
+        put(&root, &key, "x");
+        legacy(&root, month, run, &[key]);
+    }
+    // Of a run that goes on.
+    put(&root, &format!("{month}/c-next/costs-1.csv.gz"), "x");
+    let export = find(&root).unwrap();
+    assert_eq!(names(&root, &export), [format!("{month}/b-new/costs-1.csv.gz")]);
+    assert_eq!((export.periods[0].name.as_str(), export.periods[0].run.as_str()), ("2026-09", "b-new"));
+    assert_eq!(export.unfinished.len(), 1);
+    // In Parquet the files lie elsewhere, and are written over.
+    let root = place("aws-legacy-parquet");
+    let key = "bills/costs/costs/year=2026/month=9/costs-00001.snappy.parquet";
+    put(&root, key, "PAR1");
+    legacy(&root, month, "a", &[key.to_owned()]);
+    let export = find(&root).unwrap();
+    assert_eq!(names(&root, &export), [key]);
+    put(&root, "bills/costs/costs/year=2026/month=10/costs-00001.snappy.parquet", "PAR1");
+    assert!(matches!(find(&root), Err(ExportError::Unfinished(_))));
+}
+
+#[test]
+fn lines_of_json_are_bills_where_bigquery_wrote_them() {
+    let root = place("bigquery");
+    for name in
+        ["a-000000000000.json", "a-000000000001.json.gz", "b.jsonl", "c.ndjson.gz", "notes.json", "d.parquet.gz"]
+    {
+        put(&root, name, "x");
+    }
+    let bills = ["a-000000000000.json", "a-000000000001.json.gz", "b.jsonl", "c.ndjson.gz"];
+    assert_eq!(names(&root, &find(&root).unwrap()), bills);
 }
 
 #[test]

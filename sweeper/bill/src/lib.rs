@@ -3,9 +3,11 @@
 pub mod alert;
 pub mod always_on;
 pub mod budget;
+pub mod cache;
 mod columns;
 mod csv;
 pub mod delta;
+mod directory;
 pub mod engine;
 pub mod evidence;
 mod exact;

@@ -29,7 +29,7 @@ use arrow_array::{
     },
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 const BATCH: usize = 16_384;
 /// Not a time: null.
@@ -119,11 +119,19 @@ impl File {
 
     /// Adds the charges of a row group.
     pub(crate) fn read(&self, group: usize, needs: &Needs, partial: &mut Partial) -> Result<(), String> {
-        let opened = self.source.open().map_err(|error| error.to_string())?;
+        let mut opened = self.source.open().map_err(|error| error.to_string())?;
         if opened.stamp != self.stamp {
             return Err("it changed while it was read".to_owned());
         }
         let metadata = self.metadata.metadata();
+        let chunks = self.columns.read.iter().filter_map(|(_, place)| self.leaves[*place]);
+        let chunks: Vec<Range<u64>> = chunks
+            .map(|leaf| {
+                let (start, length) = metadata.row_group(group).column(leaf).byte_range();
+                start..start.saturating_add(length)
+            })
+            .collect();
+        opened.keep(&chunks).map_err(|error| error.to_string())?;
         let mut fields: Vec<Arc<Field>> = self.metadata.schema().fields().iter().cloned().collect();
         for (wanted, place) in &self.columns.read {
             if matches!(wanted, Use::Word(_) | Use::Key(_)) {

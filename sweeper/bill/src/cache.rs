@@ -14,8 +14,8 @@
 //! that are left out: which of them are counted as left out goes by the days that are asked. Roll-ups with attributes are
 //! not kept, since an attribute is told of all days together.
 //!
-//! The sums are those of a scan, to the byte. What a scan would complain of is not seen where an entry is used: it was not
-//! there when that was made.
+//! The sums are those of a scan, to the byte. A scan may have more to complain of: a column that a month lacks which has no
+//! charge of the days that are asked, or another currency of a row beside them.
 
 use crate::{
     engine::{ScanError, scan, scan_within},

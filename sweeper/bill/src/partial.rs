@@ -115,9 +115,11 @@ impl Partial {
         &self.request
     }
 
-    /// Of every amount; `None` before the first row.
+    /// Of every amount; `None` where there is none.
     pub fn currency(&self) -> Option<&str> {
-        self.lexicon.currencies.keys().next().map(String::as_str)
+        // Rows beside the days that are asked are met, too.
+        let summed = self.tables.iter().any(|table| table.groups().next().is_some());
+        self.lexicon.currencies.keys().next().filter(|_| summed).map(String::as_str)
     }
 
     /// The rows that are in no sum.

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, io,
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -123,6 +123,12 @@ impl Board {
         }
     }
 
+    /// Gives up what waits.
+    fn stop(&self) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.waiting.clear();
+    }
+
     /// Says that a piece is done and what else it found. That comes first, so that few files are open at a time.
     fn done(&self, found: Vec<Work>) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,14 +142,36 @@ impl Board {
 
 /// Sums the charges of files. Either all of them are summed, or none.
 pub fn scan(sources: Vec<Source>, request: &Request, threads: NonZeroUsize) -> Result<Partial, ScanError> {
+    scan_within(sources, request, threads, usize::MAX).map_err(|(error, _)| error)
+}
+
+/// The same with room for so many sums in each roll-up. An error says whether it is that more would be needed; it comes
+/// as soon as that is seen.
+pub(crate) fn scan_within(
+    sources: Vec<Source>,
+    request: &Request,
+    threads: NonZeroUsize,
+    sums: usize,
+) -> Result<Partial, (ScanError, bool)> {
+    let mut full = false;
+    scanned(sources, request, threads, sums, &mut full).map_err(|error| (error, full))
+}
+
+fn scanned(
+    sources: Vec<Source>,
+    request: &Request,
+    threads: NonZeroUsize,
+    sums: usize,
+    full: &mut bool,
+) -> Result<Partial, ScanError> {
     let needs = Needs::of(request)?;
     let waiting: VecDeque<Work> = sources.into_iter().map(|source| Work::File(Arc::new(source))).collect();
     let board = Board { queue: Mutex::new(Queue { waiting, busy: 0 }), changed: Condvar::new() };
     let mut refusals = Vec::new();
     let mut parts = Vec::new();
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.get()).map(|_| scope.spawn(|| work(&board, &needs, request))).collect();
-        parts.push(work(&board, &needs, request));
+        let others: Vec<_> = (1..threads.get()).map(|_| scope.spawn(|| work(&board, &needs, request, sums))).collect();
+        parts.push(work(&board, &needs, request, sums));
         for thread in others {
             if let Ok(part) = thread.join() {
                 parts.push(part);
@@ -155,6 +183,7 @@ pub fn scan(sources: Vec<Source>, request: &Request, threads: NonZeroUsize) -> R
     let mut whole = match parts.next() {
         Some(first) => {
             let (partial, refused) = first?;
+            *full |= partial.is_full();
             refusals.extend(refused);
             partial
         }
@@ -162,8 +191,10 @@ pub fn scan(sources: Vec<Source>, request: &Request, threads: NonZeroUsize) -> R
     };
     for part in parts {
         let (partial, refused) = part?;
+        *full |= partial.is_full();
         refusals.extend(refused);
         if let Err(problem) = whole.join(partial) {
+            *full |= whole.is_full();
             refusals.push(Refusal { place: Place { file: "all files".to_owned(), at: At::File }, problem });
         }
     }
@@ -187,8 +218,8 @@ pub fn scan(sources: Vec<Source>, request: &Request, threads: NonZeroUsize) -> R
     Ok(whole)
 }
 
-fn work(board: &Board, needs: &Needs, request: &Request) -> Result<(Partial, Vec<Refusal>), RequestError> {
-    let mut partial = Partial::new(request.clone())?;
+fn work(board: &Board, needs: &Needs, request: &Request, sums: usize) -> Result<(Partial, Vec<Refusal>), RequestError> {
+    let mut partial = Partial::within(request.clone(), sums)?;
     let mut refusals = Vec::new();
     while let Some(work) = board.take() {
         let (file, at) = match &work {
@@ -210,6 +241,9 @@ fn work(board: &Board, needs: &Needs, request: &Request) -> Result<(Partial, Vec
             }
         };
         board.done(found);
+        if partial.is_full() && sums != usize::MAX {
+            board.stop();
+        }
     }
     Ok((partial, refusals))
 }
@@ -222,9 +256,10 @@ fn one(work: Work, needs: &Needs, partial: &mut Partial) -> Result<Vec<Work>, (O
             Ok(Vec::new())
         }
         Work::File(source) => {
-            let opened = source.open().map_err(|error| (None, error.to_string()))?;
-            let magic = opened.magic().map_err(|error| (None, error.to_string()))?;
-            if magic == b"PAR1" {
+            let told = |error: io::Error| (None, error.to_string());
+            let mut opened = source.open().map_err(told)?;
+            if opened.magic().map_err(told)? == b"PAR1" {
+                opened.footer().map_err(told)?;
                 let file = parquet::File::open(source, &opened, needs).map_err(|problem| (None, problem))?;
                 let file = Arc::new(file);
                 return Ok(file.groups(needs).into_iter().map(|group| Work::Group(Arc::clone(&file), group)).collect());

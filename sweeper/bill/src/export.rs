@@ -1,4 +1,4 @@
-//! Finds the files of an export of bills under a directory, as its provider lays it out.
+//! Finds the files of an export of bills under a directory or in a bucket, as its provider lays it out.
 //!
 //! - AWS Data Exports: `metadata/BILLING_PERIOD=YYYY-MM/…-Manifest.json` names the files of a month under `data/`. It is
 //!   written last. An export that keeps its earlier runs has one manifest a run.
@@ -11,19 +11,26 @@
 //! Of each period only the newest manifest counts: a newer run replaces what an older one said, and is never added to it.
 //! Sources: AWS Data Exports user guide, "Export delivery" and "Viewing your Cost and Usage Reports"; Microsoft FinOps toolkit, "Data processing".
 
-use crate::{row::shortened, source::Source};
+use crate::{
+    cache::Set,
+    directory::Directory,
+    request::Window,
+    row::shortened,
+    source::{Object, Objects, Source},
+};
+use jiff::civil::Date;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
+    fmt::Write as _,
     fs, io,
     path::{Component, Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 use thiserror::Error;
 
-/// Folders within folders: a real export has six.
-const DEEPEST: usize = 16;
 /// A manifest names some hundred files.
 const LARGEST_MANIFEST: u64 = 64 << 20;
 const PERIOD: &str = "billing_period=";
@@ -66,9 +73,15 @@ pub struct Period {
     /// stays the same.
     pub run: String,
     pub files: Vec<PathBuf>,
+    /// The days it is of, where its name tells them.
+    pub days: Option<Window>,
+    /// The period whatever its state: which export, where, and which days.
+    pub slot: String,
+    /// Its state: the manifest, the run, and every file with its size and tag.
+    pub state: String,
 }
 
-/// What was found.
+/// What was found. In a bucket a path is the URL of an object.
 #[derive(Clone, Debug, Default)]
 pub struct Export {
     /// Every file that counts, sorted.
@@ -81,11 +94,36 @@ pub struct Export {
     pub unfinished: Vec<PathBuf>,
     /// Manifests of cost exports of Azure beside its FOCUS exports, which tell the same charges, sorted.
     pub passed_over: Vec<PathBuf>,
+    /// By path, where the bytes are.
+    sources: BTreeMap<PathBuf, Source>,
 }
 
 impl Export {
     pub fn sources(&self) -> Vec<Source> {
-        self.files.iter().map(Source::file).collect()
+        self.files.iter().map(|path| self.source(path)).collect()
+    }
+
+    /// Its periods, each by itself, and the files that no manifest told of, or more than one.
+    pub fn sets(&self) -> (Vec<Set>, Vec<Source>) {
+        let mut told: BTreeMap<&Path, usize> = BTreeMap::new();
+        for file in self.periods.iter().flat_map(|period| &period.files) {
+            *told.entry(file).or_default() += 1;
+        }
+        let mut sets = Vec::new();
+        let mut kept = BTreeSet::new();
+        for period in &self.periods {
+            let own = |file: &PathBuf| told.get(file.as_path()) == Some(&1);
+            let (Some(days), true) = (period.days, period.files.iter().all(own)) else { continue };
+            kept.extend(&period.files);
+            let sources = period.files.iter().map(|path| self.source(path)).collect();
+            sets.push(Set { slot: period.slot.clone(), state: period.state.clone(), days, sources });
+        }
+        let loose = self.files.iter().filter(|path| !kept.contains(path)).map(|path| self.source(path)).collect();
+        (sets, loose)
+    }
+
+    fn source(&self, path: &Path) -> Source {
+        self.sources.get(path).cloned().unwrap_or_else(|| Source::file(path))
     }
 }
 
@@ -95,42 +133,76 @@ pub fn find(directory: &Path) -> Result<Export, ExportError> {
     if fs::metadata(directory).map_err(read)?.is_file() {
         return Ok(Export { files: vec![directory.to_owned()], ..Export::default() });
     }
-    let mut all = Vec::new();
-    walk(directory, 0, &mut all)?;
-    all.sort();
+    found(&Listing::of(&Directory::new(directory), directory.to_owned())?)
+}
+
+/// Finds the export in a bucket, likewise.
+pub fn find_in(objects: &Arc<dyn Objects>) -> Result<Export, ExportError> {
+    let listing = Listing::of(objects.as_ref(), PathBuf::from(objects.place()))?;
+    let mut export = match listing.found.get(&listing.place) {
+        Some(_) => Export { files: vec![listing.place.clone()], ..Export::default() },
+        None => found(&listing)?,
+    };
+    let source = |path: &PathBuf| {
+        let object = listing.object(path)?;
+        Some((path.clone(), Source::object(path.display().to_string(), Arc::clone(objects), object)))
+    };
+    export.sources = export.files.iter().filter_map(source).collect();
+    Ok(export)
+}
+
+fn found(listing: &Listing<'_>) -> Result<Export, ExportError> {
     let mut runs = Vec::new();
-    for path in &all {
-        if let Some(run) = manifest(path)? {
+    for path in listing.visible() {
+        if let Some(run) = manifest(listing, path)? {
             runs.push(run);
         }
     }
-    let bills: Vec<PathBuf> = all.into_iter().filter(|path| is_bill(path)).collect();
-    let export = if runs.is_empty() { Export { files: bills, ..Export::default() } } else { newest(runs, &bills)? };
+    let bills: Vec<PathBuf> = listing.visible().filter(|path| is_bill(path)).cloned().collect();
+    let export =
+        if runs.is_empty() { Export { files: bills, ..Export::default() } } else { newest(listing, runs, &bills)? };
     if export.files.is_empty() {
-        return Err(ExportError::Nothing(directory.to_owned()));
+        return Err(ExportError::Nothing(listing.place.clone()));
     }
     Ok(export)
 }
 
-fn walk(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), ExportError> {
-    let failed = |source| ExportError::Read { path: directory.to_owned(), source };
-    if depth > DEEPEST {
-        return Err(failed(io::Error::other("folders within folders without end")));
+/// What lies under a place.
+struct Listing<'a> {
+    objects: &'a dyn Objects,
+    place: PathBuf,
+    found: BTreeMap<PathBuf, Object>,
+}
+
+impl<'a> Listing<'a> {
+    fn of(objects: &'a dyn Objects, place: PathBuf) -> Result<Self, ExportError> {
+        let listed = objects.list().map_err(|source| ExportError::Read { path: place.clone(), source })?;
+        let path = |object: &Object| if object.name.is_empty() { place.clone() } else { place.join(&object.name) };
+        let found = listed.into_iter().map(|object| (path(&object), object)).collect();
+        Ok(Self { objects, found, place })
     }
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
-        // What begins so is left behind by jobs and copying programs.
-        if path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with(['.', '_'])) {
-            continue;
-        }
-        if kind.is_dir() {
-            walk(&path, depth + 1, found)?;
-        } else if kind.is_file() || path.is_file() {
-            found.push(path);
-        }
+
+    /// All but what jobs and copying programs leave behind, which begins with a dot or an underscore. Only a manifest
+    /// leads there.
+    fn visible(&self) -> impl Iterator<Item = &PathBuf> {
+        let hidden = |object: &Object| object.name.split('/').any(|part| part.starts_with(['.', '_']));
+        self.found.iter().filter(move |(_, object)| !hidden(object)).map(|(path, _)| path)
     }
-    Ok(())
+
+    fn object(&self, path: &Path) -> Option<Object> {
+        self.found.get(path).cloned().or_else(|| {
+            let parts = path.strip_prefix(&self.place).ok()?.components();
+            let parts: Option<Vec<&str>> = parts.map(|part| part.as_os_str().to_str()).collect();
+            self.objects.unlisted(&parts?.join("/"))
+        })
+    }
+
+    fn text(&self, path: &Path, object: &Object) -> io::Result<Vec<u8>> {
+        let failed = |problem: &str| io::Error::other(format!("{}: {problem}", path.display()));
+        let pieces = self.objects.read(object, std::slice::from_ref(&(0..object.size)))?;
+        let text = pieces.into_iter().next().filter(|text| text.len() as u64 == object.size);
+        Ok(text.ok_or_else(|| failed("less came than was asked for"))?.to_vec())
+    }
 }
 
 fn is_bill(path: &Path) -> bool {
@@ -155,12 +227,12 @@ struct Run {
     /// Under what its files lie, their names in the bucket and their sizes.
     root: PathBuf,
     files: Vec<(String, Option<u64>)>,
-    set: Set,
+    set: Dataset,
 }
 
 /// Which set of charges a run is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
+enum Dataset {
     /// The only one of its cloud.
     Only,
     // The three of Azure.
@@ -239,7 +311,7 @@ struct ExportConfig {
 }
 
 /// Reads a file that is a manifest of an export of bills.
-fn manifest(path: &Path) -> Result<Option<Run>, ExportError> {
+fn manifest(listing: &Listing<'_>, path: &Path) -> Result<Option<Run>, ExportError> {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let aws = name.ends_with("-Manifest.json") && month(path).is_some();
     let legacy = name.ends_with("-Manifest.json") && !aws && span(path).is_some();
@@ -248,12 +320,12 @@ fn manifest(path: &Path) -> Result<Option<Run>, ExportError> {
     }
     let failed = |source| ExportError::Read { path: path.to_owned(), source };
     let damaged = |problem: String| ExportError::Manifest { path: path.to_owned(), problem };
-    let metadata = fs::metadata(path).map_err(failed)?;
-    if metadata.len() > LARGEST_MANIFEST {
+    let Some(object) = listing.object(path) else { return Ok(None) };
+    if object.size > LARGEST_MANIFEST {
         return Err(damaged("it is larger than 64 MiB".to_owned()));
     }
-    let text = fs::read(path).map_err(failed)?;
-    let written = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let text = listing.text(path, &object).map_err(failed)?;
+    let written = object.modified.unwrap_or(SystemTime::UNIX_EPOCH);
     if aws {
         let told: Aws = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         let period = month(path).unwrap_or_default();
@@ -267,7 +339,7 @@ fn manifest(path: &Path) -> Result<Option<Run>, ExportError> {
             order: (String::new(), written, path.to_owned()),
             root: root.to_owned(),
             files: told.data_files.into_iter().map(|file| (file.key, file.size)).collect(),
-            set: Set::Only,
+            set: Dataset::Only,
         }));
     }
     if legacy {
@@ -286,15 +358,15 @@ fn manifest(path: &Path) -> Result<Option<Run>, ExportError> {
             order: (rank.to_owned(), written, path.to_owned()),
             root: root.to_owned(),
             files: told.report_keys.into_iter().map(|key| (key, None)).collect(),
-            set: Set::Only,
+            set: Dataset::Only,
         }));
     }
     let told: Azure = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
     // Prices, recommendations and reservations are no charges.
     let set = match told.export_config.kind.to_ascii_lowercase().as_str() {
-        "" | "focuscost" => Set::Focus,
-        "actualcost" | "usage" => Set::Actual,
-        "amortizedcost" => Set::Amortized,
+        "" | "focuscost" => Dataset::Focus,
+        "actualcost" | "usage" => Dataset::Actual,
+        "amortizedcost" => Dataset::Amortized,
         _ => return Ok(None),
     };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -331,7 +403,12 @@ fn stamp(text: &[u8]) -> String {
 
 /// Where the file that a manifest names lies here. It knows the place in the bucket; the end of that is the place under
 /// `root`. A name that leads out of `root` is not there.
-fn beneath(root: &Path, manifest: &Path, name: &str, size: Option<u64>) -> Result<PathBuf, ExportError> {
+fn beneath(
+    listing: &Listing<'_>,
+    root: &Path,
+    manifest: &Path,
+    (name, size): (&str, Option<u64>),
+) -> Result<PathBuf, ExportError> {
     let missing = || ExportError::Missing { manifest: manifest.to_owned(), file: name.to_owned() };
     let parts: Vec<&str> = name.split(['/', '\\']).filter(|part| !part.is_empty()).collect();
     if parts.iter().any(|part| matches!(*part, "." | "..")) {
@@ -339,14 +416,11 @@ fn beneath(root: &Path, manifest: &Path, name: &str, size: Option<u64>) -> Resul
     }
     // The longest end that is a file.
     let here = (0..parts.len()).map(|skip| root.join(parts[skip..].iter().collect::<PathBuf>()));
-    let (path, metadata) = here
-        .filter_map(|path| Some((fs::metadata(&path).ok()?, path)))
-        .find(|(found, _)| found.is_file())
-        .map(|(found, path)| (path, found))
-        .ok_or_else(missing)?;
+    let found = here.filter_map(|path| Some((listing.object(&path)?, path))).next();
+    let (object, path) = found.ok_or_else(missing)?;
     match size {
-        Some(expected) if expected != metadata.len() => {
-            Err(ExportError::Size { file: path, expected, found: metadata.len() })
+        Some(expected) if expected != object.size => {
+            Err(ExportError::Size { file: path, expected, found: object.size })
         }
         _ => Ok(path),
     }
@@ -354,22 +428,34 @@ fn beneath(root: &Path, manifest: &Path, name: &str, size: Option<u64>) -> Resul
 
 /// Keeps one of the sets that tell the charges of Azure.
 fn one_of_azure(runs: &mut Vec<Run>, export: &mut Export) -> Result<(), ExportError> {
-    let first = |set: Set| runs.iter().find(|run| run.set == set).map(|run| run.manifest.clone());
-    if first(Set::Focus).is_some() {
-        let cost = |run: &Run| matches!(run.set, Set::Actual | Set::Amortized);
+    let first = |set: Dataset| runs.iter().find(|run| run.set == set).map(|run| run.manifest.clone());
+    if first(Dataset::Focus).is_some() {
+        let cost = |run: &Run| matches!(run.set, Dataset::Actual | Dataset::Amortized);
         export.passed_over.extend(runs.iter().filter(|run| cost(run)).map(|run| run.manifest.clone()));
         runs.retain(|run| !cost(run));
-    } else if let (Some(actual), Some(amortized)) = (first(Set::Actual), first(Set::Amortized)) {
+    } else if let (Some(actual), Some(amortized)) = (first(Dataset::Actual), first(Dataset::Amortized)) {
         return Err(ExportError::TwoDatasets { actual, amortized });
     }
     Ok(())
 }
 
+/// The days from the first to the last, which are told as days or, both the same, as a month.
+fn days_of((first, last): &(String, String)) -> Option<Window> {
+    if let Some((year, month)) = first.split_once('-').filter(|(_, month)| first == last && month.len() == 2) {
+        let from = Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()?;
+        return Some(Window { from, to: from.last_of_month().tomorrow().ok()? });
+    }
+    let (from, last): (Date, Date) = (first.parse().ok()?, last.parse().ok()?);
+    let to = last.tomorrow().ok()?;
+    (from < to).then_some(Window { from, to })
+}
+
 /// Keeps the newest run of each period.
-fn newest(mut runs: Vec<Run>, bills: &[PathBuf]) -> Result<Export, ExportError> {
+fn newest(listing: &Listing<'_>, mut runs: Vec<Run>, bills: &[PathBuf]) -> Result<Export, ExportError> {
     let mut export = Export::default();
     // An older run may have been cleared away already.
-    let here = |run: &Run, file: &(String, Option<u64>)| beneath(&run.root, &run.manifest, &file.0, None).ok();
+    let here =
+        |run: &Run, file: &(String, Option<u64>)| beneath(listing, &run.root, &run.manifest, (&file.0, None)).ok();
     let named: BTreeSet<PathBuf> =
         runs.iter().flat_map(|run| run.files.iter().filter_map(move |file| here(run, file))).collect();
     let folders: BTreeSet<PathBuf> = named.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
@@ -396,13 +482,24 @@ fn newest(mut runs: Vec<Run>, bills: &[PathBuf]) -> Result<Export, ExportError> 
     let months: BTreeSet<String> = kept.iter().map(|run| run.period.0.clone()).collect();
     for run in by_period.into_values() {
         let mut files = Vec::new();
+        let mut state = format!("{} {}\n", run.manifest.display(), run.id);
+        if let Some(manifest) = listing.object(&run.manifest) {
+            state += &manifest.tag.unwrap_or_default();
+        }
         for (name, size) in &run.files {
-            files.push(beneath(&run.root, &run.manifest, name, *size)?);
+            let path = beneath(listing, &run.root, &run.manifest, (name, *size))?;
+            if let Some(object) = listing.object(&path) {
+                let Object { name, size, tag, .. } = object;
+                let _ = write!(state, "\n{name} {size} {}", tag.unwrap_or_default());
+            }
+            files.push(path);
         }
         export.files.extend(files.iter().cloned());
+        let days = days_of(&run.period);
+        let slot = format!("{}\n{}\n{} {}", listing.place.display(), run.export, run.period.0, run.period.1);
         let (first, last) = run.period;
         let name = if first == last { first } else { format!("{first} to {last}") };
-        export.periods.push(Period { name, manifest: run.manifest, run: run.id, files });
+        export.periods.push(Period { name, manifest: run.manifest, run: run.id, files, days, slot, state });
     }
     for bill in bills {
         let folder = bill.parent().unwrap_or(Path::new(""));

@@ -1,14 +1,14 @@
 //! From the files of a bill to the story of its last week: one scan for its days, and one for what moved between them.
 
 use crate::{
+    cache::Files,
     delta::Terms,
-    engine::{ScanError, scan},
+    engine::ScanError,
     evidence::{Evidence, PriceChange, PriceMove, Scope},
     expected::{Expectation, MatureDays, Span, months, plus},
     focus::{Bill, Charges, Lane},
     partial::{Group, Partial},
     request::{Key, Measure, Request, Rollup, Spread, Window},
-    source::Source,
     split::{self, Entry, Measures, resource_id, split},
     waterfall::{Change, LaneChange, Waterfall},
 };
@@ -74,7 +74,7 @@ fn range(today: Date, compared: Compared) -> Window {
 /// # Errors
 /// Every file that cannot be summed, by name and place; nothing is used then.
 pub fn daily(
-    sources: Vec<Source>,
+    files: impl Into<Files>,
     (by, names): (By, &Names<'_>),
     compared: Compared,
     terms: &Terms,
@@ -99,7 +99,8 @@ pub fn daily(
         measures: vec![Measure::Effective, Measure::Billed, Measure::Rows],
         lanes: Vec::new(),
     };
-    let found = scan(sources, &Request { rollups: vec![usage, lanes], spread: Spread::Days }, threads)?;
+    let request = Request { rollups: vec![usage, lanes], spread: Spread::Days };
+    let found = files.into().scan(&request, threads)?;
     let mut bill = Bill {
         currency: found.currency().map(str::to_owned),
         excluded: found.excluded().clone(),
@@ -200,7 +201,7 @@ fn windows(days: &[Date]) -> Vec<Window> {
 /// # Errors
 /// As [`daily`].
 pub fn explained(
-    sources: Vec<Source>,
+    files: impl Into<Files>,
     bill: &Bill,
     compared: Compared,
     terms: &Terms,
@@ -233,7 +234,8 @@ pub fn explained(
         lanes: vec![Lane::Usage],
     };
     let request = Request { rollups: vec![lines, commitments], spread: Spread::Days };
-    let found = scan(sources.clone(), &request, threads)?;
+    let files = files.into();
+    let found = files.scan(&request, threads)?;
     evidence.prices.extend(ended(&found, &window, &baseline));
     let split_at = before.len();
     let end = split_at + after.len();
@@ -241,7 +243,7 @@ pub fn explained(
     let few = entries.len() <= 2 * MOST_HISTORIES;
     let usage = split(entries);
     if evidence.histories.is_empty() && few {
-        evidence.histories = histories(sources, &usage, &window, threads)?;
+        evidence.histories = histories(&files, &usage, &window, threads)?;
     }
     let expected = Expectation::of(&costs, &days);
     let lanes: Vec<LaneChange> = Lane::ALL
@@ -324,7 +326,7 @@ fn ended(found: &Partial, window: &Span, baseline: &Span) -> Vec<PriceChange> {
 
 /// The days of the resources that moved most.
 fn histories(
-    sources: Vec<Source>,
+    files: &Files,
     usage: &[split::Line],
     window: &Span,
     threads: NonZeroUsize,
@@ -345,7 +347,7 @@ fn histories(
         measures: vec![Measure::Effective],
         lanes: vec![Lane::Usage],
     };
-    let found = scan(sources, &Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
+    let found = files.scan(&Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
     let mut histories: BTreeMap<Arc<str>, BTreeMap<Date, Amount>> = BTreeMap::new();
     for group in found.groups(0) {
         let id = resource_id(group.key(0));

@@ -31,7 +31,7 @@ use arrow_array::{
     },
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 const BATCH: usize = 16_384;
 /// Not a time: null.
@@ -143,7 +143,7 @@ impl File {
 
     /// Adds the charges of a row group.
     pub(crate) fn read(&self, group: usize, needs: &Needs, partial: &mut Partial) -> Result<(), String> {
-        let opened = self.source.open().map_err(|error| error.to_string())?;
+        let mut opened = self.source.open().map_err(|error| error.to_string())?;
         if opened.stamp != self.stamp {
             return Err("it changed while it was read".to_owned());
         }
@@ -152,6 +152,7 @@ impl File {
             Shape::Native(nested) => return self.read_native(nested, opened, group, needs, partial),
         };
         let metadata = self.metadata.metadata();
+        self.keep(&mut opened, group, columns.read.iter().filter_map(|(_, place)| self.leaves[*place]))?;
         let mut fields: Vec<Arc<Field>> = self.metadata.schema().fields().iter().cloned().collect();
         for (wanted, place) in &columns.read {
             if matches!(wanted, Use::Word(_) | Use::Key(_)) {
@@ -195,16 +196,32 @@ impl File {
         self.whole(group, row)
     }
 
+    /// Fetches the chunks of some leaves of a row group at once, where fetching is slow.
+    fn keep(&self, opened: &mut Opened, group: usize, leaves: impl Iterator<Item = usize>) -> Result<(), String> {
+        let group = self.metadata.metadata().row_group(group);
+        let chunks: Vec<Range<u64>> = leaves
+            .map(|leaf| {
+                let (start, length) = group.column(leaf).byte_range();
+                start..start.saturating_add(length)
+            })
+            .collect();
+        opened.keep(&chunks).map_err(|error| error.to_string())
+    }
+
     /// The same of a native export.
     fn read_native(
         &self,
         nested: &Nested,
-        opened: Opened,
+        mut opened: Opened,
         group: usize,
         needs: &Needs,
         partial: &mut Partial,
     ) -> Result<(), String> {
-        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), nested.tops());
+        let schema = self.metadata.parquet_schema();
+        let tops = nested.tops();
+        let leaves = (0..schema.num_columns()).filter(|leaf| tops.contains(&schema.get_column_root_idx(*leaf)));
+        self.keep(&mut opened, group, leaves)?;
+        let mask = ProjectionMask::roots(schema, tops.iter().copied());
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, self.metadata.clone())
             .with_projection(mask)
             .with_row_groups(vec![group])

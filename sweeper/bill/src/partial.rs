@@ -103,13 +103,29 @@ impl Partial {
         Ok(())
     }
 
+    /// Of no files, and with room for so many sums in each roll-up.
+    pub(crate) fn within(request: Request, sums: usize) -> Result<Self, RequestError> {
+        let mut partial = Self::new(request)?;
+        for table in &mut partial.tables {
+            table.limit(sums);
+        }
+        Ok(partial)
+    }
+
+    /// Whether something had no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.tables.iter().any(Table::is_full)
+    }
+
     pub const fn request(&self) -> &Request {
         &self.request
     }
 
-    /// Of every amount; `None` before the first row.
+    /// Of every amount; `None` where there is none.
     pub fn currency(&self) -> Option<&str> {
-        self.lexicon.currencies.keys().next().map(String::as_str)
+        // Rows beside the days that are asked are met, too.
+        let summed = self.tables.iter().any(|table| table.groups().next().is_some());
+        self.lexicon.currencies.keys().next().filter(|_| summed).map(String::as_str)
     }
 
     /// The rows that are in no sum.
@@ -141,20 +157,11 @@ impl Partial {
 
     /// The same without a look at currencies.
     pub(crate) fn join(&mut self, other: Self) -> Result<(), String> {
-        // Their numbers of names to ours, as they are needed.
-        let mut numbers: Vec<Vec<u32>> = other.lexicon.keys.iter().map(|names| vec![u32::MAX; names.len()]).collect();
-        let theirs = &other.lexicon.keys;
+        let mut ours = renumbered(&other.lexicon);
         for (table, from) in self.tables.iter_mut().zip(&other.tables) {
-            table.merge(from, &mut self.lexicon.keys, |names, key, number| {
-                let known = &mut numbers[key as usize][number as usize];
-                if *known == u32::MAX {
-                    let names_of_theirs = &theirs[key as usize];
-                    let print = names_of_theirs.print(number);
-                    *known = names[key as usize].number(print, || names_of_theirs.bytes(number).into());
-                }
-                *known
-            })?;
+            table.merge(from, &mut self.lexicon.keys, &mut ours)?;
         }
+        drop(ours);
         for (currency, place) in other.lexicon.currencies {
             match self.lexicon.currencies.get_mut(&currency) {
                 Some(first) if *first <= place => {}
@@ -164,6 +171,24 @@ impl Partial {
         }
         self.lexicon.datasets.merge(other.lexicon.datasets);
         self.excluded.merge(other.excluded);
+        Ok(())
+    }
+
+    /// Adds what another found, of a request for the same in other windows. `windows` tells by roll-up and window of
+    /// theirs which of ours it lies in. Each measure of ours is theirs of the same place, and `Rows` is the last of
+    /// theirs or one of these.
+    pub(crate) fn cut(&mut self, other: &Self, windows: &[Vec<Option<usize>>]) -> Result<(), String> {
+        let mut any = false;
+        let mut ours = renumbered(&other.lexicon);
+        for ((table, from), windows) in self.tables.iter_mut().zip(&other.tables).zip(windows) {
+            any |= table.cut(from, windows, &mut self.lexicon.keys, &mut ours)?;
+        }
+        if any {
+            for currency in other.lexicon.currencies.keys() {
+                let place = Place { file: String::new(), at: crate::row::At::File };
+                self.lexicon.currencies.entry(currency.clone()).or_insert(place);
+            }
+        }
         Ok(())
     }
 
@@ -307,6 +332,19 @@ impl Partial {
 
     pub(crate) fn names(&self, key: Key) -> &Names {
         &self.lexicon.keys[key as usize]
+    }
+}
+
+/// Gives our numbers of their names, each looked for when it is first needed.
+fn renumbered(theirs: &Lexicon) -> impl FnMut(&mut [Names], Key, u32) -> u32 {
+    let mut numbers: Vec<Vec<u32>> = theirs.keys.iter().map(|names| vec![u32::MAX; names.len()]).collect();
+    move |names, key, number| {
+        let known = &mut numbers[key as usize][number as usize];
+        if *known == u32::MAX {
+            let theirs = &theirs.keys[key as usize];
+            *known = names[key as usize].number(theirs.print(number), || theirs.bytes(number).into());
+        }
+        *known
     }
 }
 

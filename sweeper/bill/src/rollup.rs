@@ -186,6 +186,9 @@ pub(crate) struct Table {
     /// Where the sums of each row's group and window start.
     cells: Vec<usize>,
     long: Vec<u32>,
+    /// More groups than this are not taken.
+    most: usize,
+    full: bool,
 }
 
 impl Table {
@@ -218,7 +221,18 @@ impl Table {
             groups: Vec::new(),
             cells: Vec::new(),
             long: Vec::new(),
+            most: MOST_GROUPS,
+            full: false,
         }
+    }
+
+    /// Gives it room for so many sums.
+    pub(crate) fn limit(&mut self, sums: usize) {
+        self.most = (sums / self.sums.width.max(1)).clamp(1, MOST_GROUPS);
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.full
     }
 
     #[inline]
@@ -335,9 +349,10 @@ impl Table {
             [key] => names[*key as usize].len(),
             keys => self.members.len() / keys.len(),
         };
-        if groups > MOST_GROUPS {
+        if groups > self.most {
+            self.full = true;
             let columns: Vec<&str> = self.keys.iter().filter_map(|key| key.columns().first().copied()).collect();
-            return Err(format!("more than {MOST_GROUPS} different values of {}", columns.join(", ")));
+            return Err(format!("more than {} different values of {}", self.most, columns.join(", ")));
         }
         if self.seen.len() < groups {
             self.seen.resize(groups, false);
@@ -431,6 +446,44 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// Adds the sums of the same keys in other windows, each of which lies in one of ours, or in none. The last of their
+    /// measures, or one of them, counts rows.
+    pub(crate) fn cut(
+        &mut self,
+        other: &Self,
+        windows: &[Option<usize>],
+        names: &mut [Names],
+        mut number: impl FnMut(&mut [Names], Key, u32) -> u32,
+    ) -> Result<bool, String> {
+        let (theirs, ours) = (other.measures.len(), self.measures.len());
+        let rows = other.measures.iter().position(|measure| *measure == Measure::Rows).ok_or("it counts no rows")?;
+        let taken: Vec<(usize, usize)> =
+            windows.iter().enumerate().filter_map(|(from, to)| Some((from * theirs, (*to)? * ours))).collect();
+        let (mut any, mut numbers) = (false, Vec::new());
+        for group in other.groups() {
+            if taken.iter().all(|(from, _)| other.sum(group, from + rows) == 0) {
+                continue;
+            }
+            numbers.clear();
+            for index in 0..self.keys.len() {
+                numbers.push(number(names, self.keys[index], other.member(group, index)));
+            }
+            let own = self.group(&numbers);
+            self.reserve(names)?;
+            self.seen[own as usize] = true;
+            any = true;
+            for (from, to) in &taken {
+                for measure in 0..ours {
+                    let sum = other.sum(group, from + measure);
+                    if sum != 0 {
+                        self.sums.add(own as usize * self.sums.width + to + measure, sum);
+                    }
+                }
+            }
+        }
+        Ok(any)
     }
 
     /// Adds one group as it was written down.

@@ -27,6 +27,11 @@ use sweeper_bill::{
 };
 use sweeper_core::money::Amount;
 
+#[path = "engine/cache.rs"]
+mod cache;
+#[path = "engine/objects.rs"]
+mod objects;
+
 const DAY: i64 = 86_400_000;
 /// 2026-09-01.
 const START: i64 = 20_697 * DAY;

@@ -63,6 +63,17 @@ impl fmt::Display for Bucket {
 }
 
 impl Bucket {
+    /// Where in the bucket; empty for all of it.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether what a listing says of an entity tag is what an answer says. Of Google's that is not known for all kinds
+    /// of objects.
+    pub(crate) fn lists_tags(&self) -> bool {
+        self.service != Service::Gcs
+    }
+
     /// Whether a URL is of one of our schemes.
     pub fn is_one(url: &str) -> bool {
         ["s3://", "gs://", "az://"].iter().any(|scheme| url.starts_with(scheme))
@@ -98,11 +109,12 @@ impl Bucket {
     /// S3; a key, a service principal, a workload or managed identity for Blob; application default
     /// credentials for GCS. Plain http, and only to this machine, where the environment names an endpoint.
     pub(crate) fn connect(&self) -> Result<Connection, StoreError> {
-        let (reads, writes) = (self.client(&retries())?, self.client(&no_retries())?);
+        let (reads, writes) = (self.client(&retries(), REQUEST)?, self.client(&no_retries(), REQUEST)?);
         Connection::over(reads, writes, &self.to_string(), &self.prefix)
     }
 
-    fn client(&self, retries: &RetryConfig) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    /// A client whose requests take no longer than `request`.
+    pub(crate) fn client(&self, retries: &RetryConfig, request: Duration) -> Result<Arc<dyn ObjectStore>, StoreError> {
         let failed = |error: object_store::Error| StoreError::Unwritable(format!("{self}: {}", words(&error)));
         Ok(match &self.service {
             Service::S3 => {
@@ -114,7 +126,7 @@ impl Bucket {
                     .with_conditional_put(S3ConditionalPut::ETagMatch)
                     // A bucket that locks its objects takes none without.
                     .with_checksum_algorithm(Checksum::SHA256)
-                    .with_client_options(client_options(local))
+                    .with_client_options(client_options(local, request))
                     .with_retry(retries.clone());
                 if local && std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
                     builder = builder.with_access_key_id("local").with_secret_access_key("local");
@@ -128,7 +140,7 @@ impl Bucket {
                 if let Some(url) = &endpoint {
                     builder = builder.with_base_url(url.as_str().trim_end_matches('/')).with_bearer_token("local");
                 }
-                let builder = builder.with_client_options(client_options(endpoint.is_some()));
+                let builder = builder.with_client_options(client_options(endpoint.is_some(), request));
                 Arc::new(builder.build().map_err(failed)?)
             }
             Service::Blob(account) => {
@@ -145,7 +157,7 @@ impl Bucket {
                         builder = builder.with_access_key(AZURITE.1);
                     }
                 }
-                let builder = builder.with_client_options(client_options(endpoint.is_some()));
+                let builder = builder.with_client_options(client_options(endpoint.is_some(), request));
                 Arc::new(builder.build().map_err(failed)?)
             }
         })
@@ -180,7 +192,7 @@ impl Connection {
     }
 }
 
-fn retries() -> RetryConfig {
+pub(crate) fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
@@ -196,8 +208,8 @@ fn no_retries() -> RetryConfig {
     RetryConfig { max_retries: 0, ..retries() }
 }
 
-fn client_options(local: bool) -> ClientOptions {
-    ClientOptions::new().with_timeout(REQUEST).with_connect_timeout(CONNECT).with_allow_http(local)
+fn client_options(local: bool, request: Duration) -> ClientOptions {
+    ClientOptions::new().with_timeout(request).with_connect_timeout(CONNECT).with_allow_http(local)
 }
 
 /// The first of these endpoints that the environment names. Only S3's, which others serve too, may be
@@ -269,7 +281,7 @@ fn innermost(error: &object_store::Error) -> String {
 }
 
 /// The cause in few words: the service's own code where it gave one. Never a query, which may hold a signature.
-fn words(error: &object_store::Error) -> String {
+pub(crate) fn words(error: &object_store::Error) -> String {
     let text = innermost(error);
     if let Some((_, rest)) = text.split_once("<Code>")
         && let Some((code, _)) = rest.split_once("</Code>")

@@ -1,5 +1,6 @@
-//! Where the state of [`sweeper_core::store`] lasts.
+//! Where the state of [`sweeper_core::store`] lasts, and what else lies in buckets and is kept: bills.
 
+mod bills;
 mod bridge;
 mod bucket;
 mod ledger;
@@ -11,6 +12,7 @@ mod object;
 mod object_log;
 mod sqlite;
 
+pub use bills::BucketBills;
 pub use bucket::Bucket;
 pub use ledger::StoreLedger;
 pub use lock::FileLock;

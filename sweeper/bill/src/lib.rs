@@ -17,6 +17,7 @@ pub mod movement;
 mod names;
 mod parquet;
 pub mod partial;
+pub mod piece;
 pub mod planned;
 pub mod prices;
 pub mod request;

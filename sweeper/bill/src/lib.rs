@@ -27,4 +27,5 @@ pub mod row;
 pub mod runaway;
 pub mod source;
 pub mod split;
+pub mod sql;
 pub mod waterfall;

@@ -1,16 +1,21 @@
 //! `sweeper bill`: what the last week cost against what the weeks before let one expect, and why.
 
+mod merge;
+mod partial;
+mod sql;
+
 use crate::{
     commands::sealed,
     exit::{Exit, Failure},
     log, output,
     render::{bill as show, summary::grouped},
 };
+use jiff::civil::Date;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 use sweeper_bill::{
     delta::{DeltaReport, Terms, compare, compare_months},
@@ -35,9 +40,12 @@ use sweeper_core::{
 };
 
 #[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    pub apart: Option<Apart>,
     /// FOCUS exports: Parquet, CSV or gzip CSV files, or the directory of an export with its manifests
-    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(long, value_name = "PATH", required_unless_present = "print_sql", num_args = 1..)]
     pub focus: Vec<PathBuf>,
     /// What the comparison is broken down by; `owner` takes them from --survey
     #[arg(long, value_enum, default_value_t = Breakdown::Service)]
@@ -68,6 +76,17 @@ pub struct Args {
     /// Compare as if it were this time (RFC 3339)
     #[arg(long, value_name = "RFC3339", value_parser = super::instant)]
     pub now: Option<Timestamp>,
+    #[command(flatten)]
+    pub sql: sql::Query,
+}
+
+/// The same on many machines: a task for each file or a few, and one for what they found.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Apart {
+    /// Sum some files of a bill, for `merge` to compare with the rest
+    Partial(partial::Args),
+    /// Compare a bill from the partials of its files, as if it were read at once
+    Merge(merge::Args),
 }
 
 fn amount(text: &str) -> Result<Amount, String> {
@@ -112,29 +131,74 @@ impl From<Breakdown> for By {
     }
 }
 
-pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let sources = sources(&args.focus)?;
-    let now = args.now.unwrap_or_else(|| SystemClock::default().wall());
-    let today = now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))?;
-    let terms = Terms { today, lag_days: args.lag, floor_a_day: args.floor };
-    let surveys: Vec<Sealed> = args.survey.iter().map(|path| Ok(sealed(path)?.0)).collect::<Result<_, Failure>>()?;
-    if args.by == Breakdown::Owner && surveys.is_empty() {
-        return Err(Failure::usage("the bill does not say whose a resource is")
-            .help("`--survey FILE` with a survey of the same accounts does: `sweeper survey --output FILE`"));
+impl From<Window> for Compared {
+    fn from(asked: Window) -> Self {
+        match asked {
+            Window::Week => Self::Week,
+            Window::Month => Self::Month,
+        }
     }
-    let compared = match args.window {
-        Window::Week => Compared::Week,
-        Window::Month => Compared::Month,
-    };
-    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let owners = if args.by == Breakdown::Owner { owners(&surveys) } else { BTreeMap::new() };
+}
+
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    match &args.apart {
+        Some(Apart::Partial(args)) => return partial::run(args),
+        Some(Apart::Merge(args)) => return merge::run(args),
+        None if args.sql.print_sql.is_some() => return sql::run(args),
+        None => {}
+    }
+    let sources = sources(&args.focus)?;
+    let terms = Terms { today: today(args.now)?, lag_days: args.lag, floor_a_day: args.floor };
+    let surveys = surveys(&args.survey)?;
+    let owners = owners_by(args.by.into(), &surveys)?;
+    let (compared, threads) = (args.window.into(), threads());
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
     let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)
         .map_err(|error| failed(&error))?;
+    let report = comparison(compared, &bill, &terms);
+    let story = if args.explain {
+        let evidence =
+            Evidence { events: events(&surveys), planned: planned(args.planned.as_deref())?, ..Evidence::default() };
+        movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
+    } else {
+        None
+    };
+    let told = Told { report: &report, bill: &bill, story: story.as_ref(), explain: args.explain };
+    told.write(args.format, args.output.as_deref())
+}
+
+/// The day that is compared up to.
+fn today(now: Option<Timestamp>) -> Result<Date, Failure> {
+    let now = now.unwrap_or_else(|| SystemClock::default().wall());
+    now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))
+}
+
+fn threads() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+fn surveys(paths: &[PathBuf]) -> Result<Vec<Sealed>, Failure> {
+    paths.iter().map(|path| Ok(sealed(path)?.0)).collect()
+}
+
+/// Owners by the last segment of ids, where a bill is broken down by them.
+fn owners_by(by: By, surveys: &[Sealed]) -> Result<BTreeMap<String, String>, Failure> {
+    if by != By::Owner {
+        return Ok(BTreeMap::new());
+    }
+    if surveys.is_empty() {
+        return Err(Failure::usage("the bill does not say whose a resource is")
+            .help("`--survey FILE` with a survey of the same accounts does: `sweeper survey --output FILE`"));
+    }
+    Ok(owners(surveys))
+}
+
+/// What a comparison found, warned about where rows are missing from it.
+fn comparison(compared: Compared, bill: &Bill, terms: &Terms) -> DeltaReport {
     let report = match compared {
-        Compared::Week => compare(&bill, &terms),
-        Compared::Month => compare_months(&bill, &terms),
+        Compared::Week => compare(bill, terms),
+        Compared::Month => compare_months(bill, terms),
     };
     if report.excluded.rows > 0 {
         log::warn(&format!("{} rows of the bill were left out", grouped(report.excluded.rows)));
@@ -142,19 +206,28 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             log::warn(&flaw.to_string());
         }
     }
-    let story = if args.explain {
-        let evidence = Evidence { events: events(&surveys), planned: planned(args)?, ..Evidence::default() };
-        movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
-    } else {
-        None
-    };
-    output::to(args.output.as_deref(), |out| match args.format {
-        Form::Json => json(&report, story.as_ref(), out),
-        Form::Csv => show::csv(&report, out),
-        Form::Table => table(&report, &bill, story.as_ref(), args.explain, out),
-    })
-    .map_err(|error| Failure::usage(format!("failed to write the comparison: {error}")))?;
-    Ok(Exit::Done)
+    report
+}
+
+/// A comparison that is to be shown.
+struct Told<'a> {
+    report: &'a DeltaReport,
+    bill: &'a Bill,
+    story: Option<&'a Waterfall>,
+    explain: bool,
+}
+
+impl Told<'_> {
+    fn write(&self, form: Form, path: Option<&Path>) -> Result<Exit, Failure> {
+        let Self { report, bill, story, explain } = *self;
+        output::to(path, |out| match form {
+            Form::Json => json(report, story, out),
+            Form::Csv => show::csv(report, out),
+            Form::Table => table(report, bill, story, explain, out),
+        })
+        .map_err(|error| Failure::usage(format!("failed to write the comparison: {error}")))?;
+        Ok(Exit::Done)
+    }
 }
 
 fn table(
@@ -197,8 +270,8 @@ fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     Ok(sources)
 }
 
-fn planned(args: &Args) -> Result<Vec<Planned>, Failure> {
-    let Some(path) = &args.planned else { return Ok(Vec::new()) };
+fn planned(path: Option<&Path>) -> Result<Vec<Planned>, Failure> {
+    let Some(path) = path else { return Ok(Vec::new()) };
     let name = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("failed to read the planned events {name}: {error}")))?;

@@ -12,6 +12,7 @@ import csv
 import datetime
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,7 @@ def run(*arguments):
 
 
 def end():
+    shutil.rmtree(folder, ignore_errors=True)
     print(f"{passed} passed, {failed} failed")
     return int(failed > 0)
 
@@ -194,7 +196,7 @@ def full(path):
     for day in range(35):
         day = datetime.date(2026, 5, 31) - datetime.timedelta(day)
         times = {"ChargePeriodStart": f"{day}T00:00:00Z", "ChargePeriodEnd": f"{day + datetime.timedelta(1)}T00:00:00Z"}
-        rows += [{**template, **times, "EffectiveCost": "0.015", "ListCost": "0" if number % 2 else "0.02"} for number in range(400)]
+        rows += [{**template, **times, "EffectiveCost": "0.015", "ListCost": "0" if number % 2 else "0.02"} for number in range(800)]
     made = os.path.join(folder, f"full-{os.path.basename(path)}")
     with open(made, "w", newline="") as out:
         writer = csv.DictWriter(out, names)
@@ -227,7 +229,7 @@ if sample:
 for name, path, now in files:
     compare_file(name, path, now, table_of(path))
 check("what moved was compared for each cloud", compared >= 4, compared)
-for name, path, now in files[:3]:
+for name, path, now in files[:2]:
     typed(f"{name}, Parquet of decimals", path, now, "DECIMAL(38, 12)")
     typed(f"{name}, Parquet of doubles", path, now, "DOUBLE")
 

@@ -79,7 +79,7 @@ impl Dialect {
                     "CAST(CAST({text} AS DECIMAL(38, 12)) * CAST(1000000000000 AS DECIMAL(13, 0)) AS DECIMAL(38, 0))"
                 )
             }
-            Self::BigQuery => format!("ROUND(PARSE_BIGNUMERIC({text}), 12) * BIGNUMERIC '1000000000000'"),
+            Self::BigQuery => format!("ROUND(PARSE_BIGNUMERIC({text}), 12) * 1000000000000"),
             Self::DuckDb => format!("CAST(CAST({text} AS DECIMAL(38, 12)) * 1000000000000 AS HUGEINT)"),
         }
     }
@@ -88,7 +88,7 @@ impl Dialect {
     fn amount(self, sum: &str) -> String {
         match self {
             Self::Athena => format!("CAST({sum} AS DECIMAL(38, 0)) * CAST('0.000000000001' AS DECIMAL(12, 12))"),
-            Self::BigQuery => format!("{sum} * BIGNUMERIC '0.000000000001'"),
+            Self::BigQuery => format!("{sum} / 1000000000000"),
             Self::DuckDb => format!("CAST({sum} AS DECIMAL(38, 0)) * CAST(0.000000000001 AS DECIMAL(12, 12))"),
         }
     }

@@ -170,3 +170,80 @@ fn an_export_is_read_by_its_manifest() {
     .unwrap();
     assert!(place.run(&arguments).ended(0).contains("rise: 2026-10-12 to 2026-10-18"));
 }
+
+/// The bill of [`bill`] in two files, by accounts.
+fn halves(place: &Place) {
+    let text = bill();
+    let (header, rows) = text.split_once('\n').unwrap();
+    for (name, account) in [("one.csv", "111111111111"), ("two.csv", "222222222222")] {
+        let own = rows.lines().filter(|row| row.contains(account)).fold(String::new(), |all, row| all + row + "\n");
+        fs::write(place.path(name), format!("{header}\n{own}")).unwrap();
+    }
+}
+
+#[test]
+fn a_bill_is_summed_apart_and_merged_to_the_same_bytes() {
+    let place = Place::new();
+    halves(&place);
+    let direct = |more: &[&str]| {
+        let mut arguments = vec!["bill", "--focus", "one.csv", "two.csv", "--format", "json", NOW[0], NOW[1]];
+        arguments.extend(more);
+        place.run(&arguments).ended(0).to_owned()
+    };
+    let partial = |file: &str, output: &str, more: &[&str]| {
+        let mut arguments = vec!["bill", "partial", file, "-o", output];
+        arguments.extend(more);
+        place.run(&arguments)
+    };
+    for (file, output) in [("one.csv", "one.partial"), ("two.csv", "two.partial")] {
+        assert_eq!(partial(file, output, &NOW).ended(0), "");
+        partial(file, &format!("month-{output}"), &["--window", "month", NOW[0], NOW[1]]).ended(0);
+    }
+    let merge = |more: &[&str]| {
+        let mut arguments = vec!["bill", "merge", "two.partial", "one.partial"];
+        arguments.extend(more);
+        place.run(&arguments)
+    };
+    assert_eq!(merge(&["--format", "json", "--files", "2"]).ended(0), direct(&[]));
+    assert!(merge(&[]).ended(0).contains("rise: 2026-10-12 to 2026-10-18, USD"));
+    // The second round, from the partials themselves or from what they were merged into.
+    merge(&["--explain"]).failed(2, &["one.csv: no partial says why", "--explain PARTIAL"]);
+    merge(&["--format", "partial", "-o", "all.partial"]).ended(0);
+    partial("one.csv", "one.why", &["--explain", "one.partial", "two.partial"]).ended(0);
+    partial("two.csv", "two.why", &["--explain", "all.partial"]).ended(0);
+    let told = merge(&["one.why", "two.why", "--explain", "--format", "json"]);
+    assert_eq!(told.ended(0), direct(&["--explain"]));
+    assert!(told.out.contains("waterfall"), "{told:?}");
+
+    merge(&["--files", "3"]).failed(2, &["of 2 files, not 3"]);
+    merge(&["all.partial"]).failed(2, &["all.partial: ", "counted twice"]);
+    merge(&["month-one.partial"]).failed(2, &["month-one.partial: it was asked for another comparison", "a month"]);
+    merge(&["one.csv"]).failed(2, &["one.csv: it is no partial"]);
+    merge(&["nowhere"]).failed(2, &["nowhere: "]);
+    partial("nowhere.csv", "x.partial", &NOW).failed(2, &["nowhere.csv"]);
+    partial("one.csv", "x.partial", &["--explain", "one.partial", "--by", "region"]).failed(2, &["--by"]);
+    assert!(!place.names().iter().any(|name| name.contains("x.partial")), "{:?}", place.names());
+}
+
+#[test]
+fn the_same_sums_are_printed_for_a_warehouse() {
+    let place = Place::new();
+    let print = |more: &[&str]| {
+        let mut arguments = vec!["bill", "--print-sql"];
+        arguments.extend(more);
+        arguments.extend(NOW);
+        place.run(&arguments)
+    };
+    let athena = print(&["athena", "--table", "bills.focus", "--by", "account"]);
+    for part in
+        ["FROM \"bills\".\"focus\"", "\"billing_period\" >= '2026-08'", "usage by charge day, account", "in no sum"]
+    {
+        assert!(athena.ended(0).contains(part), "{part}: {}", athena.out);
+    }
+    let google = print(&["bigquery", "--table", "p-1.billing.gcp", "--partition", "none", "--explain"]);
+    assert!(google.ended(0).contains("FROM `p-1`.`billing`.`gcp`") && !google.out.contains("_PARTITIONTIME"));
+    assert!(google.out.contains("account, service, resource, sku price"), "{}", google.out);
+    print(&["athena", "--table", "x\"; DROP TABLE y"]).failed(2, &["is no name of a table"]);
+    print(&["athena"]).failed(2, &["--table"]);
+    place.run(&["bill"]).failed(2, &["--focus"]);
+}

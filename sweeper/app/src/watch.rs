@@ -71,8 +71,8 @@ pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome) -> Vec<T
             _ => {}
         }
     }
-    let planned = match bill.planned.as_deref().map(bill::planned).transpose() {
-        Ok(planned) => planned.unwrap_or_default(),
+    let planned = match bill::planned(bill.planned.as_deref()) {
+        Ok(planned) => planned,
         Err(failure) => {
             log::warn(&failure.message);
             Vec::new()
@@ -81,7 +81,7 @@ pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome) -> Vec<T
     let mut told = judged(
         &watches,
         &AtHand {
-            sources,
+            files: sources.into(),
             today,
             lag_days: bill.lag,
             threads: threads(),

@@ -5,12 +5,11 @@
 //! neither the bill nor the inventory has two of those.
 
 use crate::{
-    engine::scan,
+    cache::Files,
     expected::{MatureDays, Terms, plus},
     focus::Lane,
     movement::{self, By, Compared},
     request::{Key, Measure, Request, Rollup, Spread, Window},
-    source::Source,
     split::resource_id,
     watch::short,
 };
@@ -52,11 +51,12 @@ impl Charged {
     /// # Errors
     /// Every file that cannot be summed, by name and place.
     pub fn read(
-        sources: Vec<Source>,
+        files: impl Into<Files>,
         terms: &Terms,
         threads: NonZeroUsize,
     ) -> Result<Option<Self>, crate::engine::ScanError> {
-        let bill = movement::daily(sources.clone(), (By::Account, &|_, _| None), Compared::Week, terms, threads)?;
+        let files = files.into();
+        let bill = movement::daily(files.clone(), (By::Account, &|_, _| None), Compared::Week, terms, threads)?;
         let Some(last) = MatureDays::of(&bill.rows, terms).window.map(|window| window.last) else { return Ok(None) };
         let window = Window { from: plus(last, 1 - DAYS), to: plus(last, 1) };
         let rollup = Rollup {
@@ -66,7 +66,7 @@ impl Charged {
             measures: vec![Measure::Effective],
             lanes: vec![Lane::Usage],
         };
-        let found = scan(sources, &Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
+        let found = files.scan(&Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
         let mut ids: BTreeMap<String, (String, Amount)> = BTreeMap::new();
         for group in found.groups(0).into_iter().filter(|group| !group.key(0).is_empty()) {
             let known = ids

@@ -8,12 +8,12 @@ use crate::{
     expected::{Expectation, MatureDays, Span, months, plus},
     focus::{Bill, Charges, Lane},
     partial::{Group, Partial},
-    request::{Key, Measure, Request, Rollup, Spread, Window},
+    request::{Key, Measure, Request, Rollup, Spread, Window, written},
     split::{self, Entry, Measures, resource_id, split},
     waterfall::{Change, LaneChange, Waterfall},
 };
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
@@ -39,7 +39,7 @@ const HISTORIES: usize = 200;
 const HISTORY: i64 = crate::evidence::LOOK_BACK;
 
 /// What a bill is broken down by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     #[default]
@@ -52,7 +52,8 @@ pub enum By {
 }
 
 /// What is held against what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compared {
     /// The last seven mature days against the 28 before.
     #[default]
@@ -64,9 +65,134 @@ pub enum Compared {
 /// Whose a resource is, by its account and id as the bill has them.
 pub type Names<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
 
-fn range(today: Date, compared: Compared) -> Window {
-    let days = if compared == Compared::Month { DAYS_OF_MONTHS } else { DAYS };
-    Window { from: plus(today, -days), to: plus(today, 1) }
+/// What is asked of a bill. The requests of every scan are made from it before anything is read, so single files can be
+/// scanned apart, and what was found be added and read back as if it came from one scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The day of the run, UTC.
+    #[serde(with = "written")]
+    pub today: Date,
+    /// Days until a provider's charges of a day are complete.
+    pub lag_days: u32,
+    pub by: By,
+    pub compared: Compared,
+}
+
+impl Question {
+    pub const fn new(by: By, compared: Compared, terms: &Terms) -> Self {
+        Self { today: terms.today, lag_days: terms.lag_days, by, compared }
+    }
+
+    /// The terms of its comparison; `floor_a_day` decides about alerts alone, not about what is read.
+    pub const fn terms(&self, floor_a_day: Amount) -> Terms {
+        Terms { today: self.today, lag_days: self.lag_days, floor_a_day }
+    }
+
+    /// The days that are read.
+    pub fn range(&self) -> Window {
+        let days = if self.compared == Compared::Month { DAYS_OF_MONTHS } else { DAYS };
+        Window { from: plus(self.today, -days), to: plus(self.today, 1) }
+    }
+
+    /// What the first scan is asked: usage by day and name, and every lane by day.
+    pub fn days(&self) -> Request {
+        let days = self.range().by_day();
+        let keys = match self.by {
+            By::Service => vec![Key::Service],
+            By::Account => vec![Key::Account],
+            By::Region => vec![Key::Region],
+            By::Resource => vec![Key::Resource],
+            By::Owner => vec![Key::Resource, Key::Account],
+        };
+        let measures =
+            if self.effective_only() { vec![Measure::Effective] } else { vec![Measure::Effective, Measure::Billed] };
+        let usage = Rollup { keys, attributes: Vec::new(), windows: days.clone(), measures, lanes: vec![Lane::Usage] };
+        let lanes = Rollup {
+            keys: vec![Key::Lane],
+            attributes: Vec::new(),
+            windows: days,
+            measures: vec![Measure::Effective, Measure::Billed, Measure::Rows],
+            lanes: Vec::new(),
+        };
+        Request { rollups: vec![usage, lanes], spread: Spread::Days }
+    }
+
+    /// Of single resources only what is compared is read: days of both costs of hundreds of thousands take their room.
+    const fn effective_only(&self) -> bool {
+        matches!(self.by, By::Resource | By::Owner)
+    }
+
+    /// The bill that a scan for [`Question::days`] found.
+    pub fn bill(&self, found: &Partial, names: &Names<'_>) -> Bill {
+        let days = self.range().by_day();
+        let mut bill = Bill {
+            currency: found.currency().map(str::to_owned),
+            excluded: found.excluded().clone(),
+            effective_only: self.effective_only(),
+            ..Bill::default()
+        };
+        for group in found.groups(1) {
+            let Some(lane) = Lane::ALL.into_iter().find(|lane| lane.name() == group.key(0)) else { continue };
+            for (at, day) in days.iter().enumerate() {
+                let rows = group.count(at, Measure::Rows);
+                if rows > 0 {
+                    bill.lanes.entry(lane).or_default().insert(day.from, charges(&group, at));
+                    if lane == Lane::Usage {
+                        *bill.rows.entry(day.from).or_default() += rows;
+                    }
+                }
+            }
+        }
+        let sides = Sides::of(&days, &self.chosen(&bill.rows));
+        let named = |group: &Group<'_>| match self.by {
+            By::Owner => names(group.key(1), group.key(0)),
+            _ => Some(group.key(0).to_owned()).filter(|name| !name.is_empty()),
+        };
+        let most = if self.by == By::Owner { 0 } else { MOST };
+        let apart = found.top(0, most, |group| Some(sides.moved(group)));
+        let apart: BTreeSet<&str> = apart.into_iter().map(|group| group.key(0)).collect();
+        for group in found.groups(0) {
+            let is_apart = self.by == By::Owner || apart.contains(group.key(0));
+            let name = if is_apart { named(&group).unwrap_or_else(|| NONE.to_owned()) } else { REST.to_owned() };
+            let own = bill.usage.entry(name).or_default();
+            for (at, day) in days.iter().enumerate() {
+                let costs = charges(&group, at);
+                if costs != Charges::default() {
+                    *own.entry(day.from).or_default() += costs;
+                }
+            }
+        }
+        bill
+    }
+
+    /// The days that are held against one another, by how many rows each has.
+    fn chosen(&self, rows: &BTreeMap<Date, u64>) -> MatureDays {
+        let terms = self.terms(Amount::ZERO);
+        match self.compared {
+            Compared::Week => MatureDays::of(rows, &terms),
+            Compared::Month => months(rows, &terms).map_or_else(MatureDays::default, |(before, after)| MatureDays {
+                window: Some(after),
+                baseline: Some(before),
+                compared: after.each().collect(),
+                known: before.each().collect(),
+                thin: Vec::new(),
+            }),
+        }
+    }
+
+    /// What a second look at the same files is for. `None` where no days can be compared.
+    pub fn reasons(&self, rows: &BTreeMap<Date, u64>) -> Option<Reasons> {
+        let days = self.chosen(rows);
+        let (window, baseline) = (days.window?, days.baseline?);
+        Some(Reasons { question: *self, days, window, baseline })
+    }
+
+    /// The same, as it is when every day of a bill is whole.
+    pub fn reasons_of_whole_days(&self) -> Option<Reasons> {
+        let day = |window: &Window| (window.from, 1);
+        self.reasons(&self.range().by_day().iter().map(day).collect())
+    }
 }
 
 /// Reads the days of a bill up to today, broken down.
@@ -80,83 +206,12 @@ pub fn daily(
     terms: &Terms,
     threads: NonZeroUsize,
 ) -> Result<Bill, ScanError> {
-    let days = range(terms.today, compared).by_day();
-    let keys = match by {
-        By::Service => vec![Key::Service],
-        By::Account => vec![Key::Account],
-        By::Region => vec![Key::Region],
-        By::Resource => vec![Key::Resource],
-        By::Owner => vec![Key::Resource, Key::Account],
-    };
-    // Of single resources only what is compared is read: days of both costs of hundreds of thousands take their room.
-    let many = matches!(by, By::Resource | By::Owner);
-    let measures = if many { vec![Measure::Effective] } else { vec![Measure::Effective, Measure::Billed] };
-    let usage = Rollup { keys, attributes: Vec::new(), windows: days.clone(), measures, lanes: vec![Lane::Usage] };
-    let lanes = Rollup {
-        keys: vec![Key::Lane],
-        attributes: Vec::new(),
-        windows: days.clone(),
-        measures: vec![Measure::Effective, Measure::Billed, Measure::Rows],
-        lanes: Vec::new(),
-    };
-    let request = Request { rollups: vec![usage, lanes], spread: Spread::Days };
-    let found = files.into().scan(&request, threads)?;
-    let mut bill = Bill {
-        currency: found.currency().map(str::to_owned),
-        excluded: found.excluded().clone(),
-        effective_only: many,
-        ..Bill::default()
-    };
-    for group in found.groups(1) {
-        let Some(lane) = Lane::ALL.into_iter().find(|lane| lane.name() == group.key(0)) else { continue };
-        for (at, day) in days.iter().enumerate() {
-            let rows = group.count(at, Measure::Rows);
-            if rows > 0 {
-                bill.lanes.entry(lane).or_default().insert(day.from, charges(&group, at));
-                if lane == Lane::Usage {
-                    *bill.rows.entry(day.from).or_default() += rows;
-                }
-            }
-        }
-    }
-    let sides = Sides::of(&days, &chosen(&bill.rows, compared, terms));
-    let named = |group: &Group<'_>| match by {
-        By::Owner => names(group.key(1), group.key(0)),
-        _ => Some(group.key(0).to_owned()).filter(|name| !name.is_empty()),
-    };
-    let most = if by == By::Owner { 0 } else { MOST };
-    let apart = found.top(0, most, |group| Some(sides.moved(group)));
-    let apart: BTreeSet<&str> = apart.into_iter().map(|group| group.key(0)).collect();
-    for group in found.groups(0) {
-        let is_apart = by == By::Owner || apart.contains(group.key(0));
-        let name = if is_apart { named(&group).unwrap_or_else(|| NONE.to_owned()) } else { REST.to_owned() };
-        let own = bill.usage.entry(name).or_default();
-        for (at, day) in days.iter().enumerate() {
-            let costs = charges(&group, at);
-            if costs != Charges::default() {
-                *own.entry(day.from).or_default() += costs;
-            }
-        }
-    }
-    Ok(bill)
+    let question = Question::new(by, compared, terms);
+    Ok(question.bill(&files.into().scan(&question.days(), threads)?, names))
 }
 
 fn charges(group: &Group<'_>, at: usize) -> Charges {
     Charges { effective: group.amount(at, Measure::Effective), billed: group.amount(at, Measure::Billed) }
-}
-
-/// The days that are held against one another.
-fn chosen(rows: &BTreeMap<Date, u64>, compared: Compared, terms: &Terms) -> MatureDays {
-    match compared {
-        Compared::Week => MatureDays::of(rows, terms),
-        Compared::Month => months(rows, terms).map_or_else(MatureDays::default, |(before, after)| MatureDays {
-            window: Some(after),
-            baseline: Some(before),
-            compared: after.each().collect(),
-            known: before.each().collect(),
-            thin: Vec::new(),
-        }),
-    }
 }
 
 /// Which of some days are held against which, and by what the former are scaled.
@@ -195,6 +250,136 @@ fn windows(days: &[Date]) -> Vec<Window> {
     found
 }
 
+/// What says why a bill moved: which days are held against which, and what a second look at its files is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reasons {
+    question: Question,
+    days: MatureDays,
+    window: Span,
+    baseline: Span,
+}
+
+impl Reasons {
+    fn sides(&self) -> (Vec<Window>, Vec<Window>) {
+        let alike: Vec<Date> = self.days.alike().collect();
+        (windows(&alike), windows(&self.days.compared))
+    }
+
+    /// What moved, by resource and SKU price, and what commitments covered.
+    pub fn lines(&self) -> Request {
+        let (before, after) = self.sides();
+        let lines = Rollup {
+            keys: vec![Key::Account, Key::Service, Key::Resource, Key::SkuPrice],
+            attributes: Vec::new(),
+            windows: before.into_iter().chain(after).collect(),
+            measures: Measure::OF_SPLIT.to_vec(),
+            lanes: vec![Lane::Usage],
+        };
+        let commitments = Rollup {
+            keys: vec![Key::Commitment, Key::Account, Key::Service],
+            attributes: Vec::new(),
+            windows: Window { from: self.baseline.first, to: plus(self.window.last, 1) }.by_day(),
+            measures: vec![Measure::Rows],
+            lanes: vec![Lane::Usage],
+        };
+        Request { rollups: vec![lines, commitments], spread: Spread::Days }
+    }
+
+    /// The days of single resources, for habits and days of the month.
+    pub fn histories(&self) -> Request {
+        let rollup = Rollup {
+            keys: vec![Key::Resource],
+            attributes: Vec::new(),
+            windows: Window { from: plus(self.window.first, -HISTORY), to: plus(self.window.last, 1) }.by_day(),
+            measures: vec![Measure::Effective],
+            lanes: vec![Lane::Usage],
+        };
+        Request { rollups: vec![rollup], spread: Spread::Days }
+    }
+
+    /// Whether what a scan for [`Reasons::lines`] found is so little that histories are read. If it is too much in one
+    /// file, it is in all of them together.
+    pub fn few(lines: &Partial) -> bool {
+        lines.count(0) <= 2 * MOST_HISTORIES
+    }
+
+    /// Why the bill cost more or less than was expected, from what scans for [`Reasons::lines`] and
+    /// [`Reasons::histories`] found. Histories in `evidence` go before.
+    pub fn story(
+        &self,
+        bill: &Bill,
+        lines: &Partial,
+        histories: Option<&Partial>,
+        floor_a_day: Amount,
+        mut evidence: Evidence,
+    ) -> Option<Waterfall> {
+        let Self { question, days, window, baseline } = self;
+        let costs = bill.usage_by_day();
+        let scale = match question.compared {
+            Compared::Week => days.scale(),
+            Compared::Month => Change::month_scale((*baseline, *window), &costs),
+        };
+        let (before, after) = self.sides();
+        evidence.prices.extend(ended(lines, window, baseline));
+        let split_at = before.len();
+        let end = split_at + after.len();
+        let entries: Vec<Entry> =
+            lines.groups(0).into_iter().map(|group| entry(&group, split_at, end, scale)).collect();
+        let usage = split(entries);
+        if let Some(histories) = histories.filter(|_| evidence.histories.is_empty() && Self::few(lines)) {
+            evidence.histories = self.most_moved(histories, &usage);
+        }
+        let expected = Expectation::of(&costs, days);
+        let lanes: Vec<LaneChange> = Lane::ALL
+            .into_iter()
+            .filter(|lane| *lane != Lane::Usage)
+            .filter_map(|lane| {
+                let costs = bill.lanes.get(&lane)?;
+                let sum = |days: &mut dyn Iterator<Item = Date>| -> Amount {
+                    days.filter_map(|day| costs.get(&day)).map(|charges| charges.effective).sum()
+                };
+                let before = sum(&mut days.alike()).scaled(scale.0, scale.1);
+                let after = sum(&mut days.compared.iter().copied());
+                (before != Amount::ZERO || after != Amount::ZERO).then(|| LaneChange::of(lane, before, after))
+            })
+            .collect();
+        let currency = bill.currency.as_deref().unwrap_or_default();
+        let change = match question.compared {
+            Compared::Week => Change::of_week(currency, days, &expected, &usage, &evidence, floor_a_day),
+            Compared::Month => Some(Change::of_month(currency, (*baseline, *window), &costs, &usage, &evidence)),
+        };
+        change.map(|change| Waterfall::of(&Change { lanes: &lanes, ..change }))
+    }
+
+    /// The days of the resources that moved most.
+    fn most_moved(&self, found: &Partial, usage: &[split::Line]) -> BTreeMap<Arc<str>, BTreeMap<Date, Amount>> {
+        let mut histories: BTreeMap<Arc<str>, BTreeMap<Date, Amount>> = BTreeMap::new();
+        let resources: BTreeSet<&str> = usage.iter().filter_map(|line| line.resource.as_deref()).collect();
+        if resources.len() > MOST_HISTORIES {
+            return histories;
+        }
+        let mut most: Vec<(u128, &Arc<str>)> = usage
+            .iter()
+            .filter_map(|line| Some((line.delta().pico().unsigned_abs(), line.resource.as_ref()?)))
+            .collect();
+        most.sort_unstable_by(|one, other| other.cmp(one));
+        let wanted: BTreeSet<&Arc<str>> = most.into_iter().take(HISTORIES).map(|(_, resource)| resource).collect();
+        let days = self.histories().rollups.remove(0).windows;
+        for group in found.groups(0) {
+            let id = resource_id(group.key(0));
+            let Some(resource) = wanted.get(&Arc::from(id.as_str())) else { continue };
+            let own = histories.entry(Arc::clone(resource)).or_default();
+            for (at, day) in days.iter().enumerate() {
+                let cost = group.amount(at, Measure::Effective);
+                if cost != Amount::ZERO {
+                    *own.entry(day.from).or_default() += cost;
+                }
+            }
+        }
+        histories
+    }
+}
+
 /// Tells why the last mature week, or month, of a bill cost more or less than was expected. `bill` is that of [`daily`], of the
 /// same files. `None` where no days can be compared.
 ///
@@ -205,65 +390,19 @@ pub fn explained(
     bill: &Bill,
     compared: Compared,
     terms: &Terms,
-    mut evidence: Evidence,
+    evidence: Evidence,
     threads: NonZeroUsize,
 ) -> Result<Option<Waterfall>, ScanError> {
-    let days = chosen(&bill.rows, compared, terms);
-    let (Some(window), Some(baseline)) = (days.window, days.baseline) else { return Ok(None) };
-    let costs = bill.usage_by_day();
-    let scale = match compared {
-        Compared::Week => days.scale(),
-        Compared::Month => Change::month_scale((baseline, window), &costs),
-    };
-    let alike: Vec<Date> = days.alike().collect();
-    let (before, after) = (windows(&alike), windows(&days.compared));
-    let both: Vec<Window> = before.iter().chain(&after).copied().collect();
-    let every = Window { from: baseline.first, to: plus(window.last, 1) }.by_day();
-    let lines = Rollup {
-        keys: vec![Key::Account, Key::Service, Key::Resource, Key::SkuPrice],
-        attributes: Vec::new(),
-        windows: both,
-        measures: Measure::OF_SPLIT.to_vec(),
-        lanes: vec![Lane::Usage],
-    };
-    let commitments = Rollup {
-        keys: vec![Key::Commitment, Key::Account, Key::Service],
-        attributes: Vec::new(),
-        windows: every,
-        measures: vec![Measure::Rows],
-        lanes: vec![Lane::Usage],
-    };
-    let request = Request { rollups: vec![lines, commitments], spread: Spread::Days };
+    let question = Question::new(By::default(), compared, terms);
+    let Some(reasons) = question.reasons(&bill.rows) else { return Ok(None) };
     let files = files.into();
-    let found = files.scan(&request, threads)?;
-    evidence.prices.extend(ended(&found, &window, &baseline));
-    let split_at = before.len();
-    let end = split_at + after.len();
-    let entries: Vec<Entry> = found.groups(0).into_iter().map(|group| entry(&group, split_at, end, scale)).collect();
-    let few = entries.len() <= 2 * MOST_HISTORIES;
-    let usage = split(entries);
-    if evidence.histories.is_empty() && few {
-        evidence.histories = histories(&files, &usage, &window, threads)?;
-    }
-    let expected = Expectation::of(&costs, &days);
-    let lanes: Vec<LaneChange> = Lane::ALL
-        .into_iter()
-        .filter(|lane| *lane != Lane::Usage)
-        .filter_map(|lane| {
-            let costs = bill.lanes.get(&lane)?;
-            let sum = |days: &[Date]| -> Amount {
-                days.iter().filter_map(|day| costs.get(day)).map(|charges| charges.effective).sum()
-            };
-            let (before, after) = (sum(&alike).scaled(scale.0, scale.1), sum(&days.compared));
-            (before != Amount::ZERO || after != Amount::ZERO).then(|| LaneChange::of(lane, before, after))
-        })
-        .collect();
-    let currency = bill.currency.as_deref().unwrap_or_default();
-    let change = match compared {
-        Compared::Week => Change::of_week(currency, &days, &expected, &usage, &evidence, terms.floor_a_day),
-        Compared::Month => Some(Change::of_month(currency, (baseline, window), &costs, &usage, &evidence)),
+    let lines = files.scan(&reasons.lines(), threads)?;
+    let histories = if evidence.histories.is_empty() && Reasons::few(&lines) {
+        Some(files.scan(&reasons.histories(), threads)?)
+    } else {
+        None
     };
-    Ok(change.map(|change| Waterfall::of(&Change { lanes: &lanes, ..change })))
+    Ok(reasons.story(bill, &lines, histories.as_ref(), terms.floor_a_day, evidence))
 }
 
 fn entry(group: &Group<'_>, split_at: usize, end: usize, (numerator, denominator): (i128, i128)) -> Entry {
@@ -322,43 +461,4 @@ fn ended(found: &Partial, window: &Span, baseline: &Span) -> Vec<PriceChange> {
         }
     });
     changes.collect()
-}
-
-/// The days of the resources that moved most.
-fn histories(
-    files: &Files,
-    usage: &[split::Line],
-    window: &Span,
-    threads: NonZeroUsize,
-) -> Result<BTreeMap<Arc<str>, BTreeMap<Date, Amount>>, ScanError> {
-    let resources: BTreeSet<&str> = usage.iter().filter_map(|line| line.resource.as_deref()).collect();
-    if resources.len() > MOST_HISTORIES {
-        return Ok(BTreeMap::new());
-    }
-    let mut most: Vec<(u128, &Arc<str>)> =
-        usage.iter().filter_map(|line| Some((line.delta().pico().unsigned_abs(), line.resource.as_ref()?))).collect();
-    most.sort_unstable_by(|one, other| other.cmp(one));
-    let wanted: BTreeSet<&Arc<str>> = most.into_iter().take(HISTORIES).map(|(_, resource)| resource).collect();
-    let days = Window { from: plus(window.first, -HISTORY), to: plus(window.last, 1) }.by_day();
-    let rollup = Rollup {
-        keys: vec![Key::Resource],
-        attributes: Vec::new(),
-        windows: days.clone(),
-        measures: vec![Measure::Effective],
-        lanes: vec![Lane::Usage],
-    };
-    let found = files.scan(&Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
-    let mut histories: BTreeMap<Arc<str>, BTreeMap<Date, Amount>> = BTreeMap::new();
-    for group in found.groups(0) {
-        let id = resource_id(group.key(0));
-        let Some(resource) = wanted.get(&Arc::from(id.as_str())) else { continue };
-        let own = histories.entry(Arc::clone(resource)).or_default();
-        for (at, day) in days.iter().enumerate() {
-            let cost = group.amount(at, Measure::Effective);
-            if cost != Amount::ZERO {
-                *own.entry(day.from).or_default() += cost;
-            }
-        }
-    }
-    Ok(histories)
 }

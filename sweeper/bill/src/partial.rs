@@ -192,6 +192,11 @@ impl Partial {
         Ok(())
     }
 
+    /// How many groups a roll-up has.
+    pub fn count(&self, rollup: usize) -> usize {
+        self.tables.get(rollup).map_or(0, |table| table.groups().count())
+    }
+
     /// The groups of a roll-up, sorted by their keys.
     pub fn groups(&self, rollup: usize) -> Vec<Group<'_>> {
         let Some(table) = self.tables.get(rollup) else { return Vec::new() };

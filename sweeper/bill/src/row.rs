@@ -19,8 +19,21 @@ pub const FLAWS_SHOWED: usize = 50;
 const LONGEST_NAME: usize = 4096;
 pub(crate) const DAY_MILLIS: i64 = 86_400_000;
 /// A period up to this long is one day's, whatever zone the provider's day is in.
-const ONE_DAY_MILLIS: i64 = 25 * 3_600_000;
-const MOST_DAYS_A_ROW: i64 = 366;
+pub(crate) const ONE_DAY_MILLIS: i64 = 25 * 3_600_000;
+pub(crate) const MOST_DAYS_A_ROW: i64 = 366;
+
+/// Every `ChargeCategory`, and the lane of a charge that has no class.
+pub(crate) const CATEGORIES: [(&str, Lane); 5] = [
+    ("Usage", Lane::Usage),
+    ("Purchase", Lane::Commitment),
+    ("Adjustment", Lane::Correction),
+    ("Credit", Lane::Credit),
+    ("Tax", Lane::Tax),
+];
+/// The only `ChargeClass`; whatever its category, it makes a charge a correction.
+pub(crate) const CORRECTION: &str = "Correction";
+/// The `CommitmentDiscountStatus` that makes usage a commitment that nothing used.
+pub(crate) const UNUSED: &str = "Unused";
 
 /// Where in a bill something is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -328,24 +341,18 @@ impl Lexicon {
         self.known = std::array::from_fn(|word| self.words[word].len());
         let [categories, classes, statuses, _] = &self.words;
         while self.category.len() < categories.len() {
-            self.category.push(match categories.name(self.category.len() as u32) {
-                "Usage" => Some(Lane::Usage),
-                "Purchase" => Some(Lane::Commitment),
-                "Adjustment" => Some(Lane::Correction),
-                "Credit" => Some(Lane::Credit),
-                "Tax" => Some(Lane::Tax),
-                _ => None,
-            });
+            let said = categories.name(self.category.len() as u32);
+            self.category.push(CATEGORIES.iter().find(|(name, _)| *name == said).map(|(_, lane)| *lane));
         }
         while self.class.len() < classes.len() {
             self.class.push(match classes.name(self.class.len() as u32) {
                 "" => Some(false),
-                "Correction" => Some(true),
+                CORRECTION => Some(true),
                 _ => None,
             });
         }
         while self.unused.len() < statuses.len() {
-            self.unused.push(statuses.name(self.unused.len() as u32) == "Unused");
+            self.unused.push(statuses.name(self.unused.len() as u32) == UNUSED);
         }
     }
 

@@ -4,12 +4,12 @@
 //! The day itself counts on neither side. What the bill never spoke of has no realised saving: unknown, not zero.
 
 use crate::{
-    engine::{ScanError, scan},
+    cache::Files,
+    engine::ScanError,
     expected::{MatureDays, Terms, plus},
     focus::Lane,
     movement::{self, By, Compared},
     request::{Key, Measure, Request, Rollup, Spread, Window},
-    source::Source,
     watch::short,
 };
 use jiff::civil::Date;
@@ -101,12 +101,13 @@ type Charges = BTreeMap<(String, String), Vec<(Amount, bool)>>;
 /// # Errors
 /// Every file that cannot be summed, by name and place.
 pub fn savings(
-    sources: Vec<Source>,
+    files: impl Into<Files>,
     deeds: &[Deed],
     terms: &Terms,
     threads: NonZeroUsize,
 ) -> Result<Savings, ScanError> {
-    let bill = movement::daily(sources.clone(), (By::Account, &|_, _| None), Compared::Week, terms, threads)?;
+    let files = files.into();
+    let bill = movement::daily(files.clone(), (By::Account, &|_, _| None), Compared::Week, terms, threads)?;
     let last = MatureDays::of(&bill.rows, terms).window.map(|window| window.last);
     let Some(last) = last else {
         let saved = deeds.iter().map(|deed| saved(deed, 0, None)).collect();
@@ -133,7 +134,7 @@ pub fn savings(
         measures: vec![Measure::Effective, Measure::Rows],
         lanes: vec![Lane::Usage],
     };
-    let found = scan(sources, &Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
+    let found = files.scan(&Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
     let wanted: BTreeSet<(String, String)> = deeds
         .iter()
         .flat_map(|deed| [Some(&deed.resource), deed.copy.as_ref()].into_iter().flatten().map(|id| place(deed, id)))

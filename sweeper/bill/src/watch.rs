@@ -5,8 +5,9 @@
 use crate::{
     always_on::{AlwaysOn, Office, Seen},
     budget::{Budget, BudgetOutcome, BudgetReport},
+    cache::Files,
     delta::{self, compare},
-    engine::{ScanError, scan},
+    engine::ScanError,
     evidence::Evidence,
     expected::{MatureDays, Span, Terms, plus},
     focus::{Bill, Lane, effective},
@@ -14,7 +15,6 @@ use crate::{
     movement::{self, By, Compared, Names},
     request::{Key, Measure, Request, Rollup, Spread, Window},
     runaway::{Counted, Runaway, RunawayOutcome},
-    source::Source,
 };
 use jiff::civil::Date;
 use std::{
@@ -43,7 +43,7 @@ pub type Counts<'a> = dyn Fn(Breakdown, &Watch) -> Result<BTreeMap<String, BTree
 /// What there is to judge by.
 pub struct AtHand<'a> {
     /// Files of the bill; none where no bill is configured.
-    pub sources: Vec<Source>,
+    pub files: Files,
     pub today: Date,
     pub lag_days: u32,
     pub threads: NonZeroUsize,
@@ -68,7 +68,7 @@ pub fn judge(watches: &[Watch], at_hand: &AtHand<'_>) -> Vec<Told> {
     let mut reader = Reader { at_hand, bills: BTreeMap::new() };
     let mut told = Vec::new();
     for watch in watches {
-        if watch.what.needs_bill() && at_hand.sources.is_empty() {
+        if watch.what.needs_bill() && at_hand.files.is_empty() {
             told.push(unknown(watch, "there is no bill: `[bill] focus = [\"…\"]` in sweeper.toml names its export"));
             continue;
         }
@@ -150,7 +150,7 @@ impl Reader<'_> {
             let at_hand = self.at_hand;
             let terms = self.terms(Amount::ZERO);
             let read =
-                movement::daily(at_hand.sources.clone(), (by, at_hand.owners), Compared::Week, &terms, at_hand.threads);
+                movement::daily(at_hand.files.clone(), (by, at_hand.owners), Compared::Week, &terms, at_hand.threads);
             self.bills.insert(by, read.map_err(unread)?);
         }
         self.bills.get(&by).ok_or_else(String::new)
@@ -176,8 +176,7 @@ impl Reader<'_> {
         // What is quiet without evidence is quiet with it, unless evidence explains more than there is to explain: a
         // rise hidden behind a fall. So it is asked for always.
         let evidence = (at_hand.evidence)();
-        let story =
-            movement::explained(at_hand.sources.clone(), bill, Compared::Week, &terms, evidence, at_hand.threads);
+        let story = movement::explained(at_hand.files.clone(), bill, Compared::Week, &terms, evidence, at_hand.threads);
         let Some(story) = story.map_err(unread)? else { return Ok(Vec::new()) };
         if !matches!(story.alert.outcome, delta::Outcome::Rise | delta::Outcome::Fall) {
             return Ok(Vec::new());
@@ -288,7 +287,7 @@ impl Reader<'_> {
 
     fn rollup(&self, rollup: Rollup) -> Result<crate::partial::Partial, String> {
         let request = Request { rollups: vec![rollup], spread: Spread::Days };
-        scan(self.at_hand.sources.clone(), &request, self.at_hand.threads).map_err(unread)
+        self.at_hand.files.scan(&request, self.at_hand.threads).map_err(unread)
     }
 
     fn always_on(&mut self, watch: &Watch) -> Result<Vec<Told>, String> {

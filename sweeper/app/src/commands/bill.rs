@@ -1,5 +1,10 @@
 //! `sweeper bill`: what the last week cost against what the weeks before let one expect, and why.
 
+mod merge;
+mod partial;
+mod savings;
+mod sql;
+
 use crate::{
     commands::sealed,
     config::{self, Config},
@@ -7,6 +12,7 @@ use crate::{
     log, output,
     render::{bill as show, summary::grouped},
 };
+use jiff::civil::Date;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -36,7 +42,10 @@ use sweeper_core::{
 };
 
 #[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    pub apart: Option<Apart>,
     /// FOCUS exports: Parquet, CSV or gzip CSV files, or the directory of an export with its manifests [default: those
     /// of `[bill]` in the config]
     #[arg(long, value_name = "PATH", num_args = 1..)]
@@ -74,6 +83,19 @@ pub struct Args {
     /// Compare as if it were this time (RFC 3339)
     #[arg(long, value_name = "RFC3339", value_parser = super::instant)]
     pub now: Option<Timestamp>,
+    #[command(flatten)]
+    pub sql: sql::Query,
+}
+
+/// The same on many machines, a task for each file or a few and one for what they found; and what came of it.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Apart {
+    /// Sum some files of a bill, for `merge` to compare with the rest
+    Partial(partial::Args),
+    /// Compare a bill from the partials of its files, as if it were read at once
+    Merge(merge::Args),
+    /// Hold what was deleted and stopped against later bills: what was promised, and what was saved
+    Savings(savings::Args),
 }
 
 fn amount(text: &str) -> Result<Amount, String> {
@@ -118,37 +140,89 @@ impl From<Breakdown> for By {
     }
 }
 
+impl From<Window> for Compared {
+    fn from(asked: Window) -> Self {
+        match asked {
+            Window::Week => Self::Week,
+            Window::Month => Self::Month,
+        }
+    }
+}
+
 pub fn run(args: &Args) -> Result<Exit, Failure> {
+    match &args.apart {
+        Some(Apart::Partial(args)) => return partial::run(args),
+        Some(Apart::Merge(args)) => return merge::run(args),
+        Some(Apart::Savings(args)) => return savings::run(args),
+        None if args.sql.print_sql.is_some() => return sql::run(args),
+        None => {}
+    }
     let own = Config::find(args.config.as_deref())?.bill;
-    let focus = if args.focus.is_empty() { &own.focus } else { &args.focus };
+    let sources = sources(focus(&args.focus, &own)?)?;
+    let (lag_days, floor_a_day) = (args.lag.unwrap_or(own.lag), args.floor.unwrap_or(own.floor));
+    let terms = Terms { today: today(args.now)?, lag_days, floor_a_day };
+    let surveys = surveys(&args.survey)?;
+    let surveys: Vec<&Sealed> = surveys.iter().collect();
+    let owners = owners_by(args.by.into(), &surveys)?;
+    let (compared, threads) = (args.window.into(), threads());
+    let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
+    let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
+    let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)
+        .map_err(|error| failed(&error))?;
+    let report = comparison(compared, &bill, &terms);
+    let story = if args.explain {
+        let named = args.planned.as_deref().or(own.planned.as_deref());
+        let evidence = Evidence { events: events(&surveys), planned: planned(named)?, ..Evidence::default() };
+        movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
+    } else {
+        None
+    };
+    let told = Told { report: &report, bill: &bill, story: story.as_ref(), explain: args.explain };
+    told.write(args.format, args.output.as_deref())
+}
+
+/// What is named, or else what the config names.
+fn focus<'a>(named: &'a [PathBuf], own: &'a config::Bill) -> Result<&'a [PathBuf], Failure> {
+    let focus = if named.is_empty() { &own.focus } else { named };
     if focus.is_empty() {
         return Err(Failure::usage("there is no bill to read").help(
             "`--focus PATH` names its FOCUS export, and `[bill] focus = [\"PATH\"]` in sweeper.toml does for good",
         ));
     }
-    let sources = sources(focus)?;
-    let now = args.now.unwrap_or_else(|| SystemClock::default().wall());
-    let today = now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))?;
-    let terms = Terms { today, lag_days: args.lag.unwrap_or(own.lag), floor_a_day: args.floor.unwrap_or(own.floor) };
-    let surveys: Vec<Sealed> = args.survey.iter().map(|path| Ok(sealed(path)?.0)).collect::<Result<_, Failure>>()?;
-    if args.by == Breakdown::Owner && surveys.is_empty() {
+    Ok(focus)
+}
+
+/// The day that is compared up to.
+fn today(now: Option<Timestamp>) -> Result<Date, Failure> {
+    let now = now.unwrap_or_else(|| SystemClock::default().wall());
+    now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))
+}
+
+fn threads() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+fn surveys(paths: &[PathBuf]) -> Result<Vec<Sealed>, Failure> {
+    paths.iter().map(|path| Ok(sealed(path)?.0)).collect()
+}
+
+/// Owners by the last segment of ids, where a bill is broken down by them.
+fn owners_by(by: By, surveys: &[&Sealed]) -> Result<BTreeMap<String, String>, Failure> {
+    if by != By::Owner {
+        return Ok(BTreeMap::new());
+    }
+    if surveys.is_empty() {
         return Err(Failure::usage("the bill does not say whose a resource is")
             .help("`--survey FILE` with a survey of the same accounts does: `sweeper survey --output FILE`"));
     }
-    let compared = match args.window {
-        Window::Week => Compared::Week,
-        Window::Month => Compared::Month,
-    };
-    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let surveys: Vec<&Sealed> = surveys.iter().collect();
-    let owners = if args.by == Breakdown::Owner { owners(&surveys) } else { BTreeMap::new() };
-    let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
-    let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
-    let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)
-        .map_err(|error| failed(&error))?;
+    Ok(owners(surveys))
+}
+
+/// What a comparison found, warned about where rows are missing from it.
+fn comparison(compared: Compared, bill: &Bill, terms: &Terms) -> DeltaReport {
     let report = match compared {
-        Compared::Week => compare(&bill, &terms),
-        Compared::Month => compare_months(&bill, &terms),
+        Compared::Week => compare(bill, terms),
+        Compared::Month => compare_months(bill, terms),
     };
     if report.excluded.rows > 0 {
         log::warn(&format!("{} rows of the bill were left out", grouped(report.excluded.rows)));
@@ -156,21 +230,28 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             log::warn(&flaw.to_string());
         }
     }
-    let story = if args.explain {
-        let named = args.planned.as_deref().or(own.planned.as_deref());
-        let events_planned = named.map(planned).transpose()?.unwrap_or_default();
-        let evidence = Evidence { events: events(&surveys), planned: events_planned, ..Evidence::default() };
-        movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
-    } else {
-        None
-    };
-    output::to(args.output.as_deref(), |out| match args.format {
-        Form::Json => json(&report, story.as_ref(), out),
-        Form::Csv => show::csv(&report, out),
-        Form::Table => table(&report, &bill, story.as_ref(), args.explain, out),
-    })
-    .map_err(|error| Failure::usage(format!("failed to write the comparison: {error}")))?;
-    Ok(Exit::Done)
+    report
+}
+
+/// A comparison that is to be shown.
+struct Told<'a> {
+    report: &'a DeltaReport,
+    bill: &'a Bill,
+    story: Option<&'a Waterfall>,
+    explain: bool,
+}
+
+impl Told<'_> {
+    fn write(&self, form: Form, path: Option<&Path>) -> Result<Exit, Failure> {
+        let Self { report, bill, story, explain } = *self;
+        output::to(path, |out| match form {
+            Form::Json => json(report, story, out),
+            Form::Csv => show::csv(report, out),
+            Form::Table => table(report, bill, story, explain, out),
+        })
+        .map_err(|error| Failure::usage(format!("failed to write the comparison: {error}")))?;
+        Ok(Exit::Done)
+    }
 }
 
 fn table(
@@ -215,7 +296,8 @@ pub(crate) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
 }
 
 /// Reads a file of planned events.
-pub(crate) fn planned(path: &Path) -> Result<Vec<Planned>, Failure> {
+pub(crate) fn planned(path: Option<&Path>) -> Result<Vec<Planned>, Failure> {
+    let Some(path) = path else { return Ok(Vec::new()) };
     let name = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("failed to read the planned events {name}: {error}")))?;

@@ -9,7 +9,8 @@
 //! - Anything else: every Parquet, CSV and gzip CSV file, and lines of JSON.
 //!
 //! Of each period only the newest manifest counts: a newer run replaces what an older one said, and is never added to it.
-//! Sources: AWS Data Exports user guide, "Export delivery" and "Viewing your Cost and Usage Reports"; Microsoft FinOps toolkit, "Data processing".
+//! Sources: AWS Data Exports user guide, "Export delivery"; for the legacy report manifests in public repositories
+//! (`reportKeys`, `assemblyId`), not read in AWS's own pages; Microsoft FinOps toolkit, "Data processing".
 
 use crate::{
     cache::Set,

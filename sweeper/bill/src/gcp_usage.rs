@@ -3,8 +3,9 @@
 //! Nested columns may be nested (`service.description`) or flattened by name (`service_description`); `credits` is a
 //! list of records, in CSV as JSON: one row for each credit would repeat the cost of its usage.
 //!
-//! Sources: Cloud Billing documentation, "Structure of Detailed data export" and "Understand savings with cost breakdown
-//! reports"; finopsfoundation/focus_converters, `conversion_configs/gcp`.
+//! Sources: Cloud Billing documentation, "Structure of Detailed data export" (`credits.type`, `cost_type`), the queries
+//! that its reports generate (which types of credit are savings), and finopsfoundation/focus_converters,
+//! `conversion_configs/gcp`. That fees of commitments are known by their SKU's description is not documented.
 //!
 //! | row | lane | effective and billed |
 //! |---|---|---|

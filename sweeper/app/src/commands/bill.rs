@@ -287,6 +287,9 @@ pub(crate) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     for path in paths {
         let found = export::find(path).map_err(|error| Failure::usage(format!("failed to read the bill: {error}")))?;
+        for manifest in &found.passed_over {
+            log::warn(&format!("{} tells what the FOCUS export beside it does, and is not read", manifest.display()));
+        }
         for folder in &found.unfinished {
             log::warn(&format!("{} has no manifest yet, and is not read: the run before it is", folder.display()));
         }

@@ -31,6 +31,8 @@ use twox_hash::XxHash3_128;
 const FORMAT: &str = "sweeper.bill-piece/1";
 /// A hundred thousand files with long names.
 const LONGEST_HEAD: u64 = 64 << 20;
+/// A file without a row is its header, or its footer, and no longer than this.
+const SMALL: u64 = 64 << 10;
 
 /// Why a piece cannot be made, read, or merged.
 #[derive(Debug, Error)]
@@ -137,8 +139,8 @@ impl Piece {
     /// Files that cannot be summed, and a file that is given twice.
     pub fn of_days(sources: Vec<Source>, question: Question, threads: NonZeroUsize) -> Result<Self, PieceError> {
         let seen = FileSeen::all(&sources)?;
-        let days = scan(sources, &question.days(), threads)?;
-        Self::new(question, Round::Days, seen, vec![days])
+        let days = scan(sources.clone(), &question.days(), threads)?;
+        Self::new(question, Round::Days, &sources, seen, vec![days])
     }
 
     /// The second round: why they moved. `first` are the pieces of the first round, of all files.
@@ -156,14 +158,32 @@ impl Piece {
         let Some(reasons) = days.question.reasons(&bill.rows) else { return Ok(None) };
         let mut found = vec![scan(sources.clone(), &reasons.lines(), threads)?];
         if Reasons::few(&found[0]) {
-            found.push(scan(sources, &reasons.histories(), threads)?);
+            found.push(scan(sources.clone(), &reasons.histories(), threads)?);
         }
-        Self::new(days.question, Round::Reasons, seen, found).map(Some)
+        Self::new(days.question, Round::Reasons, &sources, seen, found).map(Some)
     }
 
-    fn new(question: Question, round: Round, seen: Vec<FileSeen>, found: Vec<Partial>) -> Result<Self, PieceError> {
-        let nothing = found.iter().all(|partial| partial.currency().is_none() && partial.excluded().rows == 0);
-        let (files, empty) = if nothing { (Vec::new(), seen) } else { (seen, Vec::new()) };
+    fn new(
+        question: Question,
+        round: Round,
+        sources: &[Source],
+        seen: Vec<FileSeen>,
+        found: Vec<Partial>,
+    ) -> Result<Self, PieceError> {
+        let nothing = |found: &Partial| found.currency().is_none() && found.excluded().rows == 0;
+        let mut without: BTreeSet<String> = BTreeSet::new();
+        if found.iter().all(nothing) {
+            without.extend(seen.iter().map(|file| file.digest.clone()));
+        } else if let [_, _, ..] = sources {
+            // Which of several files is empty, their sums do not say.
+            for file in seen.iter().filter(|file| file.bytes <= SMALL) {
+                let source = sources.iter().filter(|source| source.name == file.name).cloned().collect();
+                if nothing(&scan(source, &question.days(), NonZeroUsize::MIN)?) {
+                    without.insert(file.digest.clone());
+                }
+            }
+        }
+        let (empty, files): (Vec<_>, Vec<_>) = seen.into_iter().partition(|file| without.contains(&file.digest));
         let mut known: BTreeMap<&str, &str> = BTreeMap::new();
         for file in &files {
             if let Some(first) = known.insert(&file.digest, &file.name) {

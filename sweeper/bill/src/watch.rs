@@ -332,54 +332,49 @@ impl Reader<'_> {
     }
 
     fn commitments(&mut self, watch: &Watch) -> Result<Vec<Told>, String> {
-        let (window, currency) = self.standing()?;
-        let found = self.rollup(Rollup {
-            keys: vec![Key::Commitment, Key::Service],
-            attributes: Vec::new(),
-            windows: vec![window],
-            measures: vec![Measure::Effective],
-            lanes: vec![Lane::Commitment],
-        })?;
-        let days = window.by_day().len() as i64;
-        let mut unused: BTreeMap<String, (Amount, BTreeSet<String>)> = BTreeMap::new();
-        for group in found.groups(0) {
-            let known = unused.entry(group.key(0).to_owned()).or_default();
-            known.0 += group.amount(0, Measure::Effective);
-            known.1.insert(group.key(1).to_owned());
-        }
-        let alerts = unused.into_iter().filter_map(|(commitment, (amount, services))| {
-            let month = a_month(amount, days);
-            (month >= watch.floor && month > Amount::ZERO).then(|| {
-                let services = services.into_iter().collect::<Vec<_>>().join(", ");
-                let says = format!("{} of it covered nothing in {days} days: {services}", amount.cents());
-                (month, named(&commitment).to_owned(), says)
-            })
-        });
-        Ok(dearest(watch, alerts.collect(), &currency))
+        self.charged(
+            watch,
+            (Key::Commitment, Key::Service, Lane::Commitment),
+            |_| true,
+            |amount, days, services| format!("{} of it covered nothing in {days} days: {services}", amount.cents()),
+        )
     }
 
     fn extended_support(&mut self, watch: &Watch) -> Result<Vec<Told>, String> {
+        self.charged(watch, (Key::Resource, Key::SkuMeter, Lane::Usage), is_extended, |_, _, meters| {
+            format!("charged for a version beyond its support: {meters}")
+        })
+    }
+
+    /// What is charged month after month: a sum for each name of the first key, of the names of the second that are
+    /// wanted, with what is to be said of both.
+    fn charged(
+        &mut self,
+        watch: &Watch,
+        (key, of, lane): (Key, Key, Lane),
+        is_wanted: impl Fn(&str) -> bool,
+        says: impl Fn(Amount, i64, &str) -> String,
+    ) -> Result<Vec<Told>, String> {
         let (window, currency) = self.standing()?;
         let found = self.rollup(Rollup {
-            keys: vec![Key::Resource, Key::SkuMeter],
+            keys: vec![key, of],
             attributes: Vec::new(),
             windows: vec![window],
             measures: vec![Measure::Effective],
-            lanes: vec![Lane::Usage],
+            lanes: vec![lane],
         })?;
         let days = window.by_day().len() as i64;
-        let mut charged: BTreeMap<String, (Amount, BTreeSet<String>)> = BTreeMap::new();
-        for group in found.groups(0).into_iter().filter(|group| is_extended(group.key(1))) {
-            let known = charged.entry(group.key(0).to_owned()).or_default();
+        let mut sums: BTreeMap<String, (Amount, BTreeSet<String>)> = BTreeMap::new();
+        for group in found.groups(0).into_iter().filter(|group| is_wanted(group.key(1))) {
+            let known = sums.entry(group.key(0).to_owned()).or_default();
             known.0 += group.amount(0, Measure::Effective);
             known.1.insert(group.key(1).to_owned());
         }
-        let alerts = charged.into_iter().filter_map(|(resource, (amount, meters))| {
+        let alerts = sums.into_iter().filter_map(|(name, (amount, of))| {
             let month = a_month(amount, days);
-            (month >= watch.floor && month > Amount::ZERO).then(|| {
-                let meters = meters.into_iter().collect::<Vec<_>>().join(", ");
-                (month, named(&resource).to_owned(), format!("charged for a version beyond its support: {meters}"))
-            })
+            let of = of.into_iter().collect::<Vec<_>>().join(", ");
+            let is_told = month >= watch.floor && month > Amount::ZERO;
+            is_told.then(|| (month, named(&name).to_owned(), says(amount, days, &of)))
         });
         Ok(dearest(watch, alerts.collect(), &currency))
     }

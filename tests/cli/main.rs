@@ -17,6 +17,8 @@ mod look;
 mod offline;
 #[cfg(all(unix, feature = "gcp", feature = "demo"))]
 mod review;
+#[cfg(all(feature = "gcp", feature = "demo"))]
+mod since;
 #[cfg(all(unix, feature = "gcp", feature = "demo"))]
 mod struck;
 

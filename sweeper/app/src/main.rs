@@ -11,6 +11,7 @@ mod detectors;
 mod diagnosis;
 mod engine;
 mod exit;
+mod history;
 mod iac;
 mod log;
 mod notify;
@@ -84,6 +85,8 @@ enum Command {
     /// Show how long listings were, or accept that they fell
     #[command(subcommand)]
     Floor(commands::ledger::FloorCommand),
+    /// Show how waste went, by owner and detector, and what exceptions, holds and waivers cost
+    Trend(commands::trend::Args),
     /// Show the log of everything that was done, and hold it against its signatures
     #[command(subcommand)]
     Audit(commands::audit::Command),
@@ -165,6 +168,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Keep(args) => stoppable(async move { commands::keep::run(&args) }),
         Command::Ledger(command) => stoppable(async move { commands::ledger::run(&command) }),
         Command::Floor(command) => stoppable(async move { commands::ledger::run_floor(&command) }),
+        Command::Trend(args) => stoppable(async move { commands::trend::run(&args) }),
         Command::Survey(args) => stoppable(commands::survey::run(args)),
         Command::Doctor(args) => stoppable(commands::doctor::run(args)),
         Command::Daemon(args) => stoppable(commands::daemon::run(args)),

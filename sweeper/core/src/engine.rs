@@ -7,7 +7,7 @@ use crate::{
     costs::{Billed, CostSheet},
     detect::View,
     exit::Exit,
-    floor,
+    floor, history,
     house::House,
     inventory::Resource,
     kind::{Cloud, KindSpec, Prices},
@@ -115,6 +115,17 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     let ledger = inputs.ledger.filter(|_| lasting);
     let slice =
         clocks((ledger, floor, calls), &survey, &costs, set, house, now, &evaluation, &mut warnings, &mut causes);
+    // A look whose time is in doubt has no place among others.
+    if lasting
+        && slice.doubt().is_none()
+        && let Some(store) = inputs.state
+        && let Err(error) = history::counts::remember(store, &survey.inventory, house, taken_at)
+    {
+        if matches!(error, StoreError::Damaged(_)) {
+            causes.push(Exit::Damaged.cause(error.to_string()));
+        }
+        warnings.push(format!("how many resources there are is not remembered: {error}"));
+    }
     let cost = RunCost::of(&survey.journal);
     let mut house = inputs.house;
     warnings.extend(house.iac.troubles(now));

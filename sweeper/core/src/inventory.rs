@@ -577,6 +577,11 @@ impl Inventory {
         &self.partial_universe
     }
 
+    /// Regions by cloud, where only what is in some is to be judged.
+    pub fn only_in(&self) -> &BTreeMap<CloudId, BTreeSet<String>> {
+        &self.only_in
+    }
+
     /// Who uses `resource` by `relation`, looking everywhere within the reach of every kind that declares
     /// the relation, and in the accounts it is `shared` with. Somebody found is certain whatever else is
     /// blind; nobody found with a blind place within reach is [`Unseen`].

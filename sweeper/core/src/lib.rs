@@ -32,6 +32,7 @@ pub mod engine;
 pub mod exit;
 pub mod facts;
 pub mod floor;
+pub mod history;
 pub mod house;
 pub mod iac;
 pub mod ical;

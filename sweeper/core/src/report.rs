@@ -7,6 +7,7 @@
 use crate::{
     answers::Answer,
     detect::{Evidence, Severity, View},
+    history::since::Since,
     house::House,
     inert::InertJson,
     inventory::{Covered, Resource, Status},
@@ -103,7 +104,7 @@ impl Verdict {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OwnerOf {
     pub name: Option<String>,
     /// `tag owner`, `scope`, `fallback`, `none`, or `unknown` where tags could not be read.
@@ -236,6 +237,9 @@ pub struct Document {
     /// What came of policies that watch. Older reports have none.
     #[serde(default)]
     pub watches: Vec<Told>,
+    /// How it differs from an earlier one, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
 }
 
 /// What a row could save.
@@ -251,7 +255,12 @@ pub enum Saving {
 
 impl Saving {
     fn of(policy: &Policy, cost: &Cost) -> Self {
-        if policy.sweep.is_some_and(|detector| !detector.spec.is_waste()) {
+        Self::from(policy.sweep.is_none_or(|detector| detector.spec.is_waste()), cost)
+    }
+
+    /// What a resource could save at this cost, if it is waste itself.
+    pub(crate) fn from(is_waste: bool, cost: &Cost) -> Self {
+        if !is_waste {
             return Self::Nothing;
         }
         match (cost.amount, cost.basis) {
@@ -276,8 +285,12 @@ struct Judged {
     saving: Saving,
     /// Index into `reasons`.
     reason: u16,
+    /// Index into `owners`.
+    owner: u32,
     /// Counted in the totals: the one row of its resource that stands for it.
     counted: bool,
+    /// Rests on a waived scope.
+    assuming: bool,
 }
 
 /// What a report is made of.
@@ -302,6 +315,9 @@ pub struct Glance<'a> {
     pub reason: &'a str,
     /// What was not seen, for an unknown: the cause it is counted under.
     pub cause: Option<&'a str>,
+    pub owner: &'a OwnerOf,
+    /// Whether the verdict rests on waived scopes.
+    pub assuming: bool,
     /// Whether it stands for its resource in the totals.
     pub counted: bool,
     /// Its place in the evaluation.
@@ -315,8 +331,11 @@ pub struct Report<'a> {
     pub run: Run,
     /// What came of policies that watch.
     pub told: Vec<Told>,
+    /// How it differs from an earlier one, where that was asked for.
+    pub since: Option<Since>,
     judged: Vec<Judged>,
     reasons: Vec<String>,
+    owners: Vec<OwnerOf>,
     /// Rows by policy, then resource id.
     order: Vec<u32>,
     totals: Totals,
@@ -345,8 +364,10 @@ impl<'a> Report<'a> {
                 cost: cost.clone(),
             },
             told: Vec::new(),
+            since: None,
             judged: Vec::new(),
             reasons: Vec::new(),
+            owners: Vec::new(),
             order: Vec::new(),
             totals: Totals::default(),
             names,
@@ -371,13 +392,16 @@ impl<'a> Report<'a> {
 
     fn judge(&mut self) {
         let mut known: BTreeMap<String, u16> = BTreeMap::new();
+        let mut owners: BTreeMap<OwnerOf, u32> = BTreeMap::new();
         let mut judged = Vec::with_capacity(self.rows().len());
         for row in self.rows() {
             let resource = self.view.inventory.at(row.resource);
             let cost = self.costs().monthly(resource);
             let detail = policy::detail(self.parts.set, &self.view, self.costs(), row);
-            let (decision, _) = self.decided(row, resource, &detail, &cost);
-            let sort = sort_of(&decision);
+            let (decision, owner) = self.decided(row, resource, &detail, &cost);
+            let new = owners.len() as u32;
+            let owner = *owners.entry(OwnerOf { name: owner.name, from: owner.from }).or_insert(new);
+            let sort = sort_of(decision.act.name(), &decision.reason);
             let reason = match known.get(sort) {
                 Some(reason) => *reason,
                 // More sorts of reason than there can be would be a defect; they share the last.
@@ -391,8 +415,11 @@ impl<'a> Report<'a> {
             };
             let policy = self.parts.set.policies.get(usize::from(row.policy));
             let saving = policy.map_or(Saving::Nothing, |policy| Saving::of(policy, &cost));
-            judged.push(Judged { saving, reason, counted: false });
+            judged.push(Judged { saving, reason, owner, counted: false, assuming: !detail.assuming.is_empty() });
         }
+        let mut owners: Vec<(u32, OwnerOf)> = owners.into_iter().map(|(owner, at)| (at, owner)).collect();
+        owners.sort_unstable_by_key(|(at, _)| *at);
+        self.owners = owners.into_iter().map(|(_, owner)| owner).collect();
         self.judged = judged;
     }
 
@@ -488,6 +515,8 @@ impl<'a> Report<'a> {
             saving: judged.saving,
             reason: self.reasons.get(usize::from(judged.reason))?,
             cause: row.unseen.as_deref().map(|unseen| unseen.cause.as_str()),
+            owner: self.owners.get(judged.owner as usize)?,
+            assuming: judged.assuming,
             counted: judged.counted,
             row: at,
         })
@@ -670,13 +699,16 @@ impl Serialize for Report<'_> {
                 serializer.collect_seq((self.0)())
             }
         }
-        let mut out = serializer.serialize_struct("Report", 6)?;
+        let mut out = serializer.serialize_struct("Report", 6 + usize::from(self.since.is_some()))?;
         out.serialize_field("format", FORMAT)?;
         out.serialize_field("run", &self.run)?;
         out.serialize_field("coverage", &Streamed(|| self.coverage()))?;
         out.serialize_field("findings", &Streamed(|| self.findings()))?;
         out.serialize_field("totals", &self.totals)?;
         out.serialize_field("watches", &self.told)?;
+        if let Some(since) = &self.since {
+            out.serialize_field("since", since)?;
+        }
         out.end()
     }
 }
@@ -697,13 +729,15 @@ fn said(decision: &policy::Decision) -> String {
 }
 
 /// What a decision is totalled under.
-fn sort_of(decision: &policy::Decision) -> &str {
-    match decision.act {
-        // "3 of 14 days, eligible …": the figures are of the resource, not of the sort.
-        Act::Hold if decision.reason.starts_with(|letter: char| letter.is_ascii_digit()) => "waiting",
-        Act::Hold => decision.sort(),
-        act => act.name(),
+pub(crate) fn sort_of<'a>(act: &'a str, reason: &'a str) -> &'a str {
+    if act != Act::Hold.name() {
+        return act;
     }
+    // "3 of 14 days, eligible …": the figures are of the resource, not of the sort.
+    if reason.starts_with(|letter: char| letter.is_ascii_digit()) {
+        return "waiting";
+    }
+    reason.split_once(':').map_or(reason, |(sort, _)| sort)
 }
 
 /// What every finding says of its search, beside what its detector says.

@@ -2,7 +2,7 @@
 
 use super::{LookArgs, Settings, random_id};
 use crate::{
-    commands::report::{ShowArgs, show},
+    commands::report::{Past, ShowArgs, show},
     config::{Config, Entry},
     exit::{Exit, Failure},
     log,
@@ -67,7 +67,8 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
                 continue;
             }
         };
-        match random_id().and_then(|id| show(&outcome, &settings.set, id, &shown(entry, now))) {
+        let past = Past { then: None, state: settings.state.as_ref() };
+        match random_id().and_then(|id| show(&outcome, &settings.set, id, &shown(entry, now), past)) {
             Ok(exit) => log::say(&format!("{} ended with {}", entry.name, exit.code())),
             Err(failure) => log::fail(&failure),
         }

@@ -2,7 +2,10 @@
 
 mod play;
 
-use super::{LookArgs, Settings, random_id, report::ShowArgs};
+use super::{
+    LookArgs, Settings, random_id,
+    report::{Past, ShowArgs},
+};
 use crate::{
     clouds::{
         self,
@@ -59,7 +62,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         return truth(&outcome, &settings.set, &served.planted());
     }
     let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None };
-    show(&outcome, &settings.set, random_id()?, &show_args)
+    show(&outcome, &settings.set, random_id()?, &show_args, Past::default())
 }
 
 /// The demo's clouds that this build has.

@@ -59,14 +59,14 @@ pub enum FloorCommand {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Place {
     #[arg(long, value_name = "FILE", env = "SWEEPER_CONFIG")]
-    config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     #[arg(long, value_name = "URL", env = "SWEEPER_STATE")]
     state: Option<String>,
 }
 
 impl Place {
     /// The state that is there: looking makes none.
-    fn open(&self) -> Result<(Arc<dyn Store>, Config), Failure> {
+    pub fn open(&self) -> Result<(Arc<dyn Store>, Config), Failure> {
         let config = Config::find(self.config.as_deref())?;
         let missing = || {
             Failure::usage("there is no state yet: nothing is remembered")

@@ -22,6 +22,7 @@ pub mod report;
 pub mod review;
 pub mod schema;
 pub mod survey;
+pub mod trend;
 pub mod undo;
 
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
     config::{self, Config},
     engine::{self, Inputs, Outcome},
     exit::{Exit, Failure},
+    history::{self, Kept},
     iac, log, policies,
     render::{progress::Board, summary::counted},
     signs, state, watch,
@@ -50,6 +52,7 @@ use sweeper_core::{
     ledger::Ledger,
     model::{CloudId, Timestamp},
     policy::PolicySet,
+    report::{Cause, Report},
     survey::Universes,
     survey_file,
     waiver::Waiver,
@@ -289,6 +292,12 @@ impl Settings {
         outcome.warnings.splice(0..0, notes);
         outcome.causes.splice(0..0, causes);
         Ok((outcome, clouds))
+    }
+
+    /// Remembers what a run came to, for trends. Only real runs are; a state that cannot be written costs no run.
+    pub fn remember(&self, report: &Report<'_>) -> Option<Cause> {
+        let place = self.state.as_ref().filter(|_| self.now.is_none())?;
+        history::remember(place, report, Kept::Summary)
     }
 
     /// Regions asked for that no account of any cloud has, as far as all clouds tell theirs.

@@ -101,6 +101,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     let id = random_id()?;
     let report = engine::report(&outcome, &settings.set, id.clone(), None);
     let mut causes = report.run.exit.clone();
+    causes.extend(settings.remember(&report));
     let digests = notify::digests(&outcome, &report, channels);
     if args.preview {
         output::to(None, |out| {

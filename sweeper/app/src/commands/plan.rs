@@ -124,8 +124,9 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         args.output.display(),
         args.output.display()
     ));
-    let causes = crate::engine::report(&outcome, &settings.set, plan.id.clone(), None).run.exit;
-    Ok(Exit::of(&causes))
+    let report = crate::engine::report(&outcome, &settings.set, plan.id.clone(), None);
+    let unremembered = settings.remember(&report);
+    Ok(Exit::of(&report.run.exit.iter().cloned().chain(unremembered).collect::<Vec<_>>()))
 }
 
 fn shown(plan: &Plan, form: Form) -> io::Result<()> {

@@ -5,11 +5,17 @@ use crate::{
     config::Config,
     engine::{self, Outcome},
     exit::{Exit, Failure},
+    history::{self, Kept},
     log, output,
     render::{self, Format, Look},
+    state,
 };
 use std::path::PathBuf;
-use sweeper_core::{detect::Severity, policy::PolicySet};
+use sweeper_core::{
+    detect::Severity,
+    history::since::{Since, Then},
+    policy::PolicySet,
+};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -18,6 +24,10 @@ pub struct Args {
     /// Judge a survey taken before; reads nothing else and writes nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cloud", "account", "subscription", "project", "org", "region", "state", "all_kinds"])]
     pub survey: Option<PathBuf>,
+    /// Show only what changed since the `last` report of this state, or since an earlier report (JSON) or survey in
+    /// a file
+    #[arg(long, value_name = "last|FILE")]
+    pub since: Option<PathBuf>,
     #[command(flatten)]
     pub show: ShowArgs,
 }
@@ -38,25 +48,43 @@ pub struct ShowArgs {
     pub fail_on: Option<Severity>,
 }
 
+/// What a report has to do with earlier and later ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Past<'a> {
+    /// What it is held against, and what that is called.
+    pub then: Option<(&'a Then, &'a str)>,
+    /// Where it is remembered; `None`: nowhere.
+    pub state: Option<&'a state::Place>,
+}
+
 pub fn run_offline(args: &Args, survey: &std::path::Path) -> Result<Exit, Failure> {
     let (outcome, set, digest, warnings) = offline(&args.look, survey)?;
     for warning in &warnings {
         log::warn(warning);
     }
-    show(&outcome, &set, digest, &args.show)
+    let then = args.since.as_deref().map(|since| history::then(since, None, &set)).transpose()?.flatten();
+    let past = Past { then: then.as_ref().map(|(then, name)| (then, name.as_str())), state: None };
+    show(&outcome, &set, digest, &args.show, past)
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
     let settings = Settings::new(&args.look, &config)?;
     output::writable(args.show.output.as_deref()).map_err(|error| unwritten(&args.show, &error))?;
+    let place = settings.state.as_ref();
+    let then = args.since.as_deref().map(|since| history::then(since, place, &settings.set)).transpose()?.flatten();
     let outcome = settings.run().await?;
-    show(&outcome, &settings.set, random_id()?, &args.show)
+    let past = Past {
+        then: then.as_ref().map(|(then, name)| (then, name.as_str())),
+        state: place.filter(|_| settings.now.is_none()),
+    };
+    show(&outcome, &settings.set, random_id()?, &args.show, past)
 }
 
-/// Writes the report of an outcome.
-pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs) -> Result<Exit, Failure> {
-    let report = engine::report(outcome, set, id, args.fail_on);
+/// Writes the report of an outcome, and remembers it.
+pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, past: Past<'_>) -> Result<Exit, Failure> {
+    let mut report = engine::report(outcome, set, id, args.fail_on);
+    report.since = past.then.map(|(then, name)| Since::of(&report, then, name));
     // A screen shows them at its end; the other forms have no place for them.
     if args.format != Format::Table || args.output.is_some() {
         for warning in &outcome.warnings {
@@ -73,7 +101,9 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs) -> 
     let look = Look { all: args.all, width: columns, warnings: &outcome.warnings };
     output::to(args.output.as_deref(), |mut out| render::write(&report, args.format, look, &mut out))
         .map_err(|error| unwritten(args, &error))?;
-    Ok(Exit::of(&report.run.exit))
+    // Only now: what nobody could read is not the last report.
+    let unremembered = past.state.and_then(|place| history::remember(place, &report, Kept::AsLast));
+    Ok(Exit::of(&report.run.exit.iter().cloned().chain(unremembered).collect::<Vec<_>>()))
 }
 
 fn unwritten(args: &ShowArgs, error: &std::io::Error) -> Failure {

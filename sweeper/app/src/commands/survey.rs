@@ -39,5 +39,6 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     file.keep_as(&path).map_err(failed)?;
     log::say(&format!("survey {digest} in {}", path.display()));
     let report = engine::report(&outcome, &settings.set, digest, None);
-    Ok(Exit::of(&report.run.exit))
+    let unremembered = settings.remember(&report);
+    Ok(Exit::of(&report.run.exit.iter().cloned().chain(unremembered).collect::<Vec<_>>()))
 }

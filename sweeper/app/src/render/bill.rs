@@ -89,7 +89,7 @@ pub fn table(report: &DeltaReport, bill: &Bill, out: &mut dyn Write) -> io::Resu
 }
 
 /// Eight heights over the costs' own range from zero; a day without cost is a blank.
-fn sparkline(costs: &[Amount]) -> String {
+pub(super) fn sparkline(costs: &[Amount]) -> String {
     const STROKES: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = costs.iter().map(|cost| cost.pico()).max().unwrap_or(0).max(1);
     let stroke = |cost: &Amount| match cost.pico() {

@@ -11,7 +11,7 @@ use sweeper_core::report::{Report, Seen};
 const SHOWN: usize = 500;
 
 /// The policy forbids everything but the page's own style, whatever a name might smuggle in.
-const HEAD: &str = r#"<!doctype html>
+pub(super) const HEAD: &str = r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Waste report</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">

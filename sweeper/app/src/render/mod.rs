@@ -11,8 +11,10 @@ pub mod json;
 pub mod markdown;
 pub mod plan;
 pub mod progress;
+pub mod since;
 pub mod summary;
 pub mod table;
+pub mod trend;
 
 use std::io::{self, Write};
 use sweeper_core::report::Report;
@@ -45,6 +47,12 @@ pub struct Look<'a> {
 
 /// Writes a report in a form.
 pub fn write(report: &Report<'_>, format: Format, look: Look<'_>, out: &mut impl Write) -> io::Result<()> {
+    // Machines read all of it, and what changed beside it.
+    if let Some(changed) = &report.since
+        && format != Format::Json
+    {
+        return since::write(report, changed, format, look, out);
+    }
     match format {
         Format::Table => table::write(report, look, out),
         Format::Json => json::write(report, out),

@@ -22,7 +22,7 @@ const SHOWN: usize = 40;
 /// Findings laid out at once with `--all`.
 const CHUNK: usize = 500;
 /// A terminal narrower than this is taken to be this wide.
-const NARROWEST: usize = 40;
+pub(super) const NARROWEST: usize = 40;
 const GAP: usize = 2;
 /// A column of text is not cut below this while another can give way.
 const SMALLEST: usize = 8;
@@ -43,14 +43,15 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     warnings(look.warnings, &mut page)
 }
 
-struct Page<'w, W> {
-    out: &'w mut W,
-    width: usize,
+/// A screen of a width.
+pub(super) struct Page<'w, W> {
+    pub(super) out: &'w mut W,
+    pub(super) width: usize,
 }
 
 impl<W: Write> Page<'_, W> {
     /// A paragraph, wrapped; lines after the first are indented.
-    fn say(&mut self, indent: usize, text: &str) -> io::Result<()> {
+    pub(super) fn say(&mut self, indent: usize, text: &str) -> io::Result<()> {
         let text = inert::line(text);
         let mut line = " ".repeat(indent);
         let mut begun = false;
@@ -71,7 +72,13 @@ impl<W: Write> Page<'_, W> {
     }
 
     /// A table of cells that are text of any sort. `right` columns hold figures.
-    fn table(&mut self, header: &[&str], rows: &[Vec<String>], right: &[usize], widths: &[usize]) -> io::Result<()> {
+    pub(super) fn table(
+        &mut self,
+        header: &[&str],
+        rows: &[Vec<String>],
+        right: &[usize],
+        widths: &[usize],
+    ) -> io::Result<()> {
         let mut builder = Builder::default();
         let cells = |row: &mut dyn Iterator<Item = &str>| -> Vec<String> {
             row.zip(widths).map(|(cell, width)| inert::cut(cell, *width)).collect()
@@ -93,14 +100,20 @@ impl<W: Write> Page<'_, W> {
         Ok(())
     }
 
-    fn blank(&mut self) -> io::Result<()> {
+    pub(super) fn blank(&mut self) -> io::Result<()> {
         writeln!(self.out)
     }
 }
 
 /// The widths of columns whose cells want so much, together within `total`: the widest give way, none below
 /// its floor while another is above its own. Figures give way last: a figure cut off is another figure.
-fn fit(header: &[&str], rows: &[Vec<String>], figures: &[usize], floors: &[usize], total: usize) -> Vec<usize> {
+pub(super) fn fit(
+    header: &[&str],
+    rows: &[Vec<String>],
+    figures: &[usize],
+    floors: &[usize],
+    total: usize,
+) -> Vec<usize> {
     let columns = header.len();
     let mut cells = vec![0; columns];
     for row in rows {
@@ -346,7 +359,7 @@ fn unknowns<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<(
     Ok(())
 }
 
-fn coverage<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
+pub(super) fn coverage<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<()> {
     page.blank()?;
     let words = [Seen::Complete, Seen::None, Seen::Waived, Seen::Blind]
         .map(|seen| format!("{} {}", grouped(summary.coverage.get(&seen).copied().unwrap_or(0)), seen.name()));
@@ -366,7 +379,7 @@ fn coverage<W: Write>(summary: &Summary, page: &mut Page<'_, W>) -> io::Result<(
     Ok(())
 }
 
-fn warnings<W: Write>(warnings: &[String], page: &mut Page<'_, W>) -> io::Result<()> {
+pub(super) fn warnings<W: Write>(warnings: &[String], page: &mut Page<'_, W>) -> io::Result<()> {
     if warnings.is_empty() {
         return Ok(());
     }

@@ -14,7 +14,7 @@ use crate::{
     ttl::{self, Until},
 };
 
-/// The sort of hold of what nobody was told of yet: see [`Decision::sort`].
+/// The sort of hold of what nobody was told of yet: see [`Decision::reason`].
 pub const NOT_TOLD: &str = "not told";
 /// The sort of hold of what was told, and whose grace runs.
 pub const IN_GRACE: &str = "in grace";
@@ -65,11 +65,6 @@ pub struct Decision {
 impl Decision {
     fn hold(reason: impl Into<String>) -> Self {
         Self { act: Act::Hold, reason: reason.into(), needs: None }
-    }
-
-    /// The sort of reason: `protected`, `excepted`.
-    pub fn sort(&self) -> &str {
-        self.reason.split_once(':').map_or(self.reason.as_str(), |(sort, _)| sort)
     }
 }
 

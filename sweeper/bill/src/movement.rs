@@ -219,7 +219,7 @@ pub fn explained(
     let both: Vec<Window> = before.iter().chain(&after).copied().collect();
     let every = Window { from: baseline.first, to: plus(window.last, 1) }.by_day();
     let lines = Rollup {
-        keys: vec![Key::Account, Key::Service, Key::Resource, Key::SkuPrice],
+        keys: KEYS.to_vec(),
         attributes: Vec::new(),
         windows: both,
         measures: Measure::OF_SPLIT.to_vec(),
@@ -239,9 +239,18 @@ pub fn explained(
     let end = split_at + after.len();
     let entries: Vec<Entry> = found.groups(0).into_iter().map(|group| entry(&group, split_at, end, scale)).collect();
     let few = entries.len() <= 2 * MOST_HISTORIES;
-    let usage = split(entries);
-    if evidence.histories.is_empty() && few {
-        evidence.histories = histories(sources, &usage, &window, threads)?;
+    let mut usage = split(entries.clone());
+    if few {
+        let pasts = pasts(sources, &usage, &window, threads)?;
+        if compared == Compared::Week && !days.learning() {
+            usage = split(entries.into_iter().map(|entry| match pasts.get(&entry.key) {
+                Some(costs) => entry.from_expected(Expectation::of(costs, &days).expected),
+                None => entry,
+            }));
+        }
+        if evidence.histories.is_empty() {
+            evidence.histories = histories(pasts);
+        }
     }
     let expected = Expectation::of(&costs, &days);
     let lanes: Vec<LaneChange> = Lane::ALL
@@ -264,6 +273,19 @@ pub fn explained(
     Ok(change.map(|change| Waterfall::of(&Change { lanes: &lanes, ..change })))
 }
 
+/// The columns of a [`split::Key`].
+const KEYS: [Key; 4] = [Key::Account, Key::Service, Key::Resource, Key::SkuPrice];
+
+fn key(group: &Group<'_>) -> split::Key {
+    let resource = Some(group.key(2)).filter(|id| !id.is_empty()).map(|id| Arc::from(resource_id(id).as_str()));
+    split::Key {
+        account: Arc::from(group.key(0)),
+        service: Arc::from(group.key(1)),
+        resource,
+        sku: Arc::from(group.key(3)),
+    }
+}
+
 fn entry(group: &Group<'_>, split_at: usize, end: usize, (numerator, denominator): (i128, i128)) -> Entry {
     let side = |windows: std::ops::Range<usize>| {
         let sum = |measure| windows.clone().map(|at| group.amount(at, measure)).sum::<Amount>();
@@ -277,14 +299,8 @@ fn entry(group: &Group<'_>, split_at: usize, end: usize, (numerator, denominator
         };
         (measures.effective != Amount::ZERO || measures.quantity != Amount::ZERO).then_some(measures)
     };
-    let resource = Some(group.key(2)).filter(|id| !id.is_empty()).map(|id| Arc::from(resource_id(id).as_str()));
     Entry {
-        key: split::Key {
-            account: Arc::from(group.key(0)),
-            service: Arc::from(group.key(1)),
-            resource,
-            sku: Arc::from(group.key(3)),
-        },
+        key: key(group),
         before: side(0..split_at).map(|measures| measures.scaled(numerator, denominator)),
         after: side(split_at..end),
     }
@@ -322,13 +338,13 @@ fn ended(found: &Partial, window: &Span, baseline: &Span) -> Vec<PriceChange> {
     changes.collect()
 }
 
-/// The days of the resources that moved most.
-fn histories(
+/// The days of the resources that moved most, under each of their prices.
+fn pasts(
     sources: Vec<Source>,
     usage: &[split::Line],
     window: &Span,
     threads: NonZeroUsize,
-) -> Result<BTreeMap<Arc<str>, BTreeMap<Date, Amount>>, ScanError> {
+) -> Result<BTreeMap<split::Key, BTreeMap<Date, Amount>>, ScanError> {
     let resources: BTreeSet<&str> = usage.iter().filter_map(|line| line.resource.as_deref()).collect();
     if resources.len() > MOST_HISTORIES {
         return Ok(BTreeMap::new());
@@ -339,18 +355,20 @@ fn histories(
     let wanted: BTreeSet<&Arc<str>> = most.into_iter().take(HISTORIES).map(|(_, resource)| resource).collect();
     let days = Window { from: plus(window.first, -HISTORY), to: plus(window.last, 1) }.by_day();
     let rollup = Rollup {
-        keys: vec![Key::Resource],
+        keys: KEYS.to_vec(),
         attributes: Vec::new(),
         windows: days.clone(),
         measures: vec![Measure::Effective],
         lanes: vec![Lane::Usage],
     };
     let found = scan(sources, &Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
-    let mut histories: BTreeMap<Arc<str>, BTreeMap<Date, Amount>> = BTreeMap::new();
+    let mut pasts: BTreeMap<split::Key, BTreeMap<Date, Amount>> = BTreeMap::new();
     for group in found.groups(0) {
-        let id = resource_id(group.key(0));
-        let Some(resource) = wanted.get(&Arc::from(id.as_str())) else { continue };
-        let own = histories.entry(Arc::clone(resource)).or_default();
+        let key = key(&group);
+        if !key.resource.as_ref().is_some_and(|resource| wanted.contains(resource)) {
+            continue;
+        }
+        let own = pasts.entry(key).or_default();
         for (at, day) in days.iter().enumerate() {
             let cost = group.amount(at, Measure::Effective);
             if cost != Amount::ZERO {
@@ -358,5 +376,18 @@ fn histories(
             }
         }
     }
-    Ok(histories)
+    Ok(pasts)
+}
+
+/// The days of whole resources.
+fn histories(pasts: BTreeMap<split::Key, BTreeMap<Date, Amount>>) -> BTreeMap<Arc<str>, BTreeMap<Date, Amount>> {
+    let mut histories: BTreeMap<Arc<str>, BTreeMap<Date, Amount>> = BTreeMap::new();
+    for (key, costs) in pasts {
+        let Some(resource) = key.resource else { continue };
+        let own = histories.entry(resource).or_default();
+        for (day, cost) in costs {
+            *own.entry(day).or_default() += cost;
+        }
+    }
+    histories
 }

@@ -142,6 +142,11 @@ impl Cloud {
         &self.data.org
     }
 
+    /// The resources, in the file's order.
+    pub(crate) fn items(&self) -> &[Item] {
+        &self.data.items
+    }
+
     pub(crate) fn account(&self, id: &str) -> Option<&Account> {
         self.data.org.accounts.iter().find(|known| known.id == id)
     }

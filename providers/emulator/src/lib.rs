@@ -9,6 +9,7 @@
 //! verified; of tokens only the presence is looked at.
 
 mod azure;
+mod bills;
 mod cloud;
 mod demo;
 mod fault;
@@ -24,6 +25,7 @@ mod server;
 mod services;
 mod truth;
 
+pub use bills::BillFile;
 pub use demo::{Demo, demo};
 pub use fault::{Fault, FaultError, FaultKind, parse_faults};
 pub use org::{Account, Google, Org, OrgError, Organization, Resource, Tenant, Vendor};

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use crate::{gcp, services};
+use crate::{bills::planted, gcp, services};
 
 /// An organisation: what the emulator answers from.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +22,8 @@ pub struct Org {
     pub accounts: Vec<Account>,
     /// The resources, in the file's order, before `count` is expanded.
     pub resources: Vec<Resource>,
+    /// The `[[bill.…]]` tables.
+    pub(crate) bill: planted::Planted,
 }
 
 /// The `[organization]` table.
@@ -240,6 +242,8 @@ struct File {
     account: Vec<Spanned<Account>>,
     #[serde(default)]
     resource: Vec<Spanned<Entry>>,
+    #[serde(default)]
+    bill: planted::Tables,
 }
 
 /// The line of a byte offset, counted from one.
@@ -328,7 +332,8 @@ impl Org {
         if azure.root.is_empty() {
             azure.root.clone_from(&azure.tenant);
         }
-        Ok(Org { organization, azure, gcp: file.gcp, accounts, resources })
+        let bill = file.bill.read(&accounts, &resources).map_err(|(offset, message)| at(offset, message))?;
+        Ok(Org { organization, azure, gcp: file.gcp, accounts, resources, bill })
     }
 
     /// The accounts of a cloud, in the file's order.

@@ -11,9 +11,11 @@ use sweeper_bill::{
 };
 use sweeper_core::{
     engine::Outcome,
+    history::counts::counts,
     house::{AccountClass, House},
     model::{Class, CloudId, Scope, Timestamp},
     policy::{Told, Watch},
+    store::Store,
 };
 
 /// Those of a set that are judged: of the shipped ones, those for which there is a bill.
@@ -46,7 +48,7 @@ fn threads() -> NonZeroUsize {
 }
 
 /// Judges them. A bill that cannot be read is told of as unknown.
-pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome) -> Vec<Told> {
+pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome, store: Option<&dyn Store>) -> Vec<Told> {
     let watches = wanted(watches, bill);
     if watches.is_empty() {
         return Vec::new();
@@ -90,7 +92,11 @@ pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome) -> Vec<T
             functions: &functions,
             machines: &machines,
             office: &|account| office(house, account),
-            counts: &|_, _| Err("the history of surveys is not kept yet".to_owned()),
+            counts: &|by, watch| {
+                let store = store.ok_or("there is no state that remembers how many there were")?;
+                counts(store, by, &|cloud, account| watch.covers(Some(cloud), account))
+                    .map_err(|error| error.to_string())
+            },
         },
     );
     if let Some(why) = why {

@@ -71,7 +71,7 @@ impl Charged {
         for group in found.groups(0).into_iter().filter(|group| !group.key(0).is_empty()) {
             let known = ids
                 .entry(resource_id(group.key(0)).to_ascii_lowercase())
-                .or_insert_with(|| (group.key(1).to_ascii_lowercase(), Amount::ZERO));
+                .or_insert_with(|| (short(group.key(1)), Amount::ZERO));
             if group.key(2).is_empty() {
                 known.1 += group.amount(0, Measure::Effective);
             }

@@ -22,7 +22,7 @@ impl Directory {
         Self(path.to_owned())
     }
 
-    fn walk(&self, folder: &Path, name: &str, depth: usize, found: &mut Vec<Object>) -> io::Result<()> {
+    fn walk(folder: &Path, name: &str, depth: usize, found: &mut Vec<Object>) -> io::Result<()> {
         let failed = |error: io::Error| match depth {
             0 => error,
             _ => io::Error::new(error.kind(), format!("{}: {error}", folder.display())),
@@ -48,7 +48,7 @@ impl Directory {
             };
             let name = if name.is_empty() { part.to_owned() } else { format!("{name}/{part}") };
             if kind.is_dir() {
-                self.walk(&path, &name, depth + 1, found)?;
+                Self::walk(&path, &name, depth + 1, found)?;
             } else if kind.is_file() || path.is_file() {
                 found.extend(object(&path, name).map_err(failed)?);
             }
@@ -77,7 +77,7 @@ impl Objects for Directory {
 
     fn list(&self) -> io::Result<Vec<Object>> {
         let mut found = Vec::new();
-        self.walk(&self.0, "", 0, &mut found)?;
+        Self::walk(&self.0, "", 0, &mut found)?;
         Ok(found)
     }
 

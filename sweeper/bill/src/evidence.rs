@@ -96,7 +96,7 @@ pub enum Happened {
 /// One inventory event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InventoryEvent {
-    /// As the bill has it, or only its last segment: bills name many resources by a bare id (`i-…`).
+    /// As the bill has it, or its end from a `/` or `:` on: bills name many resources by a bare id (`i-…`), others in full.
     pub resource: String,
     /// `None` where the id alone says which.
     pub account: Option<String>,
@@ -502,13 +502,19 @@ impl History {
     }
 }
 
-/// Whether an event is about a line's resource: the same id, or, where one of the two ids is bare, the same
-/// last segment; and the same account if the event names one.
+/// Whether an event is about a line's resource: the same id, or, where the event names the account, an id that the other
+/// one ends with (`i-0a1` of an ARN, `zones/z/disks/d` of Google's full name); and the same account if the event names
+/// one. Azure writes a subscription's account as `/subscriptions/<guid>`.
 fn same_resource(event: &InventoryEvent, line: &Line, id: &str) -> bool {
     let own = resource_id(&event.resource);
-    let bare = own == last_segment(&own) || id == last_segment(id);
     let account = event.account.as_deref();
-    (own == id || bare && account.is_some()) && account.is_none_or(|account| account == &*line.account)
+    let same_account = |account: &str| last_segment(&line.account).eq_ignore_ascii_case(last_segment(account));
+    (own == id || account.is_some() && (ends_with(id, &own) || ends_with(&own, id))) && account.is_none_or(same_account)
+}
+
+/// Whether an id ends with whole segments of another spelling.
+fn ends_with(id: &str, end: &str) -> bool {
+    !end.is_empty() && id.strip_suffix(end).is_some_and(|before| before.ends_with(['/', ':']))
 }
 
 #[cfg(test)]
@@ -616,6 +622,41 @@ mod tests {
         let mut other = event("i-1", Happened::Made, "2026-11-17");
         other.events[0].account = Some("222".to_owned());
         assert_eq!(judged(&new, &other).1, "10");
+
+        // Google's names are unique in a zone only, and the kind of a thing is a part of them.
+        let google = "//compute.googleapis.com/projects/p/zones/z-b/disks/etl";
+        for (name, left) in [
+            ("z-b/disks/etl", "0"),
+            ("etl", "0"),
+            ("z-c/disks/etl", "10"),
+            ("z-b/instances/etl", "10"),
+            ("b/disks/etl", "10"),
+        ] {
+            let found = judged(&lines(&[(google, None, flat(100))]), &event(name, Happened::Made, "2026-11-17"));
+            assert_eq!(found.1, left, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_subscription_is_one_account_in_both_spellings() {
+        let id = "/subscriptions/A2/resourceGroups/erp/providers/Microsoft.Compute/virtualMachines/app-1";
+        let entry = Entry {
+            key: Key {
+                account: "/subscriptions/a2".into(),
+                service: "Virtual Machines".into(),
+                resource: Some(resource_id(id).into()),
+                sku: "sku".into(),
+            },
+            before: None,
+            after: flat(100),
+        };
+        let line = split([entry]);
+        let made = |account: &str| {
+            let mut known = event(id, Happened::Made, "2026-11-17");
+            known.events[0].account = Some(account.to_owned());
+            judged(&line, &known).1
+        };
+        assert_eq!((made("A2"), made("/subscriptions/A2"), made("b2")), ("0".into(), "0".into(), "10".into()));
     }
 
     #[test]

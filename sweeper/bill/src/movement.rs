@@ -269,7 +269,7 @@ impl Reasons {
     pub fn lines(&self) -> Request {
         let (before, after) = self.sides();
         let lines = Rollup {
-            keys: vec![Key::Account, Key::Service, Key::Resource, Key::SkuPrice],
+            keys: KEYS.to_vec(),
             attributes: Vec::new(),
             windows: before.into_iter().chain(after).collect(),
             measures: Measure::OF_SPLIT.to_vec(),
@@ -285,10 +285,11 @@ impl Reasons {
         Request { rollups: vec![lines, commitments], spread: Spread::Days }
     }
 
-    /// The days of single resources, for habits and days of the month.
+    /// The days of single resources under each of their prices, for what was expected of them, habits and days of the
+    /// month.
     pub fn histories(&self) -> Request {
         let rollup = Rollup {
-            keys: vec![Key::Resource],
+            keys: KEYS.to_vec(),
             attributes: Vec::new(),
             windows: Window { from: plus(self.window.first, -HISTORY), to: plus(self.window.last, 1) }.by_day(),
             measures: vec![Measure::Effective],
@@ -325,9 +326,18 @@ impl Reasons {
         let end = split_at + after.len();
         let entries: Vec<Entry> =
             lines.groups(0).into_iter().map(|group| entry(&group, split_at, end, scale)).collect();
-        let usage = split(entries);
-        if let Some(histories) = histories.filter(|_| evidence.histories.is_empty() && Self::few(lines)) {
-            evidence.histories = self.most_moved(histories, &usage);
+        let mut usage = split(entries.clone());
+        if let Some(found) = histories.filter(|_| Self::few(lines)) {
+            let pasts = self.most_moved(found, &usage);
+            if question.compared == Compared::Week && !days.learning() {
+                usage = split(entries.into_iter().map(|entry| match pasts.get(&entry.key) {
+                    Some(costs) => entry.from_expected(Expectation::of(costs, days).expected),
+                    None => entry,
+                }));
+            }
+            if evidence.histories.is_empty() {
+                evidence.histories = of_resources(pasts);
+            }
         }
         let expected = Expectation::of(&costs, days);
         let lanes: Vec<LaneChange> = Lane::ALL
@@ -351,12 +361,12 @@ impl Reasons {
         change.map(|change| Waterfall::of(&Change { lanes: &lanes, ..change }))
     }
 
-    /// The days of the resources that moved most.
-    fn most_moved(&self, found: &Partial, usage: &[split::Line]) -> BTreeMap<Arc<str>, BTreeMap<Date, Amount>> {
-        let mut histories: BTreeMap<Arc<str>, BTreeMap<Date, Amount>> = BTreeMap::new();
+    /// The days of the resources that moved most, under each of their prices.
+    fn most_moved(&self, found: &Partial, usage: &[split::Line]) -> Pasts {
+        let mut pasts = Pasts::new();
         let resources: BTreeSet<&str> = usage.iter().filter_map(|line| line.resource.as_deref()).collect();
         if resources.len() > MOST_HISTORIES {
-            return histories;
+            return pasts;
         }
         let mut most: Vec<(u128, &Arc<str>)> = usage
             .iter()
@@ -366,9 +376,11 @@ impl Reasons {
         let wanted: BTreeSet<&Arc<str>> = most.into_iter().take(HISTORIES).map(|(_, resource)| resource).collect();
         let days = self.histories().rollups.remove(0).windows;
         for group in found.groups(0) {
-            let id = resource_id(group.key(0));
-            let Some(resource) = wanted.get(&Arc::from(id.as_str())) else { continue };
-            let own = histories.entry(Arc::clone(resource)).or_default();
+            let key = key(&group);
+            if !key.resource.as_ref().is_some_and(|resource| wanted.contains(resource)) {
+                continue;
+            }
+            let own = pasts.entry(key).or_default();
             for (at, day) in days.iter().enumerate() {
                 let cost = group.amount(at, Measure::Effective);
                 if cost != Amount::ZERO {
@@ -376,8 +388,24 @@ impl Reasons {
                 }
             }
         }
-        histories
+        pasts
     }
+}
+
+/// Costs by day, of resources under each of their prices.
+type Pasts = BTreeMap<split::Key, BTreeMap<Date, Amount>>;
+
+/// The same of whole resources.
+fn of_resources(pasts: Pasts) -> BTreeMap<Arc<str>, BTreeMap<Date, Amount>> {
+    let mut histories: BTreeMap<Arc<str>, BTreeMap<Date, Amount>> = BTreeMap::new();
+    for (key, costs) in pasts {
+        let Some(resource) = key.resource else { continue };
+        let own = histories.entry(resource).or_default();
+        for (day, cost) in costs {
+            *own.entry(day).or_default() += cost;
+        }
+    }
+    histories
 }
 
 /// Tells why the last mature week, or month, of a bill cost more or less than was expected. `bill` is that of [`daily`], of the
@@ -405,6 +433,19 @@ pub fn explained(
     Ok(reasons.story(bill, &lines, histories.as_ref(), terms.floor_a_day, evidence))
 }
 
+/// The columns of a [`split::Key`].
+const KEYS: [Key; 4] = [Key::Account, Key::Service, Key::Resource, Key::SkuPrice];
+
+fn key(group: &Group<'_>) -> split::Key {
+    let resource = Some(group.key(2)).filter(|id| !id.is_empty()).map(|id| Arc::from(resource_id(id).as_str()));
+    split::Key {
+        account: Arc::from(group.key(0)),
+        service: Arc::from(group.key(1)),
+        resource,
+        sku: Arc::from(group.key(3)),
+    }
+}
+
 fn entry(group: &Group<'_>, split_at: usize, end: usize, (numerator, denominator): (i128, i128)) -> Entry {
     let side = |windows: std::ops::Range<usize>| {
         let sum = |measure| windows.clone().map(|at| group.amount(at, measure)).sum::<Amount>();
@@ -418,14 +459,8 @@ fn entry(group: &Group<'_>, split_at: usize, end: usize, (numerator, denominator
         };
         (measures.effective != Amount::ZERO || measures.quantity != Amount::ZERO).then_some(measures)
     };
-    let resource = Some(group.key(2)).filter(|id| !id.is_empty()).map(|id| Arc::from(resource_id(id).as_str()));
     Entry {
-        key: split::Key {
-            account: Arc::from(group.key(0)),
-            service: Arc::from(group.key(1)),
-            resource,
-            sku: Arc::from(group.key(3)),
-        },
+        key: key(group),
         before: side(0..split_at).map(|measures| measures.scaled(numerator, denominator)),
         after: side(split_at..end),
     }

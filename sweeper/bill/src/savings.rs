@@ -141,7 +141,7 @@ pub fn savings(
         .collect();
     let mut charges: Charges = BTreeMap::new();
     for group in found.groups(0) {
-        let place = (group.key(0).to_ascii_lowercase(), short(group.key(1)));
+        let place = (short(group.key(0)), short(group.key(1)));
         if !wanted.contains(&place) {
             continue;
         }
@@ -173,7 +173,7 @@ pub fn savings(
 }
 
 fn place(deed: &Deed, id: &str) -> (String, String) {
-    (deed.account.to_ascii_lowercase(), short(id))
+    (short(&deed.account), short(id))
 }
 
 fn saved(deed: &Deed, days: i64, realised: Option<Amount>) -> Saved {

@@ -209,7 +209,8 @@ impl Reader<'_> {
         let window = stale(&MatureDays::of(&bill.rows, &terms))?;
         let is_in = |name: &str| match by {
             By::Owner => watch.owners.iter().any(|owner| owner == name),
-            _ => watch.covers(None, name),
+            // Azure writes a subscription's account as `/subscriptions/<guid>`.
+            _ => watch.covers(None, last_segment(name)),
         };
         let mut costs: BTreeMap<Date, Amount> = BTreeMap::new();
         if by == By::Account && of == 0 && watch.clouds.is_empty() {

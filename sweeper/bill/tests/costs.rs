@@ -95,7 +95,9 @@ fn a_resource_is_found_by_its_id_its_arn_and_in_any_case() {
     assert_eq!(month(&[("111122223333", "vol-1", "", "2.4")], &vol).as_deref(), Some("73"));
     assert_eq!(month(&[("111122223333", arn, "", "2.4")], &vol).as_deref(), Some("73"));
     let lower = ARM.to_lowercase();
-    assert_eq!(month(&[("a2", &lower, "", "2.4")], &[(&DISK, "A2", ARM, OLD)]).as_deref(), Some("73"));
+    for account in ["a2", "/subscriptions/A2"] {
+        assert_eq!(month(&[(account, &lower, "", "2.4")], &[(&DISK, "A2", ARM, OLD)]).as_deref(), Some("73"));
+    }
     assert_eq!(month(&[("111122223333", "vol-2", "", "2.4")], &vol), None, "the bill is silent");
     assert_eq!(month(&[("999999999999", "vol-1", "", "2.4")], &vol), None, "another account's");
 }

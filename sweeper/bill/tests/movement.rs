@@ -100,3 +100,23 @@ fn owners_are_those_of_the_resources_and_the_rest_is_nobodys() {
     rows.sort_unstable();
     assert_eq!(rows, [(NONE, usd(175)), ("alice of 1", usd(70))]);
 }
+
+#[test]
+fn a_batch_of_last_month_is_not_counted_twice() {
+    // On the 14th of each month a batch costs 200 more; the mean of the weeks before has a quarter of that in it, what is
+    // expected of a week has not.
+    let sources = files(date(2026, 8, 1), 80, |day| {
+        let batch = if day.day() == 14 { 220 } else { 20 };
+        let mut rows: Vec<_> = (0..20).map(|_| ("i-2", 10, "")).collect();
+        rows.push(("db-1", batch, ""));
+        rows
+    });
+    let terms = Terms::new(date(2026, 10, 19));
+    let bill = daily(sources.clone(), (By::Service, &nobody), Compared::Week, &terms, NonZeroUsize::MIN).unwrap();
+    let story = explained(sources, &bill, Compared::Week, &terms, Evidence::default(), NonZeroUsize::MIN);
+    let story = story.unwrap().unwrap();
+    let batch = &story.explained[0];
+    assert_eq!((batch.cause, batch.amount, batch.lines), (Cause::DayOfMonth, usd(200), 1));
+    assert_eq!(story.unexplained.by_resource, []);
+    assert_eq!(story.expected + story.explained() + story.unexplained.amount, story.actual);
+}

@@ -24,11 +24,11 @@ use sweeper_bill::source::{Object, Objects, changed};
 use sweeper_core::store::StoreError;
 
 /// One request, of at most [`PART`] bytes.
-const REQUEST: Duration = Duration::from_secs(60);
+const REQUEST: Duration = Duration::from_mins(1);
 /// After this no request is tried again.
 const RETRIES: Duration = Duration::from_secs(90);
 /// A listing, of however many pages.
-const LISTING: Duration = Duration::from_secs(600);
+const LISTING: Duration = Duration::from_mins(10);
 /// Longer ranges are fetched in parts.
 const PART: u64 = 8 << 20;
 /// Requests at once, for one thread that reads.
@@ -65,7 +65,7 @@ impl BucketBills {
     /// What of the environment cannot be used.
     pub fn open(bucket: &Bucket) -> Result<Self, String> {
         let retries = RetryConfig { retry_timeout: RETRIES, ..retries() };
-        let client = bucket.client(&retries, REQUEST).map_err(|error| told(error))?;
+        let client = bucket.client(&retries, REQUEST).map_err(told)?;
         let prefix = Path::parse(bucket.prefix()).map_err(|error| format!("{bucket}: {error}"))?;
         Self::over(client, &bucket.to_string(), prefix, bucket.lists_tags())
     }

@@ -288,7 +288,8 @@ impl Settings {
                 .help("leave --region out to look at every enabled region"));
         }
         notes.extend(missing.iter().map(|region| format!("no account has the region {region} enabled")));
-        outcome.told = tokio::task::block_in_place(|| watch::judge(&self.set.watches, &self.bill, &outcome));
+        let store = lasting.as_ref().map(|(_, store)| store.as_ref());
+        outcome.told = tokio::task::block_in_place(|| watch::judge(&self.set.watches, &self.bill, &outcome, store));
         outcome.warnings.splice(0..0, notes);
         outcome.causes.splice(0..0, causes);
         Ok((outcome, clouds))

@@ -19,7 +19,7 @@ fn org(disks: &[(&str, u32)]) -> Org {
         "[[account]]\ncloud = \"gcp\"\nid = \"shop-prod\"\nnumber = \"222222222222\"\nname = \"shop\"\n".to_owned();
     for (name, size) in disks {
         text.push_str(&format!(
-            "\n[[resource]]\nkind = \"gcp.compute-disk\"\nid = \"{name}\"\nregion = \"europe-west1-b\"\ncreated = \"-100d\"\nsize = {size}\ntype = \"pd-ssd\"\n"
+            "\n[[resource]]\nkind = \"gcp.compute-disk\"\nid = \"{name}\"\nregion = \"us-central1-a\"\ncreated = \"-100d\"\nsize = {size}\ntype = \"pd-ssd\"\n"
         ));
     }
     Org::parse(&text).unwrap()

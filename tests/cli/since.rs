@@ -3,7 +3,7 @@
 use super::{Place, Ran};
 use std::fs;
 use sweeper_core::{
-    history::since::{Since, Why},
+    history::since::{Moved, Since, Why},
     report::Document,
 };
 use sweeper_emulator::{Emulator, Fault, FaultKind, Options, Org};
@@ -19,7 +19,7 @@ fn org(disks: &[(&str, u32)]) -> Org {
         "[[account]]\ncloud = \"gcp\"\nid = \"shop-prod\"\nnumber = \"222222222222\"\nname = \"shop\"\n".to_owned();
     for (name, size) in disks {
         text.push_str(&format!(
-            "\n[[resource]]\nkind = \"gcp.compute-disk\"\nid = \"{name}\"\nregion = \"europe-west1-b\"\ncreated = \"-100d\"\nsize = {size}\n"
+            "\n[[resource]]\nkind = \"gcp.compute-disk\"\nid = \"{name}\"\nregion = \"us-central1-a\"\ncreated = \"-100d\"\nsize = {size}\ntype = \"pd-ssd\"\n"
         ));
     }
     Org::parse(&text).unwrap()
@@ -27,6 +27,8 @@ fn org(disks: &[(&str, u32)]) -> Org {
 
 struct House {
     place: Place,
+    /// One beginning of every emulator: identities are made of when a thing was made.
+    options: Options,
     runtime: Runtime,
 }
 
@@ -35,13 +37,13 @@ impl House {
         let place = Place::new();
         place.write("policies.toml", POLICIES);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Self { place, runtime }
+        Self { place, options: Options::default(), runtime }
     }
 
     /// Runs over a project; its disks cannot be listed where that is denied.
     fn run(&self, disks: &[(&str, u32)], denied: bool, arguments: &[&str]) -> Ran {
         let fault = Fault { permission: Some("compute.disks.list".to_owned()), ..Fault::new(FaultKind::Denied) };
-        let options = Options { faults: if denied { vec![fault] } else { Vec::new() }, ..Options::default() };
+        let options = Options { faults: if denied { vec![fault] } else { Vec::new() }, ..self.options.clone() };
         let emulator = self.runtime.block_on(Emulator::start(org(disks), options)).unwrap();
         let mut command = self.place.command(arguments);
         command
@@ -78,7 +80,7 @@ fn a_report_since_the_last_shows_what_changed_and_nothing_is_gone_unseen() {
     let blind = house.since(&first, true, "last");
     assert_eq!(named(&blind), [vec![], vec!["kept", "old"], vec![]]);
     assert!(blind.gone.iter().all(|change| change.why == Some(Why::NotSeen)), "{blind:?}");
-    assert_eq!(blind.sums.net, Default::default());
+    assert_eq!(blind.sums.net, Moved::default());
     assert!(house.since(&first, false, "last").is_empty());
     // A file is held against without the state.
     let from_file = house.since(&later, false, "first.json");
@@ -112,7 +114,7 @@ fn surveys_are_held_against_each_other_and_leave_nothing() {
     let document: Document = serde_json::from_str(ran.ended(0)).unwrap();
     let since = document.since.unwrap();
     assert_eq!(named(&since), [vec!["new"], vec!["old"], vec![]]);
-    assert_eq!((since.against.as_str(), since.sums.net), ("a.json", Default::default()));
+    assert_eq!((since.against.as_str(), since.sums.net), ("a.json", Moved::default()));
     house.place.run(&[&offline[..], &["last"]].concat()).failed(2, &["needs a state that lasts", "help:"]);
     house.place.run(&[&offline[..], &["policies.toml"]].concat()).failed(2, &["neither a report", "policies.toml"]);
     house.place.run(&[&offline[..], &["none.json"]].concat()).failed(2, &["failed to read none.json"]);

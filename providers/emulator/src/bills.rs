@@ -27,7 +27,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::json;
 
-use self::meters::{Meter, loads};
+use self::meters::{Meter, Service, loads};
 use self::planted::{Usage, Whose};
 use crate::cloud::{Cloud, Item};
 use crate::org::{Account, Org, Vendor, hash, parse_time};
@@ -88,6 +88,7 @@ struct Line {
     resource: String,
     name: String,
     meter: &'static Meter,
+    sku: String,
     load: Load,
     /// Before that there is nothing.
     from: Timestamp,
@@ -120,6 +121,15 @@ fn day_of(at: Timestamp) -> Date {
     at.to_zoned(TimeZone::UTC).date()
 }
 
+fn midnight(day: Date) -> Timestamp {
+    day.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |at| at.timestamp())
+}
+
+/// What a cloud calls a price of a region.
+fn sku(meter: &Meter, region: &str) -> String {
+    format!("{:016X}", hash(&format!("{} {} {}", meter.cloud.name(), meter.key, meter.price(region))))
+}
+
 fn plus(day: Date, days: i32) -> Date {
     day.saturating_add(days.days())
 }
@@ -136,12 +146,13 @@ impl Bills {
             until: commitment.until.as_ref().and_then(time),
         });
         let plans: Vec<Plan> = plans.collect();
-        let line = |item: &Item, meter, load, from, plan| Line {
+        let line = |item: &Item, meter: &'static Meter, load, from, plan| Line {
             cloud: org.accounts[account(&item.account)].cloud,
             account: account(&item.account),
             region: item.region.clone(),
             resource: bill_id(item),
             name: item.id.clone(),
+            sku: sku(meter, &item.region),
             meter,
             load,
             from,
@@ -179,6 +190,7 @@ impl Bills {
                     region: region.clone(),
                     resource: String::new(),
                     name: String::new(),
+                    sku: sku(usage.meter, region),
                     meter: usage.meter,
                     load: used(),
                     from: Timestamp::UNIX_EPOCH,
@@ -270,8 +282,11 @@ impl Bills {
         let period = Period {
             start: month,
             end: plus(month.last_of_month(), 1),
-            invoice: (month < self.today.first_of_month())
-                .then(|| format!("{}{}", month.strftime("%Y%m"), 100_000 + hash(cloud.name()) % 900_000)),
+            invoice: if month < self.today.first_of_month() {
+                format!("{}{}", month.strftime("%Y%m"), 100_000 + hash(cloud.name()) % 900_000)
+            } else {
+                String::new()
+            },
         };
         let yesterday = plus(self.today, -1);
         let mut day = month.max(self.first);
@@ -283,12 +298,13 @@ impl Bills {
     }
 
     fn rows_of_day(&self, cloud: Vendor, day: Date, half_loaded: bool, period: &Period, out: &mut Rows) {
+        let midnights = (midnight(day), midnight(plus(day, 1)));
         let mut paid = vec![0_i128; self.plans.len()];
         for line in self.lines.iter().filter(|line| line.cloud == cloud) {
             if half_loaded && hash(&format!("{} {}", line.resource, line.meter.key)) % 10 >= LOADED {
                 continue;
             }
-            let quantity = line.quantity(day);
+            let quantity = line.quantity(day, midnights);
             if quantity <= 0 {
                 continue;
             }
@@ -300,120 +316,227 @@ impl Bills {
             if let Some((plan, _)) = covered {
                 paid[plan] += effective;
             }
-            let sku = format!("{:016X}", hash(&format!("{} {} {price}", cloud.name(), line.meter.key)));
-            self.row(out, line.account, &line.region, period, day, |column| match column {
-                "BilledCost" if covered.is_some() => "0".to_owned(),
-                "BilledCost" | "EffectiveCost" => decimal(effective),
-                "ListCost" | "ContractedCost" => decimal(listed),
-                "ListUnitPrice" | "ContractedUnitPrice" => decimal(i128::from(price) * 1_000_000),
-                "PricingQuantity" | "ConsumedQuantity" => decimal(quantity * 1_000_000),
-                "PricingUnit" | "ConsumedUnit" => line.meter.unit().to_owned(),
-                "PricingCategory" => if covered.is_some() { "Committed" } else { "Standard" }.to_owned(),
-                "ChargeCategory" => "Usage".to_owned(),
-                "ChargeFrequency" => "Usage-Based".to_owned(),
-                "ResourceId" => line.resource.clone(),
-                "ResourceName" => line.name.clone(),
-                "ServiceCategory" => line.meter.service.category.to_owned(),
-                "ServiceName" => line.meter.service.name.to_owned(),
-                "SkuId" => sku.clone(),
-                "SkuMeter" => line.meter.key.to_owned(),
-                "SkuPriceId" => format!("{sku}.OnDemand"),
-                other => covered.and_then(|(_, commitment)| committed(commitment, "Used", other)).unwrap_or_default(),
-            });
+            self.row(
+                out,
+                (line.account, &line.region),
+                period,
+                day,
+                &Row {
+                    billed: if covered.is_some() { 0 } else { effective },
+                    effective,
+                    listed,
+                    price: Some(i128::from(price) * 1_000_000),
+                    quantity: Some(quantity * 1_000_000),
+                    unit: line.meter.unit(),
+                    consumed: true,
+                    pricing: if covered.is_some() { "Committed" } else { "Standard" },
+                    category: "Usage",
+                    frequency: "Usage-Based",
+                    commitment: covered.map(|(_, commitment)| (commitment, "Used")),
+                    resource: &line.resource,
+                    name: &line.name,
+                    service: &line.meter.service,
+                    sku: &line.sku,
+                    meter: line.meter.key,
+                    ..Row::default()
+                },
+            );
         }
         for (at, commitment) in self.planted.commitments.iter().enumerate().filter(|(at, _)| paid[*at] > 0) {
-            let price = decimal(paid[at]);
-            let account = self.plans[at].account;
-            self.row(out, account, "", period, day, |column| match column {
-                "BilledCost" | "ListCost" | "ContractedCost" => price.clone(),
+            let row = Row {
+                billed: paid[at],
                 // The hours that it covers have it already.
-                "EffectiveCost" => "0".to_owned(),
-                "PricingQuantity" => "24".to_owned(),
-                "PricingUnit" => "Hours".to_owned(),
-                "PricingCategory" => "Committed".to_owned(),
-                "ChargeCategory" => "Purchase".to_owned(),
-                "ChargeFrequency" => "Recurring".to_owned(),
-                "ChargeDescription" => format!("{}, no upfront", commitment.name),
-                "ServiceCategory" => "Other".to_owned(),
-                "ServiceName" => "Savings Plans for AWS Compute usage".to_owned(),
-                other => committed(commitment, "", other).unwrap_or_default(),
-            });
+                effective: 0,
+                listed: paid[at],
+                quantity: Some(24_000_000_000_000),
+                unit: "Hours",
+                pricing: "Committed",
+                category: "Purchase",
+                description: &commitment.name,
+                frequency: "Recurring",
+                commitment: Some((commitment, "")),
+                service: &PLANS,
+                ..Row::default()
+            };
+            self.row(out, (self.plans[at].account, ""), period, day, &row);
         }
         for charge in self.planted.charges.iter().filter(|charge| charge.day == day.day()) {
             let Some(account) = self.accounts.iter().position(|known| known.id == charge.account) else { continue };
             if self.accounts[account].cloud != cloud {
                 continue;
             }
-            self.row(out, account, "", period, day, |column| match column {
-                "BilledCost" | "EffectiveCost" | "ListCost" | "ContractedCost" => decimal(charge.amount),
-                "ChargeCategory" => charge.category.to_owned(),
-                "ChargeFrequency" => "One-Time".to_owned(),
-                "ChargeDescription" => charge.text.clone(),
-                "ServiceCategory" => "Other".to_owned(),
-                "ServiceName" => charge.category.to_owned(),
-                _ => String::new(),
-            });
+            let row = Row {
+                billed: charge.amount,
+                effective: charge.amount,
+                listed: charge.amount,
+                category: charge.category,
+                description: &charge.text,
+                frequency: "One-Time",
+                ..Row::default()
+            };
+            self.row(out, (account, ""), period, day, &row);
         }
     }
 
-    /// Writes a row; `own` tells the columns that are not the same of every charge of an account and a day.
-    fn row(
-        &self,
-        out: &mut Rows,
-        account: usize,
-        region: &str,
-        period: &Period,
-        day: Date,
-        own: impl Fn(&str) -> String,
-    ) {
+    /// Writes a row, in the order of [`COLUMNS`].
+    fn row(&self, out: &mut Rows, (account, region): (usize, &str), period: &Period, day: Date, row: &Row<'_>) {
         let account = &self.accounts[account];
-        let (provider, issuer) = match account.cloud {
-            Vendor::Aws => ("AWS", "Amazon Web Services, Inc."),
-            Vendor::Azure => ("Microsoft", "Microsoft"),
-            Vendor::Gcp => ("Google Cloud", "Google LLC"),
+        let (provider, issuer, payer) = match account.cloud {
+            Vendor::Aws => ("AWS", "Amazon Web Services, Inc.", self.payer.as_str()),
+            Vendor::Azure => ("Microsoft", "Microsoft", "/providers/Microsoft.Billing/billingAccounts/71524803"),
+            Vendor::Gcp => ("Google Cloud", "Google LLC", "01D0A5-0C0FFE-5EED01"),
         };
-        let payer = |cloud: Vendor| match cloud {
-            Vendor::Aws => self.payer.clone(),
-            Vendor::Azure => {
-                format!("/providers/Microsoft.Billing/billingAccounts/{}", hash("enrollment") % 100_000_000)
-            }
-            Vendor::Gcp => "01D0A5-0C0FFE-5EED01".to_owned(),
+        let (subscription, region) = match account.cloud {
+            Vendor::Aws => ("", region),
+            Vendor::Azure => ("/subscriptions/", region),
+            Vendor::Gcp => ("", of_zone(region)),
         };
-        let region = if account.cloud == Vendor::Gcp { of_zone(region) } else { region };
-        for (index, column) in COLUMNS.iter().enumerate() {
-            if index > 0 {
+        let (plan, status) = row.commitment.unzip();
+        let of_plan = |text: &'static str| plan.map_or("", |_| text);
+        let consumed = row.quantity.filter(|_| row.consumed);
+        let cells: [Cell<'_>; COLUMNS.len()] = [
+            Cell::Amount(row.billed),
+            Cell::Text(payer),
+            Cell::Text("The Shop"),
+            Cell::Text("USD"),
+            Cell::Midnight(period.end),
+            Cell::Midnight(period.start),
+            Cell::Text(row.category),
+            Cell::Text(""),
+            Cell::Text(row.description),
+            Cell::Text(row.frequency),
+            Cell::Midnight(plus(day, 1)),
+            Cell::Midnight(day),
+            Cell::Text(of_plan("Spend")),
+            Cell::Text(plan.map_or("", |plan| &plan.id)),
+            Cell::Text(plan.map_or("", |plan| &plan.name)),
+            Cell::Text(status.unwrap_or_default()),
+            Cell::Text(of_plan("Savings Plan")),
+            Cell::Known(consumed),
+            Cell::Text(consumed.map_or("", |_| row.unit)),
+            Cell::Amount(row.listed),
+            Cell::Known(row.price),
+            Cell::Amount(row.effective),
+            Cell::Text(&period.invoice),
+            Cell::Text(issuer),
+            Cell::Amount(row.listed),
+            Cell::Known(row.price),
+            Cell::Text(row.pricing),
+            Cell::Known(row.quantity),
+            Cell::Text(row.unit),
+            Cell::Text(provider),
+            Cell::Text(provider),
+            Cell::Text(region),
+            Cell::Text(row.resource),
+            Cell::Text(row.name),
+            Cell::Text(row.service.category),
+            Cell::Text(if row.service.name.is_empty() { row.category } else { row.service.name }),
+            Cell::Text(row.sku),
+            Cell::Text(row.meter),
+            Cell::Joined(row.sku, if row.sku.is_empty() { "" } else { ".OnDemand" }),
+            Cell::Joined(subscription, &account.id),
+            Cell::Text(&account.name),
+        ];
+        for (at, cell) in cells.iter().enumerate() {
+            if at > 0 {
                 out.text.push(',');
             }
-            let text = match *column {
-                "BillingAccountId" => payer(account.cloud),
-                "BillingAccountName" => "The Shop".to_owned(),
-                "BillingCurrency" => "USD".to_owned(),
-                "BillingPeriodStart" => midnight(period.start),
-                "BillingPeriodEnd" => midnight(period.end),
-                "ChargePeriodStart" => midnight(day),
-                "ChargePeriodEnd" => midnight(plus(day, 1)),
-                "InvoiceId" => period.invoice.clone().unwrap_or_default(),
-                "InvoiceIssuerName" => issuer.to_owned(),
-                "ProviderName" | "PublisherName" => provider.to_owned(),
-                "RegionId" => region.to_owned(),
-                "SubAccountId" if account.cloud == Vendor::Azure => format!("/subscriptions/{}", account.id),
-                "SubAccountId" => account.id.clone(),
-                "SubAccountName" => account.name.clone(),
-                other => own(other),
-            };
-            push(&mut out.text, &text);
+            cell.write(&mut out.text);
         }
         out.text.push('\n');
         out.count += 1;
     }
 }
 
-/// A billing period, and its invoice once it is closed.
+/// What is told of a charge.
+struct Row<'a> {
+    /// Costs, in units of 10⁻¹² dollars; what is contracted is what is listed.
+    billed: i128,
+    effective: i128,
+    listed: i128,
+    /// Of a unit.
+    price: Option<i128>,
+    /// In units of 10⁻¹².
+    quantity: Option<i128>,
+    unit: &'a str,
+    /// Whether the quantity is one that was used, and not one that was bought.
+    consumed: bool,
+    pricing: &'a str,
+    category: &'a str,
+    description: &'a str,
+    frequency: &'a str,
+    /// With its status.
+    commitment: Option<(&'a planted::Commitment, &'a str)>,
+    resource: &'a str,
+    name: &'a str,
+    service: &'a Service,
+    sku: &'a str,
+    meter: &'a str,
+}
+
+const PLANS: Service = Service { name: "Savings Plans for AWS Compute usage", category: "Other" };
+/// Of what is of no service: it is called as its category is.
+const NONE: Service = Service { name: "", category: "Other" };
+
+impl Default for Row<'_> {
+    fn default() -> Self {
+        Row {
+            billed: 0,
+            effective: 0,
+            listed: 0,
+            price: None,
+            quantity: None,
+            unit: "",
+            consumed: false,
+            pricing: "",
+            category: "",
+            description: "",
+            frequency: "",
+            commitment: None,
+            resource: "",
+            name: "",
+            service: &NONE,
+            sku: "",
+            meter: "",
+        }
+    }
+}
+
+/// One field of a row.
+#[derive(Clone, Copy)]
+enum Cell<'a> {
+    Text(&'a str),
+    Joined(&'a str, &'a str),
+    Midnight(Date),
+    /// Units of 10⁻¹².
+    Amount(i128),
+    Known(Option<i128>),
+}
+
+impl Cell<'_> {
+    fn write(self, out: &mut String) {
+        match self {
+            Cell::Text(text) => push(out, text),
+            Cell::Joined(start, end) => {
+                push(out, start);
+                push(out, end);
+            }
+            Cell::Midnight(day) => {
+                let _ = write!(out, "{:04}-{:02}-{:02}T00:00:00Z", day.year(), day.month(), day.day());
+            }
+            Cell::Amount(pico) => decimal(out, pico),
+            Cell::Known(Some(pico)) => decimal(out, pico),
+            Cell::Known(None) => {}
+        }
+    }
+}
+
+/// A billing period, and its invoice; none before it is closed.
 struct Period {
     start: Date,
     /// The day after its last.
     end: Date,
-    invoice: Option<String>,
+    invoice: String,
 }
 
 struct Rows {
@@ -473,28 +596,13 @@ columns![
     "SubAccountName",
 ];
 
-/// The columns of a commitment.
-fn committed(commitment: &planted::Commitment, status: &str, column: &str) -> Option<String> {
-    let text = match column {
-        "CommitmentDiscountCategory" => "Spend",
-        "CommitmentDiscountId" => &commitment.id,
-        "CommitmentDiscountName" => &commitment.name,
-        "CommitmentDiscountStatus" => status,
-        "CommitmentDiscountType" => "Savings Plan",
-        _ => return None,
-    };
-    Some(text.to_owned())
-}
-
 impl Line {
-    /// How much there is of it on a day, millionths of a unit.
-    fn quantity(&self, day: Date) -> i128 {
+    /// How much there is of it on a day, that begins and ends so, millionths of a unit.
+    fn quantity(&self, day: Date, (start, end): (Timestamp, Timestamp)) -> i128 {
         let units = match &self.load {
             Load::Steady(a_day) => *a_day,
             Load::Used(used) => used.on(day, &self.resource),
         };
-        let midnight = |day: Date| day.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |at| at.timestamp());
-        let (start, end) = (midnight(day), midnight(plus(day, 1)));
         if self.from <= start {
             return units;
         }
@@ -603,21 +711,23 @@ fn run_id(cloud: Vendor, period: &str, today: Date) -> String {
     services::uuid(&format!("{} {period} {today}", cloud.name()))
 }
 
-fn midnight(day: Date) -> String {
-    format!("{day}T00:00:00Z")
-}
-
-/// Units of 10⁻¹² as a decimal.
-fn decimal(pico: i128) -> String {
+/// Writes units of 10⁻¹² as a decimal.
+fn decimal(out: &mut String, pico: i128) {
     const ONE: u128 = 1_000_000_000_000;
     let size = pico.unsigned_abs();
-    let mut text = format!("{}{}", if pico < 0 { "-" } else { "" }, size / ONE);
-    let rest = size % ONE;
-    if rest != 0 {
-        let _ = write!(text, ".{rest:012}");
-        text.truncate(text.trim_end_matches('0').len());
+    if pico < 0 {
+        out.push('-');
     }
-    text
+    let (whole, rest) = (size / ONE, size % ONE);
+    // Amounts of a day are small: as 64 bits they are written faster.
+    let _ = match u64::try_from(whole) {
+        Ok(whole) => write!(out, "{whole}"),
+        Err(_) => write!(out, "{whole}"),
+    };
+    if rest != 0 {
+        let _ = write!(out, ".{:012}", rest as u64);
+        out.truncate(out.trim_end_matches('0').len());
+    }
 }
 
 /// A field of a CSV file.
@@ -715,22 +825,13 @@ mod tests {
             ids.extend(resource.numbers().into_iter().map(|number| resource.id_of(number).to_ascii_lowercase()));
         }
         let (mut used, mut bought) = (0_i128, 0_i128);
-        let mut days = BTreeSet::new();
-        let mut forms = BTreeSet::new();
+        let (mut days, mut named) = (BTreeSet::new(), BTreeSet::new());
         for row in &rows {
             assert_eq!(row["BillingCurrency"], "USD");
             days.insert(row["ChargePeriodStart"].clone());
             let id = &row["ResourceId"];
-            // Balancers have a number after their name.
-            let name = if id.contains(":loadbalancer/") {
-                id.rsplit('/').nth(usize::from(id.matches('/').count() > 1)).unwrap()
-            } else {
-                id
-            };
-            let known = id.is_empty() || ids.iter().any(|known| name.to_ascii_lowercase().ends_with(known.as_str()));
-            assert!(known, "{id} is nowhere in the organisation");
+            named.insert(id.clone());
             assert!(row["ProviderName"] != "Microsoft" || *id == id.to_ascii_lowercase(), "{id}");
-            forms.insert(id.split(['-', ':', '/']).next().unwrap().to_owned());
             match row["ChargeCategory"].as_str() {
                 "Usage" => {
                     let cost = pico(&row["PricingQuantity"]) * pico(&row["ListUnitPrice"]) / 1_000_000_000_000;
@@ -757,6 +858,18 @@ mod tests {
         assert!(used > 0);
         assert_eq!(used, bought);
         assert_eq!(days.len(), 92);
+        let mut forms = BTreeSet::new();
+        for id in &named {
+            forms.insert(id.split(['-', ':', '/']).next().unwrap());
+            // Balancers have a number after their name.
+            let name = if id.contains(":loadbalancer/") {
+                id.rsplit('/').nth(usize::from(id.matches('/').count() > 1)).unwrap()
+            } else {
+                id
+            };
+            let known = id.is_empty() || ids.iter().any(|known| name.to_ascii_lowercase().ends_with(known.as_str()));
+            assert!(known, "{id} is nowhere in the organisation");
+        }
         for form in ["i", "vol", "arn", ""] {
             assert!(forms.contains(form), "{forms:?}");
         }

@@ -43,6 +43,7 @@ const fn spec(id: &'static str, class: Class, title: &'static str) -> KindSpec {
 
 const DELETE: Write = Write { permission: "sim:Delete", method: "POST", action: "Delete" };
 const STOP: Write = Write { permission: "sim:Stop", method: "POST", action: "Stop" };
+const TAG: Write = Write { permission: "sim:Tag", method: "POST", action: "Tag" };
 const COPY: Write = Write { permission: "sim:Copy", method: "POST", action: "Copy" };
 
 const DISK_ACTS: &[ActSpec] = &[
@@ -71,14 +72,32 @@ pub static NAMED: KindSpec = KindSpec { acts: DISK_ACTS, ..spec("aws.sim-named-d
 /// A machine.
 pub static MACHINE: KindSpec = KindSpec {
     refers: &[(Relation::UsedByVm, Reach::Region)],
-    acts: &[ActSpec {
-        deed: DeedKind::Stop,
-        writes: &[STOP],
-        reads: &[],
-        reversal: Reversal::Undo("it is started again"),
-        keeps: &[],
-        takes: &[],
-    }],
+    acts: &[
+        ActSpec {
+            deed: DeedKind::Stop,
+            writes: &[STOP],
+            reads: &[],
+            reversal: Reversal::Undo("it is started again"),
+            keeps: &[],
+            takes: &[],
+        },
+        ActSpec {
+            deed: DeedKind::Tag,
+            writes: &[TAG],
+            reads: &[],
+            reversal: Reversal::Undo("the tag is removed"),
+            keeps: &[],
+            takes: &[],
+        },
+        ActSpec {
+            deed: DeedKind::Delete,
+            writes: &[DELETE],
+            reads: &[],
+            reversal: Reversal::OneWay("the machine"),
+            keeps: &[],
+            takes: &[Class::Disk],
+        },
+    ],
     ..spec("aws.sim-machine", Class::Vm, "machine")
 };
 /// An address, whose release is one-way.
@@ -125,6 +144,8 @@ pub struct Thing {
     /// The cloud's own protection.
     pub locked: bool,
     pub managed: bool,
+    /// Ids of what it names as its own.
+    pub uses: Vec<String>,
     pub size: u32,
     /// When anybody but the sweeper last changed it.
     pub changed: Duration,
@@ -184,6 +205,27 @@ struct Truth {
     denied: BTreeSet<u64>,
     /// Things that somebody makes again as soon as they are gone, under the same name.
     restless: BTreeSet<u64>,
+    /// What the next requests to change a thing meet.
+    met: BTreeMap<(u64, DeedKind), Vec<Met>>,
+    /// How long a change of a thing takes, if not as it comes.
+    lasting: BTreeMap<u64, Duration>,
+    /// Every request to change something, when it was made.
+    asked: Vec<(Duration, DeedKind, u64)>,
+    /// Readings of how far a change is.
+    looked: u64,
+    /// Kinds that are not offered.
+    closed: BTreeSet<&'static str>,
+}
+
+/// What one request meets, whatever the weather.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// It is told to wait, for so long.
+    Busy(Duration),
+    /// It never arrives, and nobody says so.
+    Lost,
+    /// It fails in a way that says that it was not done.
+    Refused,
 }
 
 /// What an owner does.
@@ -253,7 +295,8 @@ impl Truth {
                     if let Some(gone) = gone.filter(|_| self.restless.remove(&uid)) {
                         self.next += 1;
                         let created = start.plus(now.as_secs() as i64);
-                        let again = Thing { uid: self.next, created, changed: now, ending: None, ..gone };
+                        let id = if gone.kind == NAMED.id { gone.id.clone() } else { id(gone.kind, self.next) };
+                        let again = Thing { id, uid: self.next, created, changed: now, ending: None, ..gone };
                         self.things.insert(again.uid, again);
                     }
                 }
@@ -325,6 +368,7 @@ fn empty(at: Duration) -> Thing {
         used: false,
         locked: false,
         managed: false,
+        uses: Vec::new(),
         size: 8,
         changed: at,
         ending: None,
@@ -390,6 +434,11 @@ impl Sim {
             certain: false,
             denied: BTreeSet::new(),
             restless: BTreeSet::new(),
+            met: BTreeMap::new(),
+            lasting: BTreeMap::new(),
+            asked: Vec::new(),
+            looked: 0,
+            closed: BTreeSet::new(),
         };
         Self { truth: Arc::new(Mutex::new(truth)), clock, start, fuse: Fuse::default() }
     }
@@ -459,6 +508,51 @@ impl Sim {
     /// Has something made again under its name as soon as it is gone.
     pub fn make_again(&self, uid: u64) {
         lock(&self.truth).restless.insert(uid);
+    }
+
+    /// Says what the next requests to change something meet, one after the other.
+    pub fn meets(&self, uid: u64, deed: DeedKind, met: &[Met]) {
+        lock(&self.truth).met.insert((uid, deed), met.iter().rev().copied().collect());
+    }
+
+    /// Says how long a change of something takes.
+    pub fn lasts(&self, uid: u64, time: Duration) {
+        lock(&self.truth).lasting.insert(uid, time);
+    }
+
+    /// When changes of something were asked for.
+    pub fn asked(&self, uid: u64, deed: DeedKind) -> Vec<Duration> {
+        lock(&self.truth).asked.iter().filter(|(_, own, of)| (*own, *of) == (deed, uid)).map(|one| one.0).collect()
+    }
+
+    /// How often it was read how far a change is.
+    pub fn looked(&self) -> u64 {
+        lock(&self.truth).looked
+    }
+
+    /// A kind is not offered here.
+    pub fn close(&self, kind: &'static KindSpec) {
+        lock(&self.truth).closed.insert(kind.id);
+    }
+
+    /// Changes something, as of long ago.
+    pub fn alter(&self, uid: u64, change: impl FnOnce(&mut Thing)) {
+        if let Some(thing) = lock(&self.truth).things.get_mut(&uid) {
+            change(thing);
+        }
+    }
+
+    /// Something more is there, of now.
+    pub fn bring(&self, kind: &'static KindSpec, change: impl FnOnce(&mut Thing)) -> u64 {
+        let now = self.clock.mono();
+        let mut truth = lock(&self.truth);
+        truth.next += 1;
+        let uid = truth.next;
+        let created = self.start.plus(now.as_secs() as i64);
+        let mut thing = Thing { kind: kind.id, id: id(kind.id, uid), uid, created, ..empty(now) };
+        change(&mut thing);
+        truth.things.insert(uid, thing);
+        uid
     }
 
     /// Takes away the right to delete something.
@@ -545,6 +639,7 @@ impl Sim {
             .into(),
         };
         let uid = thing.uid.to_string();
+        let relation = if kind.class == Class::Vm { Relation::UsedByVm } else { Relation::Holds };
         let tags = thing.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         out.push(Draft {
             uid: &uid,
@@ -552,6 +647,8 @@ impl Sim {
             tags: Tags::Read(tags),
             protected: if thing.locked { "deletion protection" } else { "" },
             managed_by: if thing.managed { "stack web" } else { "" },
+            name: thing.tags.get("Name").map_or("", String::as_str),
+            uses: thing.uses.iter().map(|id| (relation, id.as_str())).collect(),
             ..Draft::new(&thing.id, facts)
         });
     }
@@ -572,6 +669,9 @@ impl Kind for Sort {
                 self.0.pass().await;
                 self.0.struck("sim:List", true)?;
                 let mut truth = lock(&self.0.truth);
+                if truth.closed.contains(self.1.id) {
+                    return Err(CloudError::new(Fault::NotOffered, "sim:List", "not here"));
+                }
                 let old = truth.weather.old_list;
                 let now = self.0.clock.mono();
                 let stale = truth.rng.often(old);
@@ -631,7 +731,8 @@ impl Kind for Sort {
         site.read("sim:List", || async {
             self.0.pass().await;
             self.0.struck("sim:List", false)?;
-            let truth = lock(&self.0.truth);
+            let mut truth = lock(&self.0.truth);
+            truth.looked += 1;
             let now = self.0.clock.mono();
             if let Deed::Copy { .. } = permit.deed() {
                 return Ok(match truth.copies.get(permit.token()) {
@@ -667,6 +768,7 @@ impl Sort {
     async fn change(&self, op: &'static str, deed: DeedKind, permit: &Permit) -> Result<Sent, CloudError> {
         self.0.pass().await;
         self.0.struck(op, false)?;
+        self.meet(op, deed, permit)?;
         let arrived = self.0.fuse.arrival(|| self.arrive(op, deed, permit));
         let outcome = arrived.unwrap_or_else(|| Err(CloudError::new(Fault::Unreachable, op, "the machine is down")));
         let lost = {
@@ -676,6 +778,22 @@ impl Sort {
         };
         self.0.pass().await;
         if lost { Err(CloudError::new(Fault::Transient, op, "no answer")) } else { outcome }
+    }
+
+    /// What this request meets, if somebody said so.
+    fn meet(&self, op: &'static str, deed: DeedKind, permit: &Permit) -> Result<(), CloudError> {
+        let uid = permit.target().uid.parse().unwrap_or_default();
+        let mut truth = lock(&self.0.truth);
+        truth.asked.push((self.0.clock.mono(), deed, uid));
+        match truth.met.get_mut(&(uid, deed)).and_then(Vec::pop) {
+            None => Ok(()),
+            Some(Met::Busy(time)) => {
+                let retry_after_ms = Some(time.as_millis() as u64);
+                Err(CloudError { retry_after_ms, ..CloudError::new(Fault::Throttled, op, "slow down") })
+            }
+            Some(Met::Lost) => Err(CloudError::new(Fault::Transient, op, "connection reset")),
+            Some(Met::Refused) => Err(CloudError::new(Fault::Refused, op, "not like this")),
+        }
     }
 
     fn arrive(&self, op: &'static str, deed: DeedKind, permit: &Permit) -> Result<Sent, CloudError> {
@@ -690,7 +808,8 @@ impl Sort {
         if deed == DeedKind::Copy {
             if !truth.copies.contains_key(permit.token()) {
                 let (slow, well) = (truth.rng.between(1, 900), truth.certain | !truth.rng.often(30));
-                truth.copies.insert(permit.token().to_owned(), (thing.uid, now + Duration::from_secs(slow), well));
+                let time = truth.lasting.get(&thing.uid).copied().unwrap_or(Duration::from_secs(slow));
+                truth.copies.insert(permit.token().to_owned(), (thing.uid, now + time, well));
             }
             return Ok(sent);
         }
@@ -729,7 +848,11 @@ impl Sort {
         truth.done.push(done);
         let at_once = truth.rng.often(500);
         let (slow, well) = (truth.rng.between(1, 120), truth.certain | !truth.rng.often(40));
-        let until = if at_once { now } else { now + Duration::from_secs(slow) };
+        let until = match truth.lasting.get(&thing.uid) {
+            Some(time) => now + *time,
+            None if at_once => now,
+            None => now + Duration::from_secs(slow),
+        };
         if let Some(thing) = truth.things.get_mut(&thing.uid) {
             thing.ending = Some((deed, until, well));
         }

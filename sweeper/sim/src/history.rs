@@ -37,6 +37,7 @@ use sweeper_core::{
     policy::{Known, PolicySet, Source, load},
     store::{MemoryStore, Store},
     survey::{self, Quiet},
+    waiver::Waiver,
 };
 
 /// When every history begins: a Monday.
@@ -127,6 +128,10 @@ pub(crate) struct House_ {
     pub(crate) soak: Option<Duration>,
     /// Deeds a minute and account, if not as it comes.
     pub(crate) rate: Option<u32>,
+    /// What it accepts not to see.
+    pub(crate) waivers: Vec<Waiver>,
+    /// It is known that no other run is alive.
+    pub(crate) alone: bool,
     /// When somebody pulls the kill switch.
     pub(crate) pulled: Option<Duration>,
     runs: u32,
@@ -191,7 +196,7 @@ pub(crate) async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome 
         calls,
         set: &house.set,
         house: rules,
-        waivers: Vec::new(),
+        waivers: house.waivers.clone(),
         accounts: BTreeMap::new(),
         regions: BTreeMap::new(),
         all_kinds: false,
@@ -240,6 +245,8 @@ impl House_ {
             calendar: None,
             soak: None,
             rate: None,
+            waivers: Vec::new(),
+            alone: false,
             pulled: None,
             runs: 0,
         };
@@ -340,7 +347,7 @@ pub(crate) async fn with_parts<R>(
         deployment: DEPLOYMENT.to_owned(),
         tool: TOOL.to_owned(),
         lease: Duration::from_mins(2),
-        alone: false,
+        alone: house.alone,
     };
     match AssertUnwindSafe(work(parts)).catch_unwind().await {
         Ok(done) => Some(done),

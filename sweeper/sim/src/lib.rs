@@ -16,8 +16,16 @@ pub mod fuse;
 pub mod history;
 pub mod oracle;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod replies;
+#[cfg(test)]
+mod resumed;
 pub mod rng;
+#[cfg(test)]
+mod undone;
 pub mod week;
 
 pub use history::{History, Story, play};

@@ -3,14 +3,14 @@
 
 use crate::{
     clock::SimClock,
-    cloud::{Event, NAMED, Sim, VOLUME},
+    cloud::{ADDRESS, Event, MACHINE, NAMED, Sim, VOLUME},
     fuse::Fuse,
     history::{self, DEPLOYMENT, FlatPrices, House_, START, calls, policies, run, survey},
     rng::Rng,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use sweeper_core::{
-    apply::{Applied, Ended, SWITCH, Stop, undo},
+    apply::{Applied, Ended, SWITCH, Stop, token, undo},
     approve::{Items, OneTime, Refusal, Standing, Text},
     audit::{AuditEvent, Body},
     clock::Clock as _,
@@ -23,7 +23,7 @@ use sweeper_core::{
     store::Store as _,
 };
 
-const POLICIES: &str = r#"
+pub(crate) const POLICIES: &str = r#"
 [[policy]]
 name = "disks"
 sweep = "unattached-disk"
@@ -45,7 +45,7 @@ pub(crate) struct Stage {
     pub(crate) house: House_,
     alice: Signer,
     mallory: Signer,
-    plan: Plan,
+    pub(crate) plan: Plan,
 }
 
 impl Stage {
@@ -54,16 +54,48 @@ impl Stage {
     }
 
     fn of(kind: &'static KindSpec, unused: u64, approve: &str, order: impl FnOnce(&mut Order)) -> Self {
+        let text = POLICIES.replace("APPROVE", approve);
+        Self::made(&text, kind, (unused, 200), |_| {}, |house| drawn(house, order))
+    }
+
+    /// As [`Self::usual`], under other policies and rules, over another fleet that is made ready first.
+    pub(crate) fn under(
+        text: &str,
+        rules: &Rules,
+        kind: &'static KindSpec,
+        fleet: (u64, u64),
+        ready: impl FnOnce(&Sim),
+    ) -> Self {
+        Self::made(text, kind, fleet, ready, |house| drawn_by(house, rules, |_| {}))
+    }
+
+    fn made(
+        text: &str,
+        kind: &'static KindSpec,
+        fleet: (u64, u64),
+        ready: impl FnOnce(&Sim),
+        draw: impl FnOnce(&House_) -> Plan,
+    ) -> Self {
         let clock = SimClock::new(START);
-        let sim = Sim::fleet(kind, Rng::new(7), Arc::clone(&clock), START, (unused, 200));
-        let set = policies(&POLICIES.replace("APPROVE", approve)).unwrap();
-        let (house, alice, mallory) = House_::new(sim, set, &clock).unwrap();
-        let plan = drawn(&house, order);
+        let sim = Sim::fleet(kind, Rng::new(7), Arc::clone(&clock), START, fleet);
+        ready(&sim);
+        let (house, alice, mallory) = House_::new(sim, policies(text).unwrap(), &clock).unwrap();
+        let plan = draw(&house);
         Self { house, alice, mallory, plan }
+    }
+
+    /// One disk, and some that are in use.
+    pub(crate) fn one_disk(ready: impl FnOnce(&Sim)) -> Self {
+        Self::under(&POLICIES.replace("APPROVE", "admin"), &Rules::default(), &VOLUME, (1, 3), ready)
     }
 
     pub(crate) fn usual() -> Self {
         Self::new("admin", |_| {})
+    }
+
+    /// Draws it again, of what is so days later.
+    pub(crate) fn draw(&mut self) {
+        self.plan = drawn(&self.house, |_| {});
     }
 
     fn now(&self) -> Timestamp {
@@ -91,18 +123,45 @@ impl Stage {
         self.alice.sign(&Text::OneTime(text).to_string()).unwrap().into_bytes()
     }
 
+    /// The word of two admins, for what cannot be had back.
+    pub(crate) fn two_notes(&mut self) -> [Vec<u8>; 2] {
+        let carol = Signer::generate("carol", &[10; 32]).unwrap();
+        history::trust(&mut self.house.trust, "carol", &carol);
+        let hers = OneTime { by: "carol".to_owned(), nonce: "c".repeat(32), ..self.text() };
+        [self.note(|_| {}), carol.sign(&Text::OneTime(hers).to_string()).unwrap().into_bytes()]
+    }
+
     fn read(&self, note: &[u8]) -> Result<(), Refusal> {
         self.house.trust.read(note, DEPLOYMENT, self.now()).map(drop)
     }
 
     pub(crate) fn apply(&mut self, notes: &[Vec<u8>]) -> Applied {
+        let fuse = Fuse::new(None, &self.house.clock);
+        self.struck(notes, fuse).unwrap()
+    }
+
+    /// A run that may die.
+    pub(crate) fn struck(&mut self, notes: &[Vec<u8>], fuse: Fuse) -> Option<Applied> {
         let holder = self.house.holder();
         let (house, plan) = (&self.house, &self.plan);
-        house.clock.run(run(house, holder, plan, notes, Fuse::new(None, &house.clock), None)).unwrap()
+        house.clock.run(run(house, holder, plan, notes, fuse, None))
+    }
+
+    /// What the log has of items: the number of each, and what happened.
+    pub(crate) fn log(&self) -> Vec<(u32, Body)> {
+        let mut log = Vec::new();
+        self.house.log.with(|contents| {
+            for line in contents.segments.values().flat_map(|bytes| bytes.split(|byte| *byte == b'\n')) {
+                if let Ok(event) = AuditEvent::parse(line) {
+                    log.push((event.item.unwrap_or_default(), event.body));
+                }
+            }
+        });
+        log
     }
 
     /// Deletions that the cloud did.
-    fn deleted(&self) -> usize {
+    pub(crate) fn deleted(&self) -> usize {
         self.house.sim.done().iter().filter(|done| done.deed == DeedKind::Delete).count()
     }
 
@@ -116,6 +175,10 @@ impl Stage {
 }
 
 fn drawn(house: &House_, order: impl FnOnce(&mut Order)) -> Plan {
+    drawn_by(house, &Rules::default(), order)
+}
+
+fn drawn_by(house: &House_, rules: &Rules, order: impl FnOnce(&mut Order)) -> Plan {
     let mut outcome = None;
     let begin = house.clock.mono().as_secs() / DAY as u64;
     for day in begin..begin + 4 {
@@ -124,7 +187,7 @@ fn drawn(house: &House_, order: impl FnOnce(&mut Order)) -> Plan {
     }
     let mut words = history::order("bob", "s".to_owned(), house.clock.wall());
     order(&mut words);
-    plan::draw(outcome.unwrap().parts(&house.set), &words, &Rules::default(), &FlatPrices).unwrap()
+    plan::draw(outcome.unwrap().parts(&house.set), &words, rules, &FlatPrices).unwrap()
 }
 
 #[test]
@@ -192,16 +255,16 @@ fn the_log_says_which_copy_was_kept() {
     let mut stage = Stage::usual();
     let note = stage.note(|_| {});
     stage.apply(&[note]);
-    let mut kept = Vec::new();
-    stage.house.log.with(|contents| {
-        for line in contents.segments.values().flat_map(|bytes| bytes.split(|byte| *byte == b'\n')) {
-            if let Ok(event) = AuditEvent::parse(line)
-                && let Body::Keep(keep) = event.body
-            {
-                kept.push((keep.resource.native_id, keep.copy.kind, keep.copy.native_id, keep.monthly_cost.is_some()));
+    let kept: Vec<_> = stage
+        .log()
+        .into_iter()
+        .filter_map(|(_, body)| match body {
+            Body::Keep(keep) => {
+                Some((keep.resource.native_id, keep.copy.kind, keep.copy.native_id, keep.monthly_cost.is_some()))
             }
-        }
-    });
+            _ => None,
+        })
+        .collect();
     assert_eq!(kept.len(), UNUSED as usize);
     for (of, kind, copy, priced) in kept {
         assert_eq!((kind.as_str(), priced), ("aws.sim-snapshot", true));
@@ -477,4 +540,174 @@ fn what_is_made_again_after_every_deletion_is_left_to_its_maker() {
     // 50 days: after the second deletion it is left alone for 30, after the third for 60.
     assert!((2..=3).contains(&stage.deleted()), "{} {held:?}", stage.deleted());
     assert!(held.len() >= 7 && held[0].contains("deleted 2 times and made again each time"), "{held:?}");
+}
+
+#[test]
+fn what_was_done_is_not_done_again() {
+    let mut stage = Stage::usual();
+    let note = stage.note(|_| {});
+    stage.apply(std::slice::from_ref(&note));
+    let done = stage.house.sim.done().len();
+    let again = stage.apply(&[note]);
+    assert_eq!((again.causes(), stage.house.sim.done().len()), (Vec::new(), done));
+    for no in 1..=UNUSED as u32 {
+        assert_eq!(again.ended[&no], Ended::Skipped("earlier: done".to_owned()));
+    }
+}
+
+#[test]
+fn an_exception_that_was_written_since_holds() {
+    let mut stage = Stage::usual();
+    let except = "[[except]]\nresource = \"aws.sim-volume:*/id-4\"\nreason = \"forensics\"\nuntil = 2027-01-31\n";
+    let text = [&POLICIES.replace("APPROVE", "admin"), except].concat();
+    stage.house.set = Arc::new(policies(&text).unwrap());
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    for action in &stage.plan.actions {
+        let ended = &applied.ended[&action.no];
+        if action.target.native_id == "id-4" {
+            assert!(matches!(ended, Ended::Skipped(why) if why.starts_with("decision: excepted")), "{ended:?}");
+        } else {
+            assert!(matches!(ended, Ended::Done { .. }), "{ended:?}");
+        }
+    }
+    assert!(stage.house.sim.things().contains_key(&4));
+}
+
+#[test]
+fn the_log_says_what_changed() {
+    let mut stage = Stage::usual();
+    let last = stage.plan.actions.last().unwrap().target.uid.parse().unwrap();
+    stage.house.sim.soon(Event::Protect(last), Duration::from_secs(1));
+    let note = stage.note(|_| {});
+    stage.apply(&[note]);
+    let skipped: Vec<_> = stage
+        .log()
+        .into_iter()
+        .filter_map(|(no, body)| if let Body::Skip(skip) = body { Some((no, skip.field)) } else { None })
+        .collect();
+    assert_eq!(skipped, [(UNUSED as u32, Some("tag:sweeper-protect".to_owned()))]);
+}
+
+#[test]
+fn no_more_than_a_share_of_what_is_there_goes() {
+    let mut stage = Stage::of(&VOLUME, 20, "admin", |_| {});
+    for _ in 0..400 {
+        stage.house.sim.bring(&NAMED, |thing| thing.used = true);
+    }
+    let note = stage.note(|_| {});
+    // 5 % of the volumes that are left, 210 of 220 by then, and of nothing else.
+    assert_eq!(stage.apply(&[note]).done(), 10);
+}
+
+const ADDRESSES: &str = r#"
+[[policy]]
+name = "addresses"
+sweep = "unassociated-address"
+when = "true"
+for = "1d"
+then = "delete"
+keep = "none"
+grace = "0h"
+consent = "objection"
+approve = "admin"
+limit = { count = 50, share = "100%", monthly_usd = 2000 }
+accounts = ["aws:111111111111"]
+"#;
+
+/// What waits for a copy lets others begin meanwhile; what waits for none goes as soon as it was read.
+#[test]
+fn only_copies_are_under_way_together() {
+    let order = |stage: &mut Stage| -> Vec<(u32, &'static str)> {
+        let notes = stage.two_notes();
+        let applied = stage.apply(&notes);
+        assert_eq!(applied.done(), UNUSED as usize, "{:?}", applied.ended);
+        stage
+            .log()
+            .into_iter()
+            .filter_map(|(no, body)| match body {
+                Body::Intent(intent) if intent.action == "delete" => Some((no, "intent")),
+                Body::Outcome(outcome) if outcome.action == "delete" => Some((no, "outcome")),
+                _ => None,
+            })
+            .collect()
+    };
+    let mut alone = Stage::under(ADDRESSES, &Rules::default(), &ADDRESS, (UNUSED, 200), |_| {});
+    let turns: Vec<_> = (1..=UNUSED as u32).flat_map(|no| [(no, "intent"), (no, "outcome")]).collect();
+    assert_eq!(order(&mut alone), turns);
+    let together = order(&mut Stage::usual());
+    assert_eq!(together[..4], [(1, "intent"), (1, "outcome"), (2, "intent"), (3, "intent")]);
+}
+
+#[test]
+fn the_last_wave_is_looked_at_as_well() {
+    let mut stage = Stage::of(&NAMED, 1, "admin", |_| {});
+    stage.house.sim.make_again(1);
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!(applied.done(), 1);
+    assert!(matches!(&applied.stopped, Some(Stop::Refused(why)) if why.contains("recreated")), "{:?}", applied.stopped);
+}
+
+/// Machines are listed along.
+fn with_machines() -> String {
+    let machines = "[[policy]]\nname = \"machines\"\nclass = \"vm\"\nwhen = 'state == \"running\"'\n";
+    [&POLICIES.replace("APPROVE", "admin"), machines].concat()
+}
+
+#[test]
+fn what_comes_back_under_another_id_and_its_name_stops_the_run() {
+    let named = |sim: &Sim, uid: u64| {
+        sim.alter(uid, |thing| drop(thing.tags.insert("Name".to_owned(), "web".to_owned())));
+    };
+    let mut stage = Stage::under(&with_machines(), &Rules::default(), &VOLUME, (UNUSED, 200), |sim| named(sim, 1));
+    stage.house.sim.make_again(1);
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    let says = |why: &str| why.contains("id-207 came in the place of") && why.contains("id-1");
+    assert!(matches!(&applied.stopped, Some(Stop::Refused(why)) if says(why)), "{:?}", applied.stopped);
+    assert_eq!(stage.deleted(), 1, "{:?}", applied.ended);
+    // What has had that name all along, what is new and has another, and a machine of the name, are no such thing.
+    let mut stage = Stage::under(&with_machines(), &Rules::default(), &VOLUME, (UNUSED, 200), |sim| {
+        named(sim, 1);
+        named(sim, 10);
+    });
+    let note = stage.note(|_| {});
+    stage.house.sim.soon(Event::New(VOLUME.id), Duration::from_secs(1));
+    stage.house.clock.jump(Duration::from_secs(2));
+    let machine = stage.house.sim.bring(&MACHINE, |_| {});
+    named(&stage.house.sim, machine);
+    let applied = stage.apply(&[note]);
+    assert_eq!((applied.stopped, applied.ended.len(), stage.deleted()), (None, UNUSED as usize, UNUSED as usize));
+}
+
+#[test]
+fn what_somebody_turns_out_to_use_stops_the_run() {
+    for (names, stopped) in [("id-1", true), ("id-1000", false)] {
+        let mut stage = Stage::under(&with_machines(), &Rules::default(), &VOLUME, (UNUSED, 200), |_| {});
+        stage.house.sim.bring(&MACHINE, |thing| (thing.used, thing.uses) = (true, vec![names.to_owned()]));
+        let note = stage.note(|_| {});
+        let applied = stage.apply(&[note]);
+        let said = matches!(&applied.stopped, Some(Stop::Refused(why)) if why.contains("used after all"));
+        assert_eq!(said, stopped, "{:?}", applied.stopped);
+        assert_eq!(stage.deleted(), if stopped { 1 } else { UNUSED as usize }, "{:?}", applied.ended);
+    }
+}
+
+#[test]
+fn a_token_is_a_uuid_of_plan_item_and_deed() {
+    let tokens: BTreeSet<String> = (1..=64).map(|no| token("plan", no, "delete")).collect();
+    assert_eq!(tokens.len(), 64);
+    let mut variants = BTreeSet::new();
+    for token in &tokens {
+        let parts: Vec<usize> = token.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{token}");
+        assert!(token.chars().all(|letter| letter == '-' || letter.is_ascii_hexdigit()), "{token}");
+        assert_eq!(&token[14..15], "8", "{token}");
+        variants.insert(token[19..20].to_owned());
+    }
+    assert_eq!(variants.into_iter().collect::<String>(), "89ab");
+    let first = token("plan", 1, "delete");
+    assert_eq!(first, token("plan", 1, "delete"));
+    assert!(![token("plan", 1, "copy"), token("plam", 1, "delete"), token("plan", 11, "delete")].contains(&first));
 }

@@ -35,7 +35,7 @@ use sweeper_core::{
     facts::FactsRef,
     inert::InertJson,
     inventory::Resource,
-    model::{CloudId, DAY, Timestamp, last_segment},
+    model::{DAY, Timestamp, last_segment},
     money::Amount,
     owner,
     survey_file::Sealed,
@@ -149,6 +149,29 @@ impl From<Window> for Compared {
     }
 }
 
+impl Args {
+    /// Why a bill that is at hand moved, as of some time, as a table.
+    #[cfg(feature = "demo")]
+    pub fn explaining(now: Timestamp) -> Self {
+        Self {
+            apart: None,
+            focus: Vec::new(),
+            by: Breakdown::Service,
+            window: Window::Week,
+            explain: true,
+            survey: Vec::new(),
+            planned: None,
+            floor: None,
+            lag: None,
+            config: None,
+            format: Form::Table,
+            output: None,
+            now: Some(now),
+            sql: sql::Query::default(),
+        }
+    }
+}
+
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     match &args.apart {
         Some(Apart::Partial(args)) => return partial::run(args),
@@ -159,11 +182,16 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let own = Config::find(args.config.as_deref())?.bill;
     let sources = sources(focus(&args.focus, &own)?)?;
-    let (lag_days, floor_a_day) = (args.lag.unwrap_or(own.lag), args.floor.unwrap_or(own.floor));
-    let terms = Terms { today: today(args.now)?, lag_days, floor_a_day };
     let surveys = surveys(&args.survey)?;
     let surveys: Vec<&Sealed> = surveys.iter().collect();
-    let owners = owners_by(args.by.into(), &surveys)?;
+    told(args, &own, sources, &surveys)
+}
+
+/// What a bill says, as it is asked for; `args` say nothing here of where it and the surveys are.
+pub fn told(args: &Args, own: &config::Bill, sources: Vec<Source>, surveys: &[&Sealed]) -> Result<Exit, Failure> {
+    let (lag_days, floor_a_day) = (args.lag.unwrap_or(own.lag), args.floor.unwrap_or(own.floor));
+    let terms = Terms { today: today(args.now)?, lag_days, floor_a_day };
+    let owners = owners_by(args.by.into(), surveys)?;
     let (compared, threads) = (args.window.into(), threads());
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
@@ -172,7 +200,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let report = comparison(compared, &bill, &terms);
     let story = if args.explain {
         let named = args.planned.as_deref().or(own.planned.as_deref());
-        let evidence = Evidence { events: events(&surveys), planned: planned(named)?, ..Evidence::default() };
+        let evidence = Evidence { events: events(surveys), planned: planned(named)?, ..Evidence::default() };
         movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
     } else {
         None
@@ -334,6 +362,21 @@ fn place(resource: Resource<'_>) -> Place {
     (resource.kind().id, text(resource.account()), text(resource.region()), text(resource.native_id()))
 }
 
+/// A resource's id as bills have it, or its end. Names of Google Cloud are those of one thing only with its sort, and
+/// mostly its place.
+fn in_bill(resource: Resource<'_>) -> String {
+    let (region, id) = (resource.region(), resource.native_id());
+    match resource.kind().id {
+        "gcp.sql-instance" => format!("instances/{id}"),
+        "gcp.run-service" => format!("{region}/services/{id}"),
+        kind => match kind.strip_prefix("gcp.compute-") {
+            Some("address") => format!("{region}/addresses/{id}"),
+            Some(sort) => format!("{region}/{sort}s/{id}"),
+            None => id.to_owned(),
+        },
+    }
+}
+
 /// What counts for its cost, beside how long it is there.
 fn size(resource: Resource<'_>) -> String {
     match resource.facts() {
@@ -354,8 +397,8 @@ pub(crate) fn events(surveys: &[&Sealed]) -> Vec<InventoryEvent> {
     let mut events = BTreeMap::new();
     let mut note = |resource: Resource<'_>, what: Happened, at: Timestamp, source: String| {
         let Ok(day) = at.date().parse() else { return };
-        let account = (resource.cloud() != CloudId::Gcp).then(|| resource.account().to_owned());
-        let event = InventoryEvent { resource: resource.native_id().to_owned(), account, what, day, source };
+        let account = Some(resource.account().to_owned());
+        let event = InventoryEvent { resource: in_bill(resource), account, what, day, source };
         events.entry((place(resource), what, day)).or_insert(event);
     };
     for sealed in &surveys {

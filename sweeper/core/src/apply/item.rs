@@ -496,16 +496,8 @@ impl Run<'_, '_> {
                 let note = serde_json::to_string(&kept).map_err(|error| Stop::Damaged(error.to_string()))?;
                 let made = Ended::Done { request: sent.request, kept: Some(kept.clone()) };
                 self.outcome(action, deed, &made, people, Some(&kept))?;
+                self.keeps(action, &kept)?;
                 self.advance(claim, State::Confirmed, &note)?;
-                let event = audit::Keep {
-                    resource: identity(&action.target),
-                    copy: identity(&copy_target(&kept, &action.target)),
-                    verified: true,
-                    until: action.keep.as_ref().map(|copy| copy.until),
-                    monthly_cost: action.keep.as_ref().map(|copy| (&copy.monthly_cost).into()),
-                };
-                let plan = self.approved.plan().id.clone();
-                self.record(Event::new(event).of_item(&plan, action.no))?;
                 Ok(Ok(kept))
             }
             Shot::Done(_, None) | Shot::Sent(_) => {
@@ -529,6 +521,19 @@ impl Run<'_, '_> {
                 Ok(Err(Ended::Left(format!("the copy: {why}"))))
             }
         }
+    }
+
+    /// Writes which copy is kept. Before its claim ends: it may be written twice, and never be missing.
+    pub(super) fn keeps(&mut self, action: &Action, kept: &Kept) -> Result<(), Stop> {
+        let event = audit::Keep {
+            resource: identity(&action.target),
+            copy: identity(&copy_target(kept, &action.target)),
+            verified: true,
+            until: action.keep.as_ref().map(|copy| copy.until),
+            monthly_cost: action.keep.as_ref().map(|copy| (&copy.monthly_cost).into()),
+        };
+        let plan = self.approved.plan().id.clone();
+        self.record(Event::new(event).of_item(&plan, action.no))
     }
 
     fn no_copy(
@@ -833,6 +838,97 @@ pub(super) fn quiet_from(claim: &Claim, call: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        calls::{Calls, Limits, Site},
+        claims::Writer,
+        clock::VirtualClock,
+        facts::{LogGroup, Referrer, Vm, VmState},
+        inventory::{Draft, Listing, Tags},
+        kind::KindSpec,
+        store::MemoryStore,
+        testing,
+    };
+
+    /// A kind with one thing, as it is read.
+    struct One(Box<dyn Fn(&mut Listing) + Send + Sync>, &'static KindSpec);
+
+    #[async_trait::async_trait]
+    impl Kind for One {
+        fn spec(&self) -> &'static KindSpec {
+            self.1
+        }
+
+        async fn enumerate(&self, _: &Site, out: &mut Listing) -> Result<(), CloudError> {
+            (self.0)(out);
+            Ok(())
+        }
+    }
+
+    /// Whether a deed's end is so, of a thing that is read like this.
+    fn so(deed: &Deed, spec: &'static KindSpec, push: impl Fn(&mut Listing) + Send + Sync + 'static) -> bool {
+        let calls = Calls::new(Arc::new(VirtualClock::new(testing::NOW)), Limits::default());
+        let mut target = testing::volume("one");
+        target.kind = spec.id.to_owned();
+        let kind: Arc<dyn Kind> = Arc::new(One(Box::new(push), spec));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(is_so(&calls, &kind, &target, deed)).unwrap()
+    }
+
+    fn server(state: VmState, uid: &'static str) -> impl Fn(&mut Listing) + Send + Sync + 'static {
+        move |out| {
+            let (vm_type, image) = (out.sym("t3"), out.sym(""));
+            let vm = Vm { state, vm_type, image, in_state_since: None, spot: false, still_billed: false };
+            out.push(Draft { uid, tags: Tags::Read(vec![("Env", "dev")]), ..Draft::new("one", vm) });
+        }
+    }
+
+    #[test]
+    fn an_end_is_so_when_it_is_read_and_not_when_it_is_accepted() {
+        let is = |deed: &Deed, state: VmState| so(deed, &testing::VM, server(state, "one"));
+        for (state, stopped, running) in [
+            (VmState::Running, false, true),
+            (VmState::Stopped, true, false),
+            (VmState::Deallocated, true, false),
+            (VmState::Other, false, false),
+        ] {
+            assert_eq!((is(&Deed::Stop, state), is(&Deed::Start, state)), (stopped, running), "{state:?}");
+            assert!(!is(&Deed::Delete, state));
+        }
+        // Gone, and another under its name: ours is deleted, and nothing else is so of it.
+        for deed in [Deed::Delete, Deed::Stop, Deed::Start] {
+            assert_eq!(so(&deed, &testing::VM, |_| {}), deed == Deed::Delete);
+            assert_eq!(so(&deed, &testing::VM, server(VmState::Stopped, "two")), deed == Deed::Delete);
+        }
+        let tag = |key: &str, value: &str| Deed::Tag { key: key.to_owned(), value: value.to_owned() };
+        assert!(is(&tag("Env", "dev"), VmState::Running));
+        for other in [tag("Env", "prod"), tag("Owner", "dev")] {
+            assert!(!is(&other, VmState::Running), "{other:?}");
+        }
+        let untag = |key: &str| Deed::Untag { key: key.to_owned() };
+        assert!(is(&untag("Owner"), VmState::Running) && !is(&untag("Env"), VmState::Running));
+        // A listing without tags cannot say that one is missing.
+        let unread = |out: &mut Listing| out.push(Draft { uid: "one", ..Draft::new("one", Referrer {}) });
+        assert!(so(&tag("Env", "dev"), &testing::TEMPLATE, unread));
+        let group = |days: Option<u32>| {
+            move |out: &mut Listing| {
+                let group = LogGroup { retention_days: days, bytes: None, machinery: false };
+                out.push(Draft { uid: "one", ..Draft::new("one", group) });
+            }
+        };
+        for (wanted, is, so_) in [(Some(30), Some(30), true), (Some(30), Some(3), false), (Some(30), None, false)] {
+            assert_eq!(so(&Deed::SetRetention { days: wanted }, &testing::LOG_GROUP, group(is)), so_, "{is:?}");
+        }
+        assert!(so(&Deed::SetRetention { days: None }, &testing::LOG_GROUP, group(None)));
+    }
+
+    #[test]
+    fn a_request_may_still_arrive_as_long_as_a_call_takes_and_some_seconds() {
+        let (store, at) = (MemoryStore::new(), testing::NOW);
+        let item = Item { plan: "p".to_owned(), number: 1, resource: "r".to_owned(), seen: at };
+        let writer = Writer { epoch: 1, run: "run".to_owned() };
+        let Ok(Outcome::Claimed(claim)) = claims::claim(&store, &item, &writer, at) else { panic!("it is free") };
+        assert_eq!(quiet_from(&claim, Duration::from_secs(35)), at.plus(40));
+    }
 
     #[test]
     fn what_the_bin_keeps_is_known_and_ends_what_rests_on_it() {

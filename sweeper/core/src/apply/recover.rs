@@ -88,6 +88,9 @@ impl Run<'_, '_> {
             undo::remember(self.parts.store, &entry, claim.at()).map_err(|error| damaged(&error))?;
         }
         self.outcome(action, &deed, &ended, &people, kept.as_ref())?;
+        if let Some(kept) = kept.as_ref().filter(|_| copy) {
+            self.keeps(action, kept)?;
+        }
         if !copy && seen != Seen::NotDone {
             self.applied.ended.insert(action.no, ended);
         }

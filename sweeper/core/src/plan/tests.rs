@@ -177,3 +177,19 @@ fn plans_differ_by_what_they_do_to_what() {
     let seen = plan(|plan| drop(plan.actions[0].expects.insert("state".to_owned(), "attached".to_owned())));
     assert_eq!(difference(&old, &seen).changed[0].2, "state was nothing, is attached");
 }
+
+#[test]
+fn a_plan_has_an_end() {
+    // The first byte of each is none of a plan: no more of it is read.
+    let largest = 256 << 20;
+    assert!(matches!(read(&vec![0; largest]), Err(PlanError::Foreign(_))));
+    assert_eq!(read(&vec![0; largest + 1]), Err(PlanError::TooLarge));
+    assert_eq!(read(&vec![0; largest + 2]), Err(PlanError::TooLarge));
+}
+
+#[test]
+fn risks_are_called_what_they_are_written_as() {
+    for risk in [Risk::Reversible, Risk::Recreatable, Risk::Bin, Risk::OneWay] {
+        assert_eq!(serde_json::to_value(risk).unwrap(), risk.name());
+    }
+}

@@ -426,11 +426,11 @@ impl Condition {
     }
 }
 
-/// Line and column of the parser (from 1 and from 0) as a byte of the text.
+/// Line and column of the parser (both from 1, the column in bytes) as a byte of the text.
 fn at_line_column(text: &str, (line, column): (isize, isize)) -> usize {
-    let line = usize::try_from(line).unwrap_or(1).max(1) - 1;
-    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    (start + usize::try_from(column).unwrap_or(0)).min(text.len().saturating_sub(1))
+    let before = |from_one: isize| usize::try_from(from_one).unwrap_or(1).max(1) - 1;
+    let start: usize = text.split_inclusive('\n').take(before(line)).map(str::len).sum();
+    (start + before(column)).min(text.len().saturating_sub(1))
 }
 
 /// A word that was probably meant.
@@ -491,13 +491,9 @@ impl Checker<'_> {
 
     /// Where a node was written: its own token and everything below it.
     fn span(&self, expr: &IdedExpr) -> (usize, usize) {
+        // The parser counts bytes, and its end is the last one.
         let own = self.info.offset_for(expr.id).map_or((0, self.text.len()), |(start, stop)| {
-            // The parser counts bytes, and its end is the last one.
-            let (start, mut end) = (start as usize, stop as usize + 1);
-            while end < self.text.len() && !self.text.is_char_boundary(end) {
-                end += 1;
-            }
-            (start.min(self.text.len()), end.min(self.text.len()))
+            ((start as usize).min(self.text.len()), self.text.ceil_char_boundary(stop as usize + 1))
         });
         let below: Vec<&IdedExpr> = match &expr.expr {
             Expr::Call(call) => call.target.iter().map(|target| &**target).chain(&call.args).collect(),

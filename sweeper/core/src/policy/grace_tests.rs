@@ -384,8 +384,10 @@ proptest! {
         1 => Just(Day::Sold), 2 => Just(Day::Broken), 1 => Just(Day::Gone),
     ], 1..40)) {
         let mut story = Story::new();
-        // Days in a row on which it was found, working days since a notice of what is.
-        let (mut found, mut told): (i64, Option<Timestamp>) = (0, None);
+        // When it was last found, how often, and for how long: what nobody saw counts up to the longest gap. And when
+        // its owner was told of what is.
+        let mut found: Option<(Timestamp, u32, i64)> = None;
+        let mut told: Option<Timestamp> = None;
         for day in days {
             story.attached = matches!(day, Day::Attached);
             story.blind = matches!(day, Day::Blind);
@@ -398,15 +400,17 @@ proptest! {
             }
             let said = story.run();
             match day {
-                Day::Attached | Day::Gone => (found, told) = (0, None),
+                Day::Attached | Day::Gone => (found, told) = (None, None),
                 Day::Grown | Day::Sold => told = None,
                 _ => {}
             }
             if said != "nothing" {
-                found += 1;
+                let (last, times, held) = found.unwrap_or((story.now, 0, 0));
+                let gap = story.now.since(last);
+                found = Some((story.now, times + 1, held + if gap <= ledger::MAX_GAP { gap } else { 0 }));
             }
             if said.starts_with("delete") {
-                prop_assert!(found > 3, "{found} {said}");
+                prop_assert!(found.is_some_and(|(_, times, held)| times >= 2 && held >= 3 * DAY), "{found:?} {said}");
                 let ends = told.and_then(|told| story.house.calendar.grace_ends(told, 2 * DAY, &Scope::new(CloudId::Aws, "1", "r")));
                 prop_assert!(ends.is_some_and(|ends| ends <= story.now), "{told:?} {said}");
             }

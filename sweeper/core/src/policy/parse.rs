@@ -131,18 +131,12 @@ fn span_of(table: &Table<'_>, key: &str) -> Option<Span> {
 impl Reader<'_> {
     fn place(&self, span: &Span) -> Place {
         let text = &self.source.text;
-        let mut start = span.start.min(text.len());
-        while !text.is_char_boundary(start) {
-            start -= 1;
-        }
+        let start = text.floor_char_boundary(span.start);
         let before = &text[..start];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = text[line_start..].lines().next().unwrap_or_default();
         let column = text[line_start..start].chars().count() + 1;
-        let mut end = span.end.clamp(start, line_start + line.len().max(start - line_start));
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = text.ceil_char_boundary(span.end).clamp(start, line_start + line.len().max(start - line_start));
         Place {
             path: self.source.path.clone(),
             line: before.matches('\n').count() + 1,

@@ -212,6 +212,7 @@ fn places_in_conditions_survive_escapes_and_other_letters() {
         r#"when = "tag(\"é\") == \"ü\" && nope""#,
         r#"when = 'tag("é") == "ü" && nope'"#,
         r#"when = "tag(\"\u00e9\") == \"ü\" && nope""#,
+        r#"when = "tag(\"\U0001F600\") == \"ü\" && nope""#,
     ] {
         let problems = loaded(&[head, when].concat()).problems;
         assert_eq!(problems.len(), 1, "{problems:?}");
@@ -737,6 +738,9 @@ struct Case {
     excepts: &'static str,
     last_attached: Option<Timestamp>,
     assuming: bool,
+    /// Who was told, if not its owner of now.
+    told_owner: Option<&'static str>,
+    out_of_sight: &'static [&'static str],
 }
 
 impl Case {
@@ -763,6 +767,8 @@ impl Case {
             excepts: "",
             last_attached: None,
             assuming: false,
+            told_owner: None,
+            out_of_sight: &[],
         }
     }
 
@@ -791,15 +797,17 @@ impl Case {
         if self.assuming {
             detail.assuming.insert("aws.ec2-instance in aws:2/eu-west-1: closed".to_owned());
         }
+        detail.out_of_sight.extend(self.out_of_sight);
         let key = LedgerKey::new(&set.policies[0].rule, &resource);
         let owner =
             owner::of(&view, resource).unwrap_or(Owner { name: None, from: "none".to_owned(), invalid: vec![] });
+        let told_owner = self.told_owner.or(owner.name.as_deref());
         let told = self.told.map(|at| Told {
             policy: set.policies[0].name.as_str().into(),
             at,
             channel: "mail".into(),
             to: "a".into(),
-            fingerprint: Fingerprint::of(&set.policies[0], resource, owner.name.as_deref(), &self.cost),
+            fingerprint: Fingerprint::of(&set.policies[0], resource, told_owner, &self.cost),
         });
         let ledger: LedgerSlice = self
             .sighting
@@ -1238,4 +1246,256 @@ fn a_watch_speaks_of_its_accounts() {
     assert!(watch.covers(Some(CloudId::Aws), "111122223333") && watch.covers(None, "111122223333"));
     assert!(!watch.covers(Some(CloudId::Azure), "111122223333"));
     assert!(watch.covers(Some(CloudId::Gcp), "SHOP") && !watch.covers(Some(CloudId::Gcp), "other"));
+}
+fn what_is_missing_is_said_with_what_to_write() {
+    for (text, helps) in [
+        ("[[policy]]\nname = \"x\"\n", vec!["add `sweep = \"unattached-disk\"`", "add `when = '…'`"]),
+        ("[[policy]]\nname = \"x\"\nclass = \"disk\"\n", vec!["add `when = '…'`"]),
+        (
+            "[[policy]]\nname = \"x\"\nsweep = \"unattached-disk\"\nthen = \"delete\"\n",
+            vec![
+                "add `when = 'true'` to act on everything that is found",
+                "add `for = \"14d\"`",
+                "add `grace = \"7d\"`",
+                "add `limit = { count = 50, share = \"5%\", monthly_usd = 2000 }`",
+                "add one of `clouds`, `accounts`, `regions`, `kinds`",
+            ],
+        ),
+        (
+            &*DELETE.replace("{ count = 50, share = \"5%\", monthly_usd = 2000 }", "{}"),
+            vec!["add `count = 50`", "add `share = \"5%\"`", "add `monthly_usd = 2000`"],
+        ),
+    ] {
+        let said = problems(text);
+        let found: Vec<&str> =
+            said.lines().filter_map(|line| line.split_once("= help: ").map(|(_, help)| help)).collect();
+        for help in &helps {
+            assert_eq!(found.iter().filter(|own| own.starts_with(help)).count(), 1, "{help}\n{said}");
+        }
+        assert_eq!(found.len(), helps.len(), "{said}");
+    }
+    // What is missing is missing of all of its table's first line.
+    assert!(problems("[[policy]]\nsweep = \"unattached-disk\"\n").contains("| [[policy]]\n  | ^^^^^^^^^^\n"));
+}
+
+#[test]
+fn what_names_another_class_or_cloud_does_not_fit() {
+    let head = "[[policy]]\nname = \"x\"\nsweep = \"unattached-disk\"\n";
+    let said = |rest: &str| problems(&[head, rest].concat());
+    let vm = said("class = \"vm\"");
+    assert!(vm.contains("`unattached-disk` does not judge the class vm"), "{vm}");
+    assert_eq!(said("class = \"disk\""), "");
+    let of = |cloud: &str| said(&format!("kinds = [\"aws.ec2-volume\"]\nclouds = [\"{cloud}\"]"));
+    assert!(of("gcp").contains("`aws.ec2-volume` is not in the policy's clouds"), "{}", of("gcp"));
+    assert_eq!(of("aws"), "");
+}
+
+#[test]
+fn what_is_not_written_is_what_the_documentation_says() {
+    let of = |text: &str| set(&format!("[[policy]]\nname = \"x\"\n{text}")).policies.remove(0);
+    let report = of("sweep = \"unattached-disk\"");
+    assert_eq!((report.for_, report.grace, report.then), (14 * DAY, 7 * DAY, Verb::Report));
+    assert_eq!((report.consent, report.approve, report.keep), (Consent::Explicit, Approve::TwoPeople, Keep::None));
+    assert_eq!((report.limit, report.accept_unseen.len()), (Limit::default(), 0));
+    // The fullest copy that all of the classes have.
+    let deletes = "clouds = [\"aws\"]\nwhen = 'true'\nfor = \"1d\"\nthen = \"delete\"\ngrace = \"1d\"\n\
+                   limit = { count = 5, share = \"5%\", monthly_usd = 20 }\n";
+    for (judged, keep) in [("sweep = \"unattached-disk\"", Keep::Snapshot), ("class = \"snapshot\"", Keep::Definition)]
+    {
+        assert_eq!(of(&format!("{judged}\n{deletes}")).keep, keep, "{judged}");
+    }
+    let accepts = of("sweep = \"unattached-disk\"\naccept_unseen = [\"templates of other tools\"]");
+    assert_eq!(accepts.accept_unseen, ["templates of other tools"]);
+}
+
+#[test]
+fn an_exception_has_all_of_its_parts() {
+    let said = |resource: &str| {
+        problems(&format!("[[except]]\nresource = \"{resource}\"\nreason = \"r\"\nuntil = 2027-01-31\n"))
+    };
+    assert_eq!(said("aws.ec2-volume:*/vol-1"), "");
+    let no_native = "aws.ec2-volume:*/";
+    for resource in
+        ["vol-1", "aws.ec2-volume:vol-1", ":*/vol-1", "aws.ec2-volume:/vol-1", no_native, "aws.*:*/vol\\u0007"]
+    {
+        assert!(said(resource).contains("not the form of a resource"), "{resource}: {}", said(resource));
+    }
+}
+
+#[test]
+fn an_exception_covers_its_kind_account_region_and_id_and_nothing_else() {
+    let mut builder = InventoryBuilder::new(KINDS);
+    for scope in [scope(), Scope::new(CloudId::Aws, "444455556666", "us-east-1")] {
+        let mut listing = builder.listing(&DISK, &scope);
+        let zone = format!("{}-a", scope.region);
+        for id in ["vol-1", "vol-2"] {
+            listing.push(Draft { region: Some(&zone), ..Draft::new(id, disk(10, DiskState::Available)) });
+        }
+        builder.complete(listing, 1);
+    }
+    let inventory = builder.build();
+    for (resource, covers) in [
+        ("aws.ec2-volume:*/vol-1", [true, false, true, false]),
+        ("aws.ec2-snapshot:*/vol-1", [false; 4]),
+        ("aws.ec2-volume:111122223333/*", [true, true, false, false]),
+        ("aws.ec2-volume:999*/vol-1", [false; 4]),
+        // A region, a zone of it, and a glob of either.
+        ("aws.ec2-volume:*/eu-west-1/vol-2", [false, true, false, false]),
+        ("aws.ec2-volume:*/eu-west-1-a/vol-2", [false, true, false, false]),
+        ("aws.ec2-volume:*/us-*/vol-2", [false, false, false, true]),
+        ("aws.ec2-volume:*/ap-south-1/vol-2", [false; 4]),
+    ] {
+        let text = format!("[[except]]\nresource = \"{resource}\"\nreason = \"r\"\nuntil = 2027-01-31\n");
+        let set = set(&text);
+        let covered: Vec<bool> = inventory.resources().map(|disk| set.excepts[0].covers(&disk)).collect();
+        assert_eq!(covered, covers, "{resource}");
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_told_with_what_can() {
+    let said = |when: &str| problems(&format!("[[policy]]\nname = \"x\"\nclass = \"disk\"\nwhen = '{when}'\n"));
+    let whole = said("size_gib > 1.5");
+    assert!(whole.contains("a whole number is compared with whole numbers"), "{whole}");
+    // A list is shown from its first bracket to its last element.
+    let list = said("size_gib == [1, 2222]");
+    let carets = list.lines().find(|line| line.contains('^')).unwrap().matches('^').count();
+    assert!(list.contains("a list stands only after `in`") && carets >= "[1, 2222".len(), "{list}");
+}
+
+#[test]
+fn what_is_no_condition_is_shown_where_it_stops_to_be_one() {
+    let place = |when: &str| {
+        let text = format!("[[policy]]\nname = \"x\"\nclass = \"disk\"\nwhen = {when}\n");
+        let problem = loaded(&text).problems.remove(0);
+        assert!(problem.message.starts_with("not a condition"), "{}", problem.render());
+        (problem.at.line, problem.at.column)
+    };
+    assert_eq!(place("'size_gib > > 3'"), (4, "when = 'size_gib > ".len() + 1));
+    assert_eq!(place("'> 3'"), (4, "when = '".len() + 1));
+    assert_eq!(place("'''\nsize_gib > 1\n  && > 3\n'''"), (6, "  && ".len() + 1));
+}
+
+#[test]
+fn boundaries_are_where_they_are_said_to_be() {
+    let case = |change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new();
+        change(&mut case);
+        case.decided()
+    };
+    // A day old, to the second.
+    let aged = |seconds: i64| case(&|case| case.created = NOW.plus(-seconds));
+    assert!(aged(DAY - 1).starts_with("hold too young"), "{}", aged(DAY - 1));
+    assert!(aged(DAY).starts_with("delete"), "{}", aged(DAY));
+    // Held for as long as the policy says, to the second.
+    let held = |seconds: i64| case(&|case| case.sighting.as_mut().unwrap().observed = seconds);
+    assert!(held(14 * DAY - 1).starts_with("hold 13 of 14 days"), "{}", held(14 * DAY - 1));
+    assert!(held(14 * DAY).starts_with("delete"), "{}", held(14 * DAY));
+    // A day ends at noon in UTC, when it has ended everywhere: the 19th right now, and 180 days on the 18th of May.
+    let kept = |until: &'static str| case(&|case| case.tags.as_mut().unwrap().push(("sweeper-keep", until)));
+    assert!(kept("2026-11-19").starts_with("delete"), "{}", kept("2026-11-19"));
+    assert_eq!(kept("2026-11-20"), "hold kept: tag sweeper-keep until 2026-11-20");
+    assert_eq!(kept("2027-05-18"), "hold kept: tag sweeper-keep until 2027-05-18");
+    assert!(kept("2027-05-19").contains("longer than the 180 days the house allows"), "{}", kept("2027-05-19"));
+}
+
+#[test]
+fn without_grace_a_notice_of_something_else_holds_nothing() {
+    let decided = |grace: &str, told: &'static str| {
+        let mut case = Case::new();
+        case.policy = case.policy.replace("grace    = \"7d\"", &format!("grace = \"{grace}\""));
+        case.told_owner = Some(told);
+        case.told = Some(NOW.plus(-90 * DAY));
+        case.decided()
+    };
+    let sold = decided("7d", "b@example.com");
+    assert!(sold.starts_with("hold not told: the owner changed since"), "{sold}");
+    assert!(decided("7d", "a@example.com").starts_with("delete"));
+    assert!(decided("0d", "b@example.com").starts_with("delete"));
+}
+
+#[test]
+fn what_is_out_of_sight_holds_until_it_is_accepted() {
+    let decided = |accept: &str| {
+        let mut case = Case::new();
+        case.policy = case.policy.replace("tell     =", &format!("{accept}\ntell     ="));
+        case.out_of_sight = &["templates of other tools"];
+        case.decided()
+    };
+    let accepted = "accept_unseen = [\"templates of other tools\"]";
+    assert!(decided("").starts_with("hold out of sight: templates of other tools; `accept_unseen`"), "{}", decided(""));
+    assert!(decided(accepted).starts_with("delete"), "{}", decided(accepted));
+}
+
+/// Of what is not known, the cheapest is named: it is looked at first.
+#[test]
+fn the_cheapest_unknown_is_the_reason() {
+    let inventory = inventory(&DISK, |listing| {
+        let mut draft = Draft::new("vol-1", disk(10, DiskState::Available));
+        draft.tags = Tags::Read(vec![("a", "1")]);
+        listing.push(draft);
+    });
+    let cause = |when: &str| {
+        let text = format!(
+            "[[policy]]\nname = \"x\"\nclass = \"disk\"\nclouds = [\"aws\"]\nwhen = '{when}'\nfor = \"1d\"\n\
+             then = \"delete\"\ngrace = \"1d\"\nlimit = {{ count = 5, share = \"5%\", monthly_usd = 20 }}\n"
+        );
+        rows(&set(&text), &inventory, &Answers::default()).rows[0].unseen.as_ref().unwrap().cause.clone()
+    };
+    assert_eq!(cause("monthly_cost > 1 && throughput > 1"), "not known: throughput");
+    assert_eq!(cause("tag(\"b\") == \"x\" && throughput > 1"), "not known: throughput");
+    assert_eq!(cause("monthly_cost > 1 && tag(\"b\") == \"x\""), "no tag b");
+}
+
+#[test]
+fn evidence_names_each_thing_that_was_read_once() {
+    let inventory = inventory(&DISK, |listing| {
+        let mut draft = Draft::new("vol-1", disk(10, DiskState::Available));
+        draft.tags = Tags::Read(vec![("a", "1"), ("b", "2")]);
+        listing.push(draft);
+    });
+    let when = "size_gib > 1 && size_gib < 99 && iops > 1 && \
+                tag(\"a\") != \"x\" && has_tag(\"b\") && tag(\"a\") != \"y\"";
+    let set = set(&format!("[[policy]]\nname = \"x\"\nclass = \"disk\"\nwhen = '{when}'\n"));
+    let (answers, house) = (Answers::default(), House::default());
+    let view = View::new(&inventory, &answers, &house, NOW);
+    let evaluation = evaluate(&set, &view, &NoCosts);
+    let evidence = detail(&set, &view, &NoCosts, &evaluation.rows[0]).evidence;
+    let facts: Vec<(&str, &str)> = evidence.iter().map(|one| (&*one.fact, one.value.as_str())).collect();
+    assert_eq!(facts, [("size_gib", "10"), ("iops", "3000"), ("tag a", "1"), ("tag b", "2")]);
+}
+
+/// Two kinds in one place are two tables, and an exception counts the rows that it covers.
+#[test]
+fn every_resource_is_judged_by_the_policies_of_its_kind() {
+    let set = set(concat!(
+        "[[policy]]\nname = \"a\"\nsweep = \"unattached-disk\"\n",
+        "[[policy]]\nname = \"b\"\nclass = \"disk\"\nwhen = 'size_gib > 1'\n",
+        "[[policy]]\nname = \"c\"\nclass = \"snapshot\"\nwhen = 'size_gib > 1'\n",
+        "[[except]]\nresource = \"aws.ec2-volume:*/vol-3\"\nreason = \"r\"\nuntil = 2027-01-31\n",
+        "[[except]]\nresource = \"aws.*:*/*-2\"\nreason = \"r\"\nuntil = 2027-01-31\n",
+    ));
+    let mut builder = InventoryBuilder::new(KINDS);
+    let mut listing = builder.listing(&DISK, &scope());
+    for id in ["vol-1", "vol-2", "vol-3"] {
+        listing.push(Draft { tags: Tags::Read(Vec::new()), ..Draft::new(id, disk(10, DiskState::Available)) });
+    }
+    builder.complete(listing, 1);
+    let mut listing = builder.listing(&SNAPSHOT, &scope());
+    for id in ["snap-1", "snap-2"] {
+        let facts = Snapshot {
+            stored_bytes: None,
+            size_gib: 8,
+            tier: Tier::Standard,
+            source: crate::intern::Sym::NONE,
+            source_is_dummy: false,
+            complete: true,
+            locked: false,
+        };
+        listing.push(Draft { tags: Tags::Read(Vec::new()), ..Draft::new(id, facts) });
+    }
+    builder.complete(listing, 1);
+    let evaluation = rows(&set, &builder.build(), &Answers::default());
+    assert_eq!((&*evaluation.judged, &*evaluation.found), (&[3, 3, 2][..], &[3, 3, 2][..]));
+    assert_eq!(evaluation.excepted, [2, 3]);
 }

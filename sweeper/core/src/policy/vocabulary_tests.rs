@@ -8,6 +8,8 @@ use crate::{
         EndpointKind, Function, FunctionVersion, Gateway, GatewayKind, Image, ImageState, Interface, LbKind,
         LoadBalancer, LogGroup, Media, Plan, SecurityGroup, Snapshot, TargetGroup, Tier, Upload, Vm, VmState,
     },
+    intern::Sym,
+    inventory::{Draft, Tags},
     kind::KindSpec,
     testing::{self, Sealed, World, ago},
 };
@@ -224,7 +226,90 @@ fn nesting_is_counted_as_it_is() {
     let refused = |text: &str| condition::Condition::compile(text, &context).is_err();
     let deepest = (1..200).take_while(|depth| !refused(&nested(*depth))).last().unwrap();
     assert!((8..100).contains(&deepest), "{deepest}");
+    // The bracket that is one too many is shown.
+    let faults = condition::Condition::compile(&"(".repeat(60), &context).err().unwrap();
+    assert_eq!(faults.iter().map(|fault| (fault.start, fault.end)).collect::<Vec<_>>(), [(48, 49)]);
     // Side by side they are no deeper.
     let beside = vec![nested(2); 3 * deepest].join(" || ");
     assert!(beside.len() > 4096 || !refused(&beside), "{deepest}");
+}
+
+/// What a protection, a share and a metric say, and what is not known of them until it was asked.
+#[test]
+fn what_must_be_asked_is_read_from_its_answer() {
+    let world = |protected: &'static str, tags: Tags<'static>| {
+        let facts = Disk {
+            state: DiskState::Available,
+            size_gib: 1,
+            tier: Sym::NONE,
+            iops: None,
+            throughput: None,
+            source_snapshot: Sym::NONE,
+            attachments: 0,
+            last_attached: None,
+        };
+        World::new().draft(&testing::DISK, Draft { protected, tags, ..Draft::new("it", facts) }).seal()
+    };
+    for (protected, tags, is) in [
+        ("deletion protection", Tags::Unread, Some(true)),
+        ("", Tags::Unread, None),
+        ("", Tags::Read(vec![("sweeper-protect", "")]), Some(true)),
+        ("", Tags::Read(vec![("env", "dev")]), Some(false)),
+    ] {
+        assert_eq!(holds(&world(protected, tags), "it", "protected"), is, "{protected}");
+    }
+    assert_eq!(holds(&one_of_each().seal(), "snapshot", "shared"), None);
+    for (accounts, shared) in [(vec![], false), (vec!["222222222222".to_owned()], true)] {
+        let world = one_of_each().answer("snapshot", Question::Shares, Answer::Shares(accounts)).seal();
+        assert_eq!(holds(&world, "snapshot", "shared"), Some(shared));
+    }
+    let usage = Usage { max: 5.0, sum: 7.0, covered: 3, days: 3, last_above_zero: None };
+    let question = Question::Usage { metric: Metric::BucketBytes, days: 3 };
+    let world = one_of_each().answer("bucket", question, Answer::Usage(usage)).seal();
+    assert_eq!(holds(&world, "bucket", "bytes == 5.0"), Some(true));
+}
+
+/// An artifact is no child where every index and its own manifest say so; until then it is not known, and only who
+/// may ask notes the question.
+#[test]
+fn a_child_of_an_index_is_known_by_manifests() {
+    let manifest = |children: &[&str], subject: Option<&str>| Answer::Manifest {
+        children: children.iter().map(|child| (*child).to_owned()).collect(),
+        subject: subject.map(str::to_owned),
+    };
+    let world = || {
+        let artifact = |media| Artifact {
+            tagged: false,
+            size_bytes: None,
+            pushed: None,
+            last_pulled: None,
+            pull_recorded: true,
+            media,
+            container: Sym::NONE,
+            rank: 1,
+            package: false,
+            users_listed: true,
+        };
+        World::new()
+            .with(&testing::ARTIFACT, "app@sha256:it", artifact(Media::Image))
+            .with(&testing::ARTIFACT, "app@sha256:other", artifact(Media::Image))
+            .with(&testing::ARTIFACT, "app@sha256:index", artifact(Media::Index))
+    };
+    // Whether it is one, and how many questions were noted.
+    let read = |world: World, asks: bool| {
+        let world = world.seal();
+        let view = world.view();
+        let resource = world.resource("app@sha256:it");
+        let reader = vocabulary::Reader { asks, ..vocabulary::Reader::quiet(&view, &NoCosts, resource) };
+        let value = (vocabulary::field("child_of_index").unwrap().read)(&reader);
+        let known = if let Ok(vocabulary::Value::Bool(truth)) = value { Some(truth) } else { None };
+        (known, view.take_notes().asks.len())
+    };
+    let own = |subject| world().answer("app@sha256:it", Question::Manifest, manifest(&[], subject));
+    let listed = |children: &[&str]| own(None).answer("app@sha256:index", Question::Manifest, manifest(children, None));
+    assert_eq!((read(world(), false), read(world(), true)), ((None, 0), (None, 1)));
+    assert_eq!((read(own(None), false), read(own(None), true)), ((None, 0), (None, 1)));
+    assert_eq!(read(own(Some("sha256:other")), false), (Some(true), 0));
+    assert_eq!(read(listed(&["sha256:it"]), false), (Some(true), 0));
+    assert_eq!(read(listed(&["sha256:other"]), true), (Some(false), 0));
 }

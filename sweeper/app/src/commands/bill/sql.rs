@@ -11,7 +11,7 @@ use sweeper_bill::{
     sql::{self, Warehouse, statements},
 };
 
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Query {
     /// Print the same sums as SQL, for a bill in a warehouse; with --explain also those of what moved. Reads nothing
     #[arg(long, value_enum, value_name = "DIALECT", requires = "table", conflicts_with = "focus")]

@@ -1,0 +1,66 @@
+//! What the cloud answers to a request to delete one disk, and when it is asked again.
+
+use crate::{cloud::Met, refusals::Stage};
+use std::time::Duration;
+use sweeper_core::{apply::Ended, claims, deed::DeedKind};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How one deletion ends that meets something, and what lies between its requests.
+fn meets(met: &[Met]) -> (Ended, Vec<Duration>) {
+    let mut stage = Stage::one_disk(|sim| sim.lasts(1, SECOND));
+    stage.house.sim.meets(1, DeedKind::Delete, met);
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!(applied.stopped, None, "{applied:?}");
+    let unknown = matches!(applied.ended[&1], Ended::Unknown(_));
+    assert_eq!(claims::open(&stage.house.store, &stage.plan.id).unwrap().len(), usize::from(unknown));
+    assert_eq!(stage.deleted(), usize::from(applied.done() == 1));
+    let asked = stage.house.sim.asked(1, DeedKind::Delete);
+    (applied.ended[&1].clone(), asked.windows(2).map(|two| two[1] - two[0]).collect())
+}
+
+#[test]
+fn a_cloud_that_is_busy_is_asked_again_ever_later_and_not_for_ever() {
+    let now = Met::Busy(Duration::ZERO);
+    let (ended, waited) = meets(&[now; 2]);
+    assert!(matches!(ended, Ended::Done { .. }), "{ended:?}");
+    // From twice the pause between readings, doubling.
+    assert!(waited.len() == 2 && (4 * SECOND..7 * SECOND).contains(&waited[0]), "{waited:?}");
+    assert!((8 * SECOND..11 * SECOND).contains(&waited[1]), "{waited:?}");
+    // As long as it says, within reason.
+    let (_, waited) = meets(&[Met::Busy(90 * SECOND), Met::Busy(Duration::from_hours(9))]);
+    assert!((90 * SECOND..93 * SECOND).contains(&waited[0]), "{waited:?}");
+    assert!((120 * SECOND..123 * SECOND).contains(&waited[1]), "{waited:?}");
+    let (ended, waited) = meets(&[now; 9]);
+    assert!(matches!(&ended, Ended::Failed(why) if why.contains("slow down")), "{ended:?}");
+    assert_eq!(waited.len() + 1, claims::SENDS as usize);
+}
+
+#[test]
+fn what_nobody_answered_is_watched_for_a_while_before_it_goes_out_again() {
+    let (ended, waited) = meets(&[Met::Lost; 2]);
+    assert!(matches!(ended, Ended::Done { .. }), "{ended:?}");
+    assert_eq!(waited.len(), 2);
+    assert!(waited.iter().all(|time| (32 * SECOND..45 * SECOND).contains(time)), "{waited:?}");
+    let (ended, waited) = meets(&[Met::Lost; 9]);
+    assert!(matches!(&ended, Ended::Unknown(why) if why.contains("connection reset")), "{ended:?}");
+    assert_eq!(waited.len() + 1, claims::SENDS as usize);
+}
+
+#[test]
+fn what_was_refused_is_not_asked_again() {
+    let (ended, waited) = meets(&[Met::Refused]);
+    assert!(matches!(&ended, Ended::Failed(why) if why.contains("not like this")), "{ended:?}");
+    assert!(waited.is_empty());
+}
+
+#[test]
+fn what_takes_long_is_read_ever_more_seldom() {
+    let mut stage = Stage::one_disk(|sim| sim.lasts(1, 500 * SECOND));
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!(applied.done(), 1, "{applied:?}");
+    // Twice 500 seconds, of its copy and of itself: after 2, 4, 8, and then every 16 seconds.
+    assert!((50..80).contains(&stage.house.sim.looked()), "{}", stage.house.sim.looked());
+}

@@ -1247,6 +1247,8 @@ fn a_watch_speaks_of_its_accounts() {
     assert!(!watch.covers(Some(CloudId::Azure), "111122223333"));
     assert!(watch.covers(Some(CloudId::Gcp), "SHOP") && !watch.covers(Some(CloudId::Gcp), "other"));
 }
+
+#[test]
 fn what_is_missing_is_said_with_what_to_write() {
     for (text, helps) in [
         ("[[policy]]\nname = \"x\"\n", vec!["add `sweep = \"unattached-disk\"`", "add `when = '…'`"]),

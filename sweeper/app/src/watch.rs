@@ -1,9 +1,10 @@
 //! What policies that watch are judged by: the bill's exports, the survey at hand, and the calendar.
 
-use crate::{commands::bill, config, log};
+use crate::{commands::bill, config, exit::Failure, log};
 use std::{collections::BTreeMap, num::NonZeroUsize};
 use sweeper_bill::{
     always_on::Office,
+    cache::Files,
     costs::Charged,
     evidence::Evidence,
     expected::Terms,
@@ -33,14 +34,22 @@ pub fn charged(bill: &config::Bill, now: Timestamp, notes: &mut Vec<String>) -> 
     }
     let today = now.date().parse().ok()?;
     let terms = Terms { today, lag_days: bill.lag, floor_a_day: bill.floor };
-    let read = |sources| Charged::read(sources, &terms, threads()).map_err(|error| error.to_string());
-    let why = match bill::sources(&bill.focus).map_err(|failure| failure.message).and_then(read) {
+    let read = |files: Files| Charged::read(files, &terms, threads()).map_err(|error| error.to_string());
+    let why = match files(bill).map_err(|failure| failure.message).and_then(read) {
         Ok(Some(charged)) => return Some(charged),
         Ok(None) => "the bill has no whole day of the last week".to_owned(),
         Err(why) => why,
     };
     notes.push(format!("what the bill says of single resources is not known, so list prices stand: {why}"));
     None
+}
+
+/// The files of the bill; what was found in closed months is kept where `sweeper bill` keeps it.
+fn files(bill: &config::Bill) -> Result<Files, Failure> {
+    if bill.focus.is_empty() {
+        return Ok(Files::default());
+    }
+    bill::files::find(&bill.focus, bill::files::Cache::default().open())
 }
 
 fn threads() -> NonZeroUsize {
@@ -55,9 +64,9 @@ pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome, store: O
     }
     let sealed = &outcome.sealed;
     let Ok(today) = outcome.now.date().parse() else { return Vec::new() };
-    let (sources, why) = match bill::sources(&bill.focus) {
-        Ok(sources) => (sources, None),
-        Err(failure) => (Vec::new(), Some(failure.message)),
+    let (files, why) = match files(bill) {
+        Ok(files) => (files, None),
+        Err(failure) => (Files::default(), Some(failure.message)),
     };
     let owners = bill::owners(&[sealed]);
     let mut functions = BTreeMap::new();
@@ -83,7 +92,7 @@ pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome, store: O
     let mut told = judged(
         &watches,
         &AtHand {
-            files: sources.into(),
+            files,
             today,
             lag_days: bill.lag,
             threads: threads(),

@@ -1,5 +1,6 @@
 //! `sweeper bill`: what the last week cost against what the weeks before let one expect, and why.
 
+pub mod files;
 mod merge;
 mod partial;
 mod savings;
@@ -20,13 +21,12 @@ use std::{
     path::{Path, PathBuf},
 };
 use sweeper_bill::{
+    cache::Files,
     delta::{DeltaReport, Terms, compare, compare_months},
     evidence::{Evidence, Happened, InventoryEvent},
-    export,
     focus::Bill,
     movement::{self, By, Compared},
     planned::Planned,
-    source::Source,
     waterfall::Waterfall,
 };
 use sweeper_core::{
@@ -46,10 +46,13 @@ use sweeper_core::{
 pub struct Args {
     #[command(subcommand)]
     pub apart: Option<Apart>,
-    /// FOCUS exports: Parquet, CSV or gzip CSV files, or the directory of an export with its manifests [default: those
-    /// of `[bill]` in the config]
+    /// FOCUS exports: Parquet, CSV or gzip CSV files, the directory of an export with its manifests, or where it lies in
+    /// a bucket: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://ACCOUNT/CONTAINER/PREFIX` [default: those of `[bill]`
+    /// in the config]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub focus: Vec<PathBuf>,
+    #[command(flatten)]
+    pub cache: files::Cache,
     /// What the comparison is broken down by; `owner` takes them from --survey
     #[arg(long, value_enum, default_value_t = Breakdown::Service)]
     pub by: Breakdown,
@@ -156,6 +159,7 @@ impl Args {
         Self {
             apart: None,
             focus: Vec::new(),
+            cache: files::Cache::default(),
             by: Breakdown::Service,
             window: Window::Week,
             explain: true,
@@ -181,27 +185,32 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         None => {}
     }
     let own = Config::find(args.config.as_deref())?.bill;
-    let sources = sources(focus(&args.focus, &own)?)?;
+    let cache = args.cache.open();
+    let files = files::find(focus(&args.focus, &own)?, cache.clone())?;
     let surveys = surveys(&args.survey)?;
     let surveys: Vec<&Sealed> = surveys.iter().collect();
-    told(args, &own, sources, &surveys)
+    let ended = told(args, &own, files, &surveys)?;
+    if let Some(trouble) = cache.and_then(|cache| cache.trouble()) {
+        log::warn(&format!("what was found in the bill could not be kept for the next run: {trouble}"));
+    }
+    Ok(ended)
 }
 
 /// What a bill says, as it is asked for; `args` say nothing here of where it and the surveys are.
-pub fn told(args: &Args, own: &config::Bill, sources: Vec<Source>, surveys: &[&Sealed]) -> Result<Exit, Failure> {
+pub fn told(args: &Args, own: &config::Bill, files: Files, surveys: &[&Sealed]) -> Result<Exit, Failure> {
     let (lag_days, floor_a_day) = (args.lag.unwrap_or(own.lag), args.floor.unwrap_or(own.floor));
     let terms = Terms { today: today(args.now)?, lag_days, floor_a_day };
     let owners = owners_by(args.by.into(), surveys)?;
     let (compared, threads) = (args.window.into(), threads());
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
-    let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)
+    let bill = movement::daily(files.clone(), (args.by.into(), &name), compared, &terms, threads)
         .map_err(|error| failed(&error))?;
     let report = comparison(compared, &bill, &terms);
     let story = if args.explain {
         let named = args.planned.as_deref().or(own.planned.as_deref());
         let evidence = Evidence { events: events(surveys), planned: planned(named)?, ..Evidence::default() };
-        movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
+        movement::explained(files, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
     } else {
         None
     };
@@ -308,22 +317,6 @@ fn json(report: &DeltaReport, story: Option<&Waterfall>, out: &mut dyn io::Write
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, InertJson);
     serde::Serialize::serialize(&Whole { report, waterfall: story }, &mut serializer)?;
     writeln!(out)
-}
-
-/// The files of some exports.
-pub(crate) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
-    let mut sources = Vec::new();
-    for path in paths {
-        let found = export::find(path).map_err(|error| Failure::usage(format!("failed to read the bill: {error}")))?;
-        for manifest in &found.passed_over {
-            log::warn(&format!("{} tells what the FOCUS export beside it does, and is not read", manifest.display()));
-        }
-        for folder in &found.unfinished {
-            log::warn(&format!("{} has no manifest yet, and is not read: the run before it is", folder.display()));
-        }
-        sources.extend(found.sources());
-    }
-    Ok(sources)
 }
 
 /// Reads a file of planned events.

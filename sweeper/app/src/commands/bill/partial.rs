@@ -1,12 +1,12 @@
 //! `sweeper bill partial`: sums some files of a bill, for `sweeper bill merge`.
 
-use super::{Breakdown, Window, merge, sources, threads, today};
+use super::{Breakdown, Window, files, merge, threads, today};
 use crate::{
     exit::{Exit, Failure},
     output,
 };
 use std::path::PathBuf;
-use sweeper_bill::{movement::Question, piece::Piece};
+use sweeper_bill::{export::Export, movement::Question, piece::Piece};
 use sweeper_core::model::Timestamp;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Failure::usage(format!("failed to write the partial {}: {error}", args.output.display()))
     };
     output::writable(Some(&args.output)).map_err(unwritten)?;
-    let sources = sources(&args.files)?;
+    let sources = files::exports(&args.files)?.iter().flat_map(Export::sources).collect();
     let failed = |error: sweeper_bill::piece::PieceError| Failure::usage(format!("failed to sum the bill: {error}"));
     let piece = if args.explain.is_empty() {
         let question =

@@ -23,8 +23,8 @@ fn files(served: &Served) -> Result<impl Iterator<Item = Exported>, Failure> {
 /// What `sweeper bill --explain` says of them.
 pub(super) fn explain(served: &Served, sealed: &Sealed) -> Result<Exit, Failure> {
     let tables = files(served)?.filter(|file| file.is_table);
-    let sources = tables.map(|file| Source::memory(file.path, file.text.into_bytes())).collect();
-    bill::told(&Args::explaining(served.now()), &config::Bill::default(), sources, &[sealed])
+    let sources: Vec<Source> = tables.map(|file| Source::memory(file.path, file.text.into_bytes())).collect();
+    bill::told(&Args::explaining(served.now()), &config::Bill::default(), sources.into(), &[sealed])
 }
 
 /// Writes exports, survey and config into a directory.

@@ -18,6 +18,7 @@ mod names;
 mod parquet;
 pub mod partial;
 pub mod planned;
+pub mod price_lists;
 pub mod prices;
 pub mod request;
 pub mod robust;

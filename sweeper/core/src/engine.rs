@@ -11,6 +11,7 @@ use crate::{
     house::House,
     kind::{Cloud, KindSpec, Prices},
     ledger::{self, Ledger, LedgerSlice},
+    live,
     made_again::{self, MadeAgain},
     model::{CloudId, Timestamp},
     money::Cost,
@@ -163,7 +164,7 @@ fn price(survey: &Survey, clouds: &[Arc<dyn Cloud>], prices: &dyn Prices) -> Cos
     let kinds: BTreeMap<&str, _> =
         clouds.iter().flat_map(|cloud| cloud.kinds()).map(|kind| (kind.spec().id, kind)).collect();
     CostSheet::of(&survey.inventory, |resource| {
-        kinds.get(resource.kind().id).map_or_else(Cost::unknown, |kind| kind.price(resource, prices))
+        kinds.get(resource.kind().id).map_or_else(Cost::unknown, |kind| live::price(kind.as_ref(), resource, prices))
     })
 }
 

@@ -28,6 +28,7 @@ mod parquet;
 pub mod partial;
 pub mod piece;
 pub mod planned;
+pub mod price_lists;
 pub mod prices;
 pub mod request;
 pub mod robust;

@@ -2,10 +2,12 @@
 //!
 //! The figures and their sources stand in `prices.toml` beside this crate's manifest. There are few, on
 //! purpose: a price nobody can look up is not there, and no region's price is derived from another's.
+//! `sweeper prices refresh` writes more of them, as the clouds' price APIs say them
+//! ([`crate::price_lists`]); such a book lies over this one.
 
-use jiff::civil::Date;
+use jiff::{Span, civil::Date};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 use sweeper_core::{kind::Prices, model::CloudId, money::Amount};
 use thiserror::Error;
 
@@ -38,7 +40,12 @@ pub struct Price {
     pub effective_date: Date,
     /// Where the figure can be looked up.
     pub source: String,
+    /// The day on which the cloud's price API said so, if it did.
+    pub refreshed: Option<Date>,
 }
+
+/// How long the answer of a price API counts as live, days. Clouds announce changes of list prices weeks ahead.
+pub const LIVE_DAYS: i64 = 30;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,15 +65,18 @@ struct RawPrice {
     tier_from: Option<String>,
     effective_date: String,
     source: String,
+    refreshed: Option<String>,
 }
 
 /// Cloud, region, key, tier.
 type PriceKey = (CloudId, String, String, Amount);
 
 /// List prices by cloud, region and key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PriceBook {
     prices: BTreeMap<PriceKey, Price>,
+    /// The day on which prices are asked for, where answers of APIs count as live.
+    today: Option<Date>,
 }
 
 impl PriceBook {
@@ -76,7 +86,7 @@ impl PriceBook {
     }
 
     /// Reads a book from TOML: `[[price]]` rows of provider, region, key, unit, usd (a decimal string),
-    /// tier_from (optional), effective_date and source. A row without a source or a date, a price below
+    /// tier_from (optional), effective_date, source and refreshed (optional). A row without a source or a date, a price below
     /// zero, or with more than twelve decimals, and a repeated row are errors.
     pub fn parse(text: &str) -> Result<Self, PriceError> {
         let raw: RawBook = toml::from_str(text)?;
@@ -85,12 +95,53 @@ impl PriceBook {
             let key = raw.key.clone();
             let failed = |problem: String| PriceError::Row { row: index + 1, key: key.clone(), problem };
             let price = price(raw).map_err(failed)?;
-            let place = (price.cloud, price.region.clone(), price.key.clone(), price.tier_from);
-            if prices.insert(place, price).is_some() {
+            if prices.insert(place(&price), price).is_some() {
                 return Err(failed("a second price for the same provider, region, key and tier".to_owned()));
             }
         }
-        Ok(Self { prices })
+        Ok(Self { prices, today: None })
+    }
+
+    /// Puts prices over those of this book: all that stood under the same cloud, region and key, with every
+    /// tier, is replaced.
+    #[must_use]
+    pub fn under(mut self, over: impl IntoIterator<Item = Price>) -> Self {
+        let over: Vec<Price> = over.into_iter().collect();
+        for price in &over {
+            let same = |other: &PriceKey| {
+                (other.0, other.1.as_str(), other.2.as_str())
+                    == (price.cloud, price.region.as_str(), price.key.as_str())
+            };
+            self.prices.retain(|place, _| !same(place));
+        }
+        self.prices.extend(over.into_iter().map(|price| (place(&price), price)));
+        self
+    }
+
+    /// As asked on this day: what an API said in the last [`LIVE_DAYS`] days is then a live price, no list price.
+    #[must_use]
+    pub fn live_on(mut self, today: Date) -> Self {
+        self.today = Some(today);
+        self
+    }
+
+    /// Prices whose first tier moved by more than half of what it was in `before`, up or down.
+    pub fn moved<'a>(&'a self, before: &'a Self) -> Vec<(&'a Price, &'a Price)> {
+        let mut moved = Vec::new();
+        let mut last = None;
+        for price in self.iter() {
+            let key = (price.cloud, price.region.as_str(), price.key.as_str());
+            // The tiers above the first follow it.
+            if last.replace(key) == Some(key) {
+                continue;
+            }
+            let Some(was) = before.price(price.cloud, &price.region, &price.key) else { continue };
+            let by = (price.usd - was.usd).pico().abs();
+            if was.usd > Amount::ZERO && by.saturating_mul(2) > was.usd.pico() {
+                moved.push((was, price));
+            }
+        }
+        moved
     }
 
     /// The price of the lowest tier, with its unit, date and source: what a report cites.
@@ -110,6 +161,47 @@ impl Prices for PriceBook {
     fn unit(&self, cloud: CloudId, region: &str, key: &str) -> Option<Amount> {
         self.price(cloud, region, key).map(|price| price.usd)
     }
+
+    fn is_live(&self, cloud: CloudId, region: &str, key: &str) -> bool {
+        let refreshed = self.price(cloud, region, key).and_then(|price| price.refreshed);
+        let (Some(today), Some(refreshed)) = (self.today, refreshed) else { return false };
+        // A day to come is a clock that was wrong.
+        refreshed <= today && today.checked_sub(Span::new().days(LIVE_DAYS)).is_ok_and(|oldest| refreshed >= oldest)
+    }
+}
+
+/// The book as [`PriceBook::parse`] reads it, by cloud, region, key and tier: the same prices, the same bytes.
+impl fmt::Display for PriceBook {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |text: &str| toml::Value::String(text.to_owned());
+        out.write_str(
+            "# Public list prices, without any discount, in US dollars: see `sweeper prices show`.\n\
+             # `refreshed` is the day on which the cloud's price API said so; rows without it have another source.\n",
+        )?;
+        for price in self.iter() {
+            writeln!(out, "\n[[price]]\nprovider = {}", text(price.cloud.name()))?;
+            writeln!(
+                out,
+                "region = {}\nkey = {}\nunit = {}",
+                text(&price.region),
+                text(&price.key),
+                text(&price.unit)
+            )?;
+            writeln!(out, "usd = \"{}\"", price.usd)?;
+            if price.tier_from != Amount::ZERO {
+                writeln!(out, "tier_from = \"{}\"", price.tier_from)?;
+            }
+            writeln!(out, "effective_date = \"{}\"\nsource = {}", price.effective_date, text(&price.source))?;
+            if let Some(refreshed) = price.refreshed {
+                writeln!(out, "refreshed = \"{refreshed}\"")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn place(price: &Price) -> PriceKey {
+    (price.cloud, price.region.clone(), price.key.clone(), price.tier_from)
 }
 
 fn price(raw: RawPrice) -> Result<Price, String> {
@@ -123,14 +215,13 @@ fn price(raw: RawPrice) -> Result<Price, String> {
         Some(text) => decimal("tier_from", text)?,
         None => Amount::ZERO,
     };
+    let date = |field: &str, text: &str| text.parse().map_err(|_| format!("`{field}` is not a date: `{text}`"));
     Ok(Price {
         cloud,
         usd: decimal("usd", &raw.usd)?,
         tier_from,
-        effective_date: raw
-            .effective_date
-            .parse()
-            .map_err(|_| format!("`effective_date` is not a date: `{}`", raw.effective_date))?,
+        effective_date: date("effective_date", &raw.effective_date)?,
+        refreshed: raw.refreshed.as_deref().map(|text| date("refreshed", text)).transpose()?,
         region: raw.region,
         key: raw.key,
         unit: raw.unit,

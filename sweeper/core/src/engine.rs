@@ -12,6 +12,7 @@ use crate::{
     inventory::Resource,
     kind::{Cloud, KindSpec, Prices},
     ledger::{self, Ledger, LedgerSlice},
+    live,
     made_again::{self, MadeAgain},
     model::{CloudId, Timestamp},
     money::Cost,
@@ -179,7 +180,7 @@ fn price(survey: &Survey, clouds: &[Arc<dyn Cloud>], prices: &dyn Prices, billed
     let kinds: BTreeMap<&str, _> =
         clouds.iter().flat_map(|cloud| cloud.kinds()).map(|kind| (kind.spec().id, kind)).collect();
     let list = |resource: Resource<'_>| {
-        kinds.get(resource.kind().id).map_or_else(Cost::unknown, |kind| kind.price(resource, prices))
+        kinds.get(resource.kind().id).map_or_else(Cost::unknown, |kind| live::price(kind.as_ref(), resource, prices))
     };
     match billed {
         Some(billed) => CostSheet::billed(&survey.inventory, billed, list),

@@ -221,6 +221,11 @@ pub async fn deleted<K: Kind + ?Sized>(kind: &K, site: &Site, target: &Target) -
 pub trait Prices: Send + Sync {
     /// US dollars a unit: `("aws", "us-east-1", "ebs.gp3.gb-month")`. `None` where no sourced figure exists.
     fn unit(&self, cloud: CloudId, region: &str, key: &str) -> Option<crate::money::Amount>;
+
+    /// Whether that price is the recent answer of the cloud's own price API, rather than of a dated list.
+    fn is_live(&self, _cloud: CloudId, _region: &str, _key: &str) -> bool {
+        false
+    }
 }
 
 /// An account (subscription, project) of the universe.

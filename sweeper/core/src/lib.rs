@@ -42,6 +42,7 @@ pub mod inventory;
 pub mod kind;
 pub mod lease;
 pub mod ledger;
+mod live;
 pub mod made_again;
 pub mod model;
 pub mod money;

@@ -53,7 +53,7 @@ struct Meter {
     /// `None`: whatever it is, all of them cost the same.
     sku: Option<String>,
     /// The end of its name.
-    meter: String,
+    ending: String,
     priced_by: &'static [&'static str],
     factor: Factor,
 }
@@ -73,7 +73,7 @@ fn meters() -> Vec<Meter> {
         service,
         product,
         sku: sku.map(str::to_owned),
-        meter: meter.to_owned(),
+        ending: meter.to_owned(),
         priced_by,
         factor,
     };
@@ -213,7 +213,7 @@ pub fn read(region: &str, page: &[u8], answers: &mut Answers) -> Result<Option<S
             meter.service == item.service_name
                 && meter.product == item.product_name
                 && meter.sku.as_ref().is_none_or(|sku| *sku == item.sku_name)
-                && item.meter_name.ends_with(&meter.meter)
+                && item.meter_name.ends_with(&meter.ending)
         };
         let Some(meter) = meters.iter().find(is_one) else { continue };
         let source = format!(

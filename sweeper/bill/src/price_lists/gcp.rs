@@ -82,7 +82,8 @@ struct Page {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Sku {
-    sku_id: String,
+    #[serde(rename = "skuId")]
+    id: String,
     description: String,
     category: Category,
     #[serde(default)]
@@ -161,7 +162,7 @@ pub fn read(
                     .is_some_and(|place| place.is_empty() || place.starts_with(" in "))
         };
         let Some(product) = PRODUCTS.iter().find(is_one) else { continue };
-        let failed = |what: &str| PriceListError::form(&place, format!("SKU {}: {what}", sku.sku_id));
+        let failed = |what: &str| PriceListError::form(&place, format!("SKU {}: {what}", sku.id));
         // The timeline of its prices: the last that is in force.
         let mut current = None;
         for pricing in &sku.pricing_info {
@@ -171,7 +172,7 @@ pub fn read(
             }
         }
         let Some((effective, expression)) = current else { continue };
-        let source = format!("Google Cloud Billing Catalog, SKU {} ({}), {effective}", sku.sku_id, sku.description);
+        let source = format!("Google Cloud Billing Catalog, SKU {} ({}), {effective}", sku.id, sku.description);
         for region in regions {
             let own = sku.service_regions.iter().any(|known| known == region);
             let everywhere = sku.service_regions.iter().any(|known| known == "global");
@@ -192,7 +193,7 @@ pub fn read(
                     region,
                     key: product.key,
                     unit: product.unit,
-                    sku: &sku.sku_id,
+                    sku: &sku.id,
                     everywhere: !own,
                     tier_from: number(&rate.start_usage_amount)
                         .ok_or_else(|| failed("`startUsageAmount` is no number"))?,

@@ -17,7 +17,7 @@ fn meets(met: &[Met]) -> (Ended, Vec<Duration>) {
     assert_eq!(claims::open(&stage.house.store, &stage.plan.id).unwrap().len(), usize::from(unknown));
     assert_eq!(stage.deleted(), usize::from(applied.done() == 1));
     let asked = stage.house.sim.asked(1, DeedKind::Delete);
-    (applied.ended[&1].clone(), asked.windows(2).map(|two| two[1] - two[0]).collect())
+    (applied.ended[&1].clone(), asked.windows(2).map(|two| two[1].saturating_sub(two[0])).collect())
 }
 
 #[test]

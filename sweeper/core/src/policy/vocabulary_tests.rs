@@ -248,7 +248,7 @@ fn what_must_be_asked_is_read_from_its_answer() {
             attachments: 0,
             last_attached: None,
         };
-        World::new().draft(&testing::DISK, Draft { protected, tags, ..Draft::new("it", facts) }).seal()
+        World::new().draft(&testing::DISK, Draft { tags, protected, ..Draft::new("it", facts) }).seal()
     };
     for (protected, tags, is) in [
         ("deletion protection", Tags::Unread, Some(true)),

@@ -35,6 +35,10 @@ struct Shelf {
     locked: BTreeSet<String>,
     /// How many calls are told to slow down.
     busy: u32,
+    /// What is not deleted, and the fault.
+    refused: BTreeMap<String, Fault>,
+    /// Requests to delete.
+    asked: u32,
     deleted: Vec<String>,
 }
 
@@ -88,6 +92,10 @@ impl Kind for Snapshots {
     async fn act(&self, pen: &Pen<'_>) -> Result<Sent, CloudError> {
         let id = pen.target().native_id.clone();
         pen.send("sim:Delete", async {
+            self.shelf().asked += 1;
+            if let Some(fault) = self.shelf().refused.get(&id) {
+                return Err(CloudError::new(*fault, "sim:Delete", "not this one"));
+            }
             if self.shelf().busy > 0 {
                 self.shelf().busy -= 1;
                 return Err(CloudError::new(Fault::Throttled, "sim:Delete", "slow down"));
@@ -217,6 +225,42 @@ fn what_the_cloud_had_no_time_for_is_left_to_a_later_run() {
     let removed = stage.removed(&snapshots);
     assert!(matches!(removed.ended.as_slice(), [(.., Ended::Done { .. })]), "{:?}", removed.ended);
     assert_eq!(snapshots.shelf().there.len(), 1);
+}
+
+#[test]
+fn what_was_refused_is_asked_again_a_day_later() {
+    for fault in [Fault::Denied, Fault::Refused] {
+        let (mut stage, snapshots) = kept();
+        stage.pass(31);
+        let id = snapshots.shelf().there.keys().next().unwrap().clone();
+        snapshots.shelf().refused.insert(id.clone(), fault);
+        let refused = |removed: &Removed| {
+            removed.stopped.is_none()
+                && removed.ended.iter().any(|(_, copy, ended)| {
+                    *copy == id && matches!(ended, Ended::Failed(why) if why.contains("not this one"))
+                })
+        };
+        let removed = stage.removed(&snapshots);
+        assert!(refused(&removed) && removed.causes().len() == 1, "{removed:?}");
+        assert_eq!((removed.ended.len(), snapshots.shelf().deleted.len()), (6, 5));
+        // On the same day nobody is asked again, and it is told; from then on once a day, however often it fails.
+        for day in 1..6 {
+            let asked = snapshots.shelf().asked;
+            stage.house.clock.until(stage.house.clock.mono() + Duration::from_hours(2));
+            let removed = stage.removed(&snapshots);
+            assert!(refused(&removed), "{day}: {removed:?}");
+            assert_eq!(snapshots.shelf().asked, asked, "{day}");
+            stage.pass(1);
+            let removed = stage.removed(&snapshots);
+            assert!(refused(&removed), "{day}: {removed:?}");
+            assert_eq!(snapshots.shelf().asked, asked + 1, "{day}");
+        }
+        stage.pass(1);
+        snapshots.shelf().refused.clear();
+        let removed = stage.removed(&snapshots);
+        assert!(matches!(removed.ended.as_slice(), [(.., Ended::Done { .. })]), "{:?}", removed.ended);
+        assert_eq!(snapshots.shelf().there.keys().collect::<Vec<_>>(), ["owners"]);
+    }
 }
 
 #[test]

@@ -673,12 +673,21 @@ fn what_comes_back_under_another_id_and_its_name_stops_the_run() {
         named(sim, 10);
     });
     let note = stage.note(|_| {});
-    stage.house.sim.soon(Event::New(VOLUME.id), Duration::from_secs(1));
-    stage.house.clock.jump(Duration::from_secs(2));
+    stage.house.sim.soon(Event::New(VOLUME.id), Duration::from_secs(20));
     let machine = stage.house.sim.bring(&MACHINE, |_| {});
     named(&stage.house.sim, machine);
     let applied = stage.apply(&[note]);
     assert_eq!((applied.stopped, applied.ended.len(), stage.deleted()), (None, UNUSED as usize, UNUSED as usize));
+    assert!(stage.house.sim.things().values().any(|thing| thing.kind == VOLUME.id && thing.uid > machine));
+}
+
+#[test]
+fn what_has_the_same_id_in_another_kind_is_another_thing() {
+    let mut stage = Stage::under(&with_machines(), &Rules::default(), &VOLUME, (UNUSED, 200), |_| {});
+    stage.house.sim.bring(&MACHINE, |thing| (thing.used, thing.id) = (true, "id-4".to_owned()));
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!((applied.stopped, stage.deleted()), (None, UNUSED as usize), "{:?}", applied.ended);
 }
 
 #[test]

@@ -22,13 +22,16 @@ use crate::{
     inventory::{Inventory, InventoryBuilder},
     kind::{self, CloudError, Fault, Kind, Places},
     lease::Lease,
-    model::{Scope, Timestamp},
+    model::{DAY, Scope, Timestamp},
     plan,
     policy::{self, PolicySet},
     report::Cause,
     store::{Store, StoreError},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// When a removal that failed is tried again, seconds: whoever denied it may have changed his mind, or his lock ended.
+const AGAIN: i64 = DAY;
 
 /// What became of the copies whose time was over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -244,13 +247,25 @@ impl Removal<'_> {
         Ok(shelf.and_then(|shelf| shelf.resources().find(|copy| is(copy.native_id())).map(plan::target)))
     }
 
-    /// The claim of the removal, unsent; or why it is not ours to send.
+    /// The claim of the removal, unsent; or why it is not ours to send. An end is for ever, so that each try after one
+    /// that failed has a claim of its own.
     fn claim(&self, entry: &Entry, target: &Target) -> Result<Result<Claim, Ended>, Stop> {
         let store = self.parts.store;
         let now = self.parts.clock().wall();
+        // Beside the claims of the plan's own actions and copies.
+        let mut plan = format!("copies of {}", entry.plan);
+        for again in 2.. {
+            let known = claims::of_item(store, &plan, entry.no).map_err(|error| run::damaged(&error))?;
+            match known.filter(|claim| claim.state() == State::Failed) {
+                None => break,
+                Some(failed) if now.since(failed.at()) < AGAIN => {
+                    return Ok(Err(Ended::Failed(format!("it could not be removed before: {}", failed.note()))));
+                }
+                Some(_) => plan = format!("copies of {}, try {again}", entry.plan),
+            }
+        }
         let item = Item {
-            // Beside the claims of the plan's own actions and copies.
-            plan: format!("copies of {}", entry.plan),
+            plan,
             number: entry.no,
             resource: format!("{} {} {} remove", target.kind, target.account, target.uid),
             seen: entry.at,
@@ -260,7 +275,7 @@ impl Removal<'_> {
             Outcome::Taken(_) => {
                 let open = claims::of_item(store, &item.plan, item.number).map_err(|error| run::damaged(&error))?;
                 let Some(open) = open.filter(|claim| claim.state().is_open()) else {
-                    return Ok(Err(Ended::Failed("it could not be removed before".to_owned())));
+                    return Ok(Err(Ended::Failed("somebody else removes it".to_owned())));
                 };
                 if now < quiet_from(&open, self.parts.pace.call) {
                     return Ok(Err(Ended::Left("an earlier request may still be under way".to_owned())));

@@ -26,6 +26,8 @@ pub enum Blow {
     KillAfter(u64),
     /// The step fails, and so does every later one: a disk that is full.
     Full(u64),
+    /// Nothing can be written from the beginning: state that is read only.
+    ReadOnly,
     /// The run is stopped before the step, for hours, and goes on as if nothing had been.
     Pause(u64),
 }
@@ -97,6 +99,16 @@ impl Fuse {
 /// A store whose every use is a step.
 pub struct FusedStore<S>(pub S, pub Fuse);
 
+impl<S> FusedStore<S> {
+    /// A writing, of a state that may not take any.
+    fn write<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.1.lock().blow == Some(Blow::ReadOnly) {
+            return Err(StoreError::Unwritable("attempt to write a readonly database".to_owned()));
+        }
+        self.1.step(work).unwrap_or_else(|| Err(full()))
+    }
+}
+
 fn full() -> StoreError {
     StoreError::Failed("no space left on device".to_owned())
 }
@@ -107,11 +119,11 @@ impl<S: Store> Store for FusedStore<S> {
     }
 
     fn put_if(&self, key: &str, value: &[u8], expected: Option<Version>) -> Result<PutOutcome, StoreError> {
-        self.1.step(|| self.0.put_if(key, value, expected)).unwrap_or_else(|| Err(full()))
+        self.write(|| self.0.put_if(key, value, expected))
     }
 
     fn put_all_if(&self, puts: &[Put]) -> Result<Vec<PutOutcome>, StoreError> {
-        self.1.step(|| self.0.put_all_if(puts)).unwrap_or_else(|| Err(full()))
+        self.write(|| self.0.put_all_if(puts))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
@@ -119,7 +131,7 @@ impl<S: Store> Store for FusedStore<S> {
     }
 
     fn delete_if(&self, key: &str, expected: Version) -> Result<DeleteOutcome, StoreError> {
-        self.1.step(|| self.0.delete_if(key, expected)).unwrap_or_else(|| Err(full()))
+        self.write(|| self.0.delete_if(key, expected))
     }
 }
 

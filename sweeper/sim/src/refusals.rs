@@ -4,7 +4,7 @@
 use crate::{
     clock::SimClock,
     cloud::{ADDRESS, Event, MACHINE, NAMED, Sim, VOLUME},
-    fuse::Fuse,
+    fuse::{Blow, Fuse},
     history::{self, DEPLOYMENT, FlatPrices, House_, START, calls, policies, run, survey},
     rng::Rng,
 };
@@ -552,6 +552,20 @@ fn what_was_done_is_not_done_again() {
     assert_eq!((again.causes(), stage.house.sim.done().len()), (Vec::new(), done));
     for no in 1..=UNUSED as u32 {
         assert_eq!(again.ended[&no], Ended::Skipped("earlier: done".to_owned()));
+    }
+}
+
+#[test]
+fn over_a_state_that_is_read_only_nothing_is_asked_for() {
+    let mut stage = Stage::one_disk(|_| {});
+    let note = stage.note(|_| {});
+    let fuse = Fuse::new(Some(Blow::ReadOnly), &stage.house.clock);
+    let applied = stage.struck(&[note], fuse).unwrap();
+    assert!(matches!(&applied.stopped, Some(Stop::Damaged(why)) if why.contains("readonly")), "{applied:?}");
+    assert_eq!(applied.causes().iter().map(|cause| cause.code).collect::<Vec<_>>(), [8]);
+    assert!(matches!(applied.ended[&1], Ended::Left(_)), "{applied:?}");
+    for deed in [DeedKind::Copy, DeedKind::Delete] {
+        assert!(stage.house.sim.asked(1, deed).is_empty());
     }
 }
 

@@ -343,6 +343,20 @@ mod tests {
     }
 
     #[cfg(unix)]
+    /// As of a file system that was mounted again so: whoever tests may be root, who can write everywhere else.
+    #[test]
+    fn what_became_read_only_is_read_and_not_written() {
+        let place = Place::new();
+        let store = SqliteStore::open(&place.file()).unwrap();
+        let PutOutcome::Stored(version) = store.put_if("a", b"1", None).unwrap() else { panic!("it is new") };
+        store.connection().pragma_update(None, "query_only", true).unwrap();
+        for put in [store.put_if("a", b"2", Some(version)), store.put_if("b", b"2", None)] {
+            assert!(matches!(put, Err(StoreError::Unwritable(_))), "{put:?}");
+        }
+        assert!(matches!(store.delete_if("a", version), Err(StoreError::Unwritable(_))));
+        assert_eq!(store.get("a").unwrap(), Some((b"1".to_vec(), version)));
+    }
+
     #[test]
     fn state_is_private() {
         use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,7 @@
 //! Runs over a project that changes between them: what a report says is new, gone and changed, and the trend.
 
 use super::{Place, Ran};
-use std::fs;
+use std::{fmt::Write as _, fs};
 use sweeper_core::{
     history::since::{Moved, Since, Why},
     report::Document,
@@ -18,9 +18,11 @@ fn org(disks: &[(&str, u32)]) -> Org {
     let mut text =
         "[[account]]\ncloud = \"gcp\"\nid = \"shop-prod\"\nnumber = \"222222222222\"\nname = \"shop\"\n".to_owned();
     for (name, size) in disks {
-        text.push_str(&format!(
-            "\n[[resource]]\nkind = \"gcp.compute-disk\"\nid = \"{name}\"\nregion = \"us-central1-a\"\ncreated = \"-100d\"\nsize = {size}\ntype = \"pd-ssd\"\n"
-        ));
+        writeln!(
+            text,
+            "\n[[resource]]\nkind = \"gcp.compute-disk\"\nid = \"{name}\"\nregion = \"us-central1-a\"\ncreated = \"-100d\"\nsize = {size}\ntype = \"pd-ssd\""
+        )
+        .unwrap();
     }
     Org::parse(&text).unwrap()
 }

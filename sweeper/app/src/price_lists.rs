@@ -20,7 +20,7 @@ const KEY: &str = "GOOGLE_API_KEY";
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Between two pieces of an answer. The whole of EC2's file takes minutes.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// The largest JSON page that is read: 5,000 SKUs of Google Cloud are some 15 MB.
 const LARGEST: usize = 64 * 1024 * 1024;
 const TRIES: u32 = 3;

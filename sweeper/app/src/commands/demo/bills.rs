@@ -10,7 +10,7 @@ use crate::{
     output::{self, Whole},
     render::inert,
 };
-use std::{fs, io::Write as _, path::Path};
+use std::{fs, path::Path};
 use sweeper_bill::source::Source;
 use sweeper_core::survey_file::{self, Sealed};
 
@@ -45,10 +45,7 @@ pub(super) fn write(place: &Path, served: &Served, sealed: &Sealed) -> Result<Ex
     }
     let survey = place.join("survey.json");
     let mut out = Whole::create(&survey).map_err(|error| failed(&survey, error))?;
-    survey_file::write(sealed, TOOL, &mut out)
-        .and_then(|_| out.flush())
-        .and_then(|()| out.keep())
-        .map_err(|error| failed(&survey, error))?;
+    survey_file::write(sealed, TOOL, &mut out).and_then(|_| out.keep()).map_err(|error| failed(&survey, error))?;
     let config = place.join("sweeper.toml");
     let text = format!(
         "# The bills of the demo's organisation, as its clouds export them. Paths are relative to this file.\n\n[bill]\nfocus = [{}]\n",
@@ -56,7 +53,7 @@ pub(super) fn write(place: &Path, served: &Served, sealed: &Sealed) -> Result<Ex
     );
     fs::write(&config, text).map_err(|error| failed(&config, error))?;
     let shown = place.display().to_string();
-    let quoted = shlex::try_quote(&shown).map_or_else(|_| shown.clone().into(), |quoted| quoted);
+    let quoted = shlex::try_quote(&shown).unwrap_or_else(|_| shown.as_str().into());
     output::to(None, |out| {
         writeln!(out, "cd {} && sweeper bill --explain --survey survey.json", inert::line(&quoted))
     })?;

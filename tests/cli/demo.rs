@@ -1,4 +1,4 @@
-//! The demo's month: what it shows is what happened, and others can check what it leaves.
+//! The demo: what its month and its bills show is what happened, and others can check what it leaves.
 
 use super::Place;
 use std::{fs, process::Command};
@@ -34,4 +34,55 @@ fn a_month_ends_with_a_log_that_verifies_and_a_disk_that_is_back() {
     assert!(checked.status.success(), "{checked:?}");
     // A place where something is already is left as it is.
     place.run(&["demo", "--play", "--keep", "month"]).failed(2, &["month"]);
+}
+
+#[test]
+fn bills_are_left_to_look_at_and_what_moved_is_told_apart() {
+    let place = Place::new();
+    let written = place.run(&["demo", "--bills", "the shop"]);
+    assert_eq!(written.ended(0), "cd 'the shop' && sweeper bill --explain --survey survey.json\n");
+    let config = fs::read_to_string(place.path("the shop/sweeper.toml")).unwrap();
+    assert!(
+        config.ends_with("[bill]\nfocus = [\"bills/aws\", \"bills/azure\", \"bills/gcp\"]\n"),
+        "the config is {config}"
+    );
+    let told = place.run(&[
+        "bill",
+        "--focus",
+        "the shop/bills/aws",
+        "the shop/bills/azure",
+        "the shop/bills/gcp",
+        "--explain",
+        "--survey",
+        "the shop/survey.json",
+        "--format",
+        "json",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(told.ended(0)).unwrap();
+    assert!(told.err.is_empty(), "{told:?}");
+    let story = &json["waterfall"];
+    let cause = |name: &str| {
+        let all = story["explained"].as_array().unwrap();
+        all.iter().find(|one| one["cause"] == name).unwrap_or_else(|| panic!("{name} is not in {story:#}"))
+    };
+    let top = |of: &serde_json::Value| of["top"][0]["resource"].as_str().unwrap().to_owned();
+    let evidence = |of: &serde_json::Value| of["top"][0]["evidence"][0].as_str().unwrap().to_owned();
+    // New machines, with their disks, in each of the clouds.
+    let made = cause("inventory");
+    assert!(top(made).starts_with("i-05a1e") && evidence(made).contains("by the survey of"), "{made:#}");
+    assert!(made["lines"].as_u64().unwrap() >= 14, "{made:#}");
+    // An expired commitment, the calendar, and what nobody knows of.
+    assert!(evidence(cause("commitment")).contains("savingsplan/5a5a5a5a"));
+    assert_eq!(cause("commitment")["lines"], 40);
+    assert!(top(cause("day-of-month")).ends_with(":db:catalogue-writer"));
+    let left = &story["unexplained"]["by_resource"][0]["resource"];
+    assert!(left.as_str().unwrap().ends_with("natgateway/nat-0faced0000000000a"), "{story:#}");
+    assert_eq!(story["alert"]["outcome"], "rise");
+    // At once, and in words.
+    let shown = place.run(&["demo", "--bill"]);
+    for part in ["made, gone or resized", "a commitment ended", "same day of last month", "unexplained"] {
+        assert!(shown.ended(0).contains(part), "{part:?} is not in {shown:?}");
+    }
+    // A place where something is already is left as it is.
+    place.run(&["demo", "--bills", "the shop"]).failed(2, &["the shop"]);
 }

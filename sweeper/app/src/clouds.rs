@@ -230,10 +230,22 @@ pub mod emulated {
         pub verdict: String,
     }
 
+    /// A file of a cloud's export of bills.
+    pub struct Exported {
+        pub cloud: CloudId,
+        /// Below the directory of all exports, with `/` between folders.
+        pub path: String,
+        pub text: String,
+        /// Whether it holds charges; a manifest does not.
+        pub is_table: bool,
+    }
+
     /// Emulated clouds, until dropped.
     pub struct Served {
         emulator: Emulator,
         clouds: BTreeSet<CloudId>,
+        org: Org,
+        now: jiff::Timestamp,
     }
 
     /// The config a deployer of the demo's organisation would have written.
@@ -261,10 +273,24 @@ pub mod emulated {
             let faults = parse_faults(demo.faults).map_err(|error| wrong(error.to_string()))?;
             let clouds = org.resources.iter().filter_map(|resource| CloudId::parse(resource.kind.split('.').next()?));
             let clouds = clouds.collect();
-            let emulator = Emulator::start(org, Options { faults, ..options })
+            let now = options.now;
+            let emulator = Emulator::start(org.clone(), Options { faults, ..options })
                 .await
                 .map_err(|error| Failure::usage(format!("failed to serve the demo on 127.0.0.1: {error}")))?;
-            Ok(Self { emulator, clouds })
+            Ok(Self { emulator, clouds, org, now })
+        }
+
+        /// The time that everything in it is relative to.
+        pub fn now(&self) -> Timestamp {
+            Timestamp(self.now.as_second())
+        }
+
+        /// The bills of the last three months, as each cloud lays its exports out.
+        pub fn bills(&self) -> impl Iterator<Item = Exported> {
+            self.org.bills(self.now).filter_map(|file| {
+                let (cloud, is_table) = (CloudId::parse(file.cloud.name())?, file.is_table());
+                Some(Exported { cloud, path: file.path, text: file.text, is_table })
+            })
         }
 
         pub fn url(&self) -> String {

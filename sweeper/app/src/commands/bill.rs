@@ -28,7 +28,7 @@ use sweeper_core::{
     facts::FactsRef,
     inert::InertJson,
     inventory::Resource,
-    model::{CloudId, DAY, Timestamp, last_segment},
+    model::{DAY, Timestamp, last_segment},
     money::Amount,
     owner,
     survey_file::Sealed,
@@ -112,12 +112,37 @@ impl From<Breakdown> for By {
     }
 }
 
+impl Args {
+    /// Why a bill that is at hand moved, as of some time, as a table.
+    #[cfg(feature = "demo")]
+    pub fn explaining(now: Timestamp) -> Self {
+        Self {
+            focus: Vec::new(),
+            by: Breakdown::Service,
+            window: Window::Week,
+            explain: true,
+            survey: Vec::new(),
+            planned: None,
+            floor: Amount::whole(25),
+            lag: 2,
+            format: Form::Table,
+            output: None,
+            now: Some(now),
+        }
+    }
+}
+
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let sources = sources(&args.focus)?;
+    let surveys: Vec<Sealed> = args.survey.iter().map(|path| Ok(sealed(path)?.0)).collect::<Result<_, Failure>>()?;
+    told(args, sources, &surveys)
+}
+
+/// What a bill says, as it is asked for; `args` say nothing here of where it and the surveys are.
+pub fn told(args: &Args, sources: Vec<Source>, surveys: &[Sealed]) -> Result<Exit, Failure> {
     let now = args.now.unwrap_or_else(|| SystemClock::default().wall());
     let today = now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))?;
     let terms = Terms { today, lag_days: args.lag, floor_a_day: args.floor };
-    let surveys: Vec<Sealed> = args.survey.iter().map(|path| Ok(sealed(path)?.0)).collect::<Result<_, Failure>>()?;
     if args.by == Breakdown::Owner && surveys.is_empty() {
         return Err(Failure::usage("the bill does not say whose a resource is")
             .help("`--survey FILE` with a survey of the same accounts does: `sweeper survey --output FILE`"));
@@ -127,7 +152,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         Window::Month => Compared::Month,
     };
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let owners = if args.by == Breakdown::Owner { owners(&surveys) } else { BTreeMap::new() };
+    let owners = if args.by == Breakdown::Owner { owners(surveys) } else { BTreeMap::new() };
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
     let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)
@@ -143,7 +168,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         }
     }
     let story = if args.explain {
-        let evidence = Evidence { events: events(&surveys), planned: planned(args)?, ..Evidence::default() };
+        let evidence = Evidence { events: events(surveys), planned: planned(args)?, ..Evidence::default() };
         movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
     } else {
         None
@@ -232,6 +257,21 @@ fn place(resource: Resource<'_>) -> Place {
     (resource.kind().id, text(resource.account()), text(resource.region()), text(resource.native_id()))
 }
 
+/// A resource's id as bills have it, or its end. Names of Google Cloud are those of one thing only with its sort, and
+/// mostly its place.
+fn in_bill(resource: Resource<'_>) -> String {
+    let (region, id) = (resource.region(), resource.native_id());
+    match resource.kind().id {
+        "gcp.sql-instance" => format!("instances/{id}"),
+        "gcp.run-service" => format!("{region}/services/{id}"),
+        kind => match kind.strip_prefix("gcp.compute-") {
+            Some("address") => format!("{region}/addresses/{id}"),
+            Some(sort) => format!("{region}/{sort}s/{id}"),
+            None => id.to_owned(),
+        },
+    }
+}
+
 /// What counts for its cost, beside how long it is there.
 fn size(resource: Resource<'_>) -> String {
     match resource.facts() {
@@ -252,8 +292,8 @@ fn events(surveys: &[Sealed]) -> Vec<InventoryEvent> {
     let mut events = BTreeMap::new();
     let mut note = |resource: Resource<'_>, what: Happened, at: Timestamp, source: String| {
         let Ok(day) = at.date().parse() else { return };
-        let account = (resource.cloud() != CloudId::Gcp).then(|| resource.account().to_owned());
-        let event = InventoryEvent { resource: resource.native_id().to_owned(), account, what, day, source };
+        let account = Some(resource.account().to_owned());
+        let event = InventoryEvent { resource: in_bill(resource), account, what, day, source };
         events.entry((place(resource), what, day)).or_insert(event);
     };
     for sealed in &surveys {

@@ -1,5 +1,6 @@
 //! `sweeper demo`: the same sweep, of an organisation that is served on this machine.
 
+mod bills;
 mod play;
 
 use super::{LookArgs, Settings, random_id, report::ShowArgs};
@@ -35,8 +36,14 @@ pub struct Args {
     /// Show what was planted and whether it was found, instead of the report
     #[arg(long)]
     pub truth: bool,
-    /// Play a month instead: find, tell, plan, approve, apply, prove, and take one deletion back
+    /// Show what the demo's bills of last week say, and why, as `sweeper bill --explain` does
     #[arg(long, conflicts_with_all = ["format", "output", "all", "truth"])]
+    pub bill: bool,
+    /// Write the bills of three months, a survey and a config that names them into this new directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "output", "all", "truth", "bill"])]
+    pub bills: Option<PathBuf>,
+    /// Play a month instead: find, tell, plan, approve, apply, prove, and take one deletion back
+    #[arg(long, conflicts_with_all = ["format", "output", "all", "truth", "bill", "bills"])]
     pub play: bool,
     /// Leave the play's config, policies, state, log, plan and approval in this new directory
     #[arg(long, value_name = "DIR", requires = "play")]
@@ -47,6 +54,9 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     if args.play {
         return Box::pin(played(args.keep)).await;
     }
+    if let Some(place) = &args.bills {
+        make(place)?;
+    }
     let config = Config::parse("demo-config.toml", emulated::config(), Path::new(""))?;
     let served = Served::start().await?;
     let mut settings = Settings::new(&LookArgs { state: Some("memory:".to_owned()), ..LookArgs::default() }, &config)?;
@@ -55,6 +65,12 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     settings.choice.clouds = clouds_here(&served)?;
     settings.state = Some(state::Place::Memory);
     let outcome = settings.run().await?;
+    if let Some(place) = &args.bills {
+        return bills::write(place, &served, &outcome.sealed);
+    }
+    if args.bill {
+        return bills::explain(&served, &outcome.sealed);
+    }
     if args.truth {
         return truth(&outcome, &settings.set, &served.planted());
     }
@@ -71,14 +87,19 @@ fn clouds_here(served: &Served) -> Result<BTreeSet<CloudId>, Failure> {
     Ok(here)
 }
 
+/// Makes a new directory.
+fn make(place: &Path) -> Result<(), Failure> {
+    std::fs::create_dir(place)
+        .map_err(|error| Failure::usage(format!("failed to make the directory {}: {error}", place.display())))
+}
+
 /// Plays in a directory that is kept, or in one that is gone afterwards.
 async fn played(keep: Option<PathBuf>) -> Result<Exit, Failure> {
     let place = match &keep {
         Some(place) => place.clone(),
         None => std::env::temp_dir().join(format!("sweeper-play-{}", random_id()?)),
     };
-    std::fs::create_dir(&place)
-        .map_err(|error| Failure::usage(format!("failed to make the directory {}: {error}", place.display())))?;
+    make(&place)?;
     let ended = Box::pin(play::play(&place)).await;
     if keep.is_none() {
         let _ = std::fs::remove_dir_all(&place);

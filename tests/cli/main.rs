@@ -15,6 +15,7 @@ mod keep;
 mod look;
 #[cfg(feature = "aws")]
 mod offline;
+mod prices;
 #[cfg(all(unix, feature = "gcp", feature = "demo"))]
 mod review;
 #[cfg(all(unix, feature = "gcp", feature = "demo"))]

@@ -6,8 +6,10 @@
 
 mod calendar;
 mod channel;
+mod prices;
 
 pub use channel::{By, Channel};
+pub use prices::{Prices, place as price_place};
 
 use crate::{exit::Failure, run::schedule::Schedule};
 use jiff::tz::TimeZone;
@@ -54,6 +56,7 @@ pub struct Config {
     pub house: House,
     pub waivers: Vec<Waiver>,
     pub iac: Iac,
+    pub prices: Prices,
     pub limits: Limits,
     /// How long a run may read.
     pub deadline: Option<Duration>,
@@ -171,6 +174,7 @@ impl Default for Config {
             house: House::default(),
             waivers: Vec::new(),
             iac: Iac::default(),
+            prices: Prices::default(),
             limits: Limits::default(),
             deadline: None,
             aws: Aws::default(),
@@ -245,6 +249,7 @@ const TOP: &[&str] = &[
     "scope",
     "waiver",
     "iac",
+    "prices",
     "limits",
     "aws",
     "azure",
@@ -329,6 +334,7 @@ impl Reader<'_> {
         if let Some(iac) = self.table(table, "iac") {
             self.iac(iac, &mut config.iac);
         }
+        config.prices = self.prices(table);
         if let Some(limits) = self.table(table, "limits") {
             self.limits(limits, config);
         }

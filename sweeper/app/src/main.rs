@@ -16,6 +16,7 @@ mod log;
 mod notify;
 mod output;
 mod policies;
+mod price_lists;
 mod program;
 mod recording;
 mod render;
@@ -96,6 +97,9 @@ enum Command {
     Policy(commands::policy::Command),
     /// Compare the last week of a bill with the weeks before
     Bill(commands::bill::Args),
+    /// Show the list prices in use, or have them anew from the clouds' price APIs
+    #[command(subcommand)]
+    Prices(commands::prices::Command),
     /// Say who looks, at what, with which rights, what is not seen, and how to mend it
     Doctor(commands::doctor::Args),
     /// Write the roles that looking needs, made of what the kinds declare
@@ -145,6 +149,11 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             log::start();
             stoppable(async move { commands::bill::run(&args) })
         }
+        Command::Prices(commands::prices::Command::Show(args)) => {
+            log::start();
+            commands::prices::show(&args)
+        }
+        Command::Prices(commands::prices::Command::Refresh(args)) => stoppable(commands::prices::refresh(args)),
         Command::Explain(args) => match commands::explain::run_detector(&args) {
             Some(explained) => explained,
             None => stoppable(commands::explain::run(args)),

@@ -18,6 +18,7 @@ pub mod notify;
 pub mod permissions;
 pub mod plan;
 pub mod policy;
+pub mod prices;
 pub mod report;
 pub mod review;
 pub mod schema;
@@ -39,7 +40,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use sweeper_bill::prices::PriceBook;
 use sweeper_core::{
     calls::{Calls, Limits},
     clock::{Clock, SystemClock},
@@ -123,6 +123,7 @@ pub struct Settings {
     pub house: House,
     pub waivers: Vec<Waiver>,
     pub iac: config::Iac,
+    pub prices: config::Prices,
     pub limits: Limits,
     /// Opened at every run. `None` where there is no place for it.
     pub state: Option<state::Place>,
@@ -138,6 +139,7 @@ impl Settings {
         warnings.extend(crate::notify::unknown_channels(&set, &config.channels)?);
         let mut limits = config.limits.clone();
         limits.deadline = config.deadline;
+        let state = state::place(args.state.as_deref(), config)?;
         Ok(Self {
             set,
             warnings,
@@ -145,8 +147,9 @@ impl Settings {
             house: config.house.clone(),
             waivers: config.waivers.clone(),
             iac: config.iac.clone(),
+            prices: config.prices.beside(state.as_ref()),
             limits,
-            state: state::place(args.state.as_deref(), config)?,
+            state,
             now: args.now,
             all_kinds: args.all_kinds,
         })
@@ -199,7 +202,7 @@ impl Settings {
         let clock = Arc::clone(calls.clock());
         let universes = self.universes(calls).await?;
         let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
-        let prices = price_book()?;
+        let prices = prices::book(&self.prices, clock.wall())?;
         let mut notes = Vec::new();
         let mut causes = Vec::new();
         let lasting = match &self.state {
@@ -459,11 +462,6 @@ pub fn sealed(path: &Path) -> Result<(survey_file::Sealed, String), Failure> {
             _ => failure,
         }
     })
-}
-
-/// The price book of this build.
-pub fn price_book() -> Result<PriceBook, Failure> {
-    PriceBook::embedded().map_err(|error| Failure::new(Exit::Bug, format!("the price book cannot be read: {error}")))
 }
 
 /// What a survey taken before is judged by, and the outcome. Reads nothing that was not named.

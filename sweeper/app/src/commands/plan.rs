@@ -1,6 +1,6 @@
 //! `sweeper plan`: what would be done, exactly, for somebody to approve. Changes nothing in any cloud.
 
-use super::{LookArgs, Settings, price_book};
+use super::{LookArgs, Settings, prices};
 use crate::{
     TOOL,
     config::Config,
@@ -103,7 +103,8 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         made: clock.wall(),
         only,
     };
-    let plan = plan::draw(outcome.parts(&settings.set), &order, &config.apply.rules, &price_book()?)?;
+    let book = prices::book(&settings.prices, order.made)?;
+    let plan = plan::draw(outcome.parts(&settings.set), &order, &config.apply.rules, &book)?;
     let notes = plan::check(&plan, clock.wall(), config.apply.rate);
     if !notes.is_empty() {
         for note in &notes {

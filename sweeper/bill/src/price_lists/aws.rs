@@ -10,7 +10,7 @@
 
 use super::{Answers, Factor, PriceListError, Quote, day, exact};
 use std::io::Read;
-use sweeper_core::model::CloudId;
+use sweeper_core::{model::CloudId, money::Amount};
 
 /// Where the files are.
 pub const HOST: &str = "pricing.us-east-1.amazonaws.com";
@@ -28,13 +28,15 @@ struct Product {
     /// The file's, in any case of letters.
     priced_by: &'static [&'static str],
     factor: Factor,
+    /// What every volume has of it without being billed.
+    included: i64,
 }
 
 const GB_MONTH: &[&str] = &["GB-Mo", "GB-month"];
 const HOUR: &[&str] = &["Hrs", "hours"];
 
 const fn product(key: &'static str, unit: &'static str, offer: &'static str, usage: &'static str) -> Product {
-    Product { key, unit, offer, usage, operation: None, priced_by: GB_MONTH, factor: Factor::Same }
+    Product { key, unit, offer, usage, operation: None, priced_by: GB_MONTH, factor: Factor::Same, included: 0 }
 }
 
 const fn hourly(key: &'static str, offer: &'static str, usage: &'static str) -> Product {
@@ -56,13 +58,18 @@ const PRODUCTS: &[Product] = &[
     product("ebs.st1.gb-month", GB, EC2, "EBS:VolumeUsage.st1"),
     product("ebs.sc1.gb-month", GB, EC2, "EBS:VolumeUsage.sc1"),
     product("ebs.standard.gb-month", GB, EC2, "EBS:VolumeUsage"),
-    Product { priced_by: &["IOPS-Mo"], ..product("ebs.gp3.iops-month", "IOPS-month", EC2, "EBS:VolumeP-IOPS.gp3") },
+    Product {
+        priced_by: &["IOPS-Mo"],
+        included: 3000,
+        ..product("ebs.gp3.iops-month", "IOPS-month", EC2, "EBS:VolumeP-IOPS.gp3")
+    },
     Product { priced_by: &["IOPS-Mo"], ..product("ebs.io1.iops-month", "IOPS-month", EC2, "EBS:VolumeP-IOPS.piops") },
     // Those above 32,000 are cheaper, and have usage types of their own.
     Product { priced_by: &["IOPS-Mo"], ..product("ebs.io2.iops-month", "IOPS-month", EC2, "EBS:VolumeP-IOPS.io2") },
     Product {
         priced_by: &["GiBps-mo"],
         factor: Factor::GibiToMebi,
+        included: 125,
         ..product("ebs.gp3.mibps-month", "MiBps-month", EC2, "EBS:VolumeP-Throughput.gp3")
     },
     product("ebs.snapshot.gb-month", GB, EC2, "EBS:SnapshotUsage"),
@@ -228,7 +235,7 @@ pub fn read(offer: &str, region: &str, file: impl Read, answers: &mut Answers) -
         }
         let amount = |name: &str, text: &str| exact(text).ok_or_else(|| at(format!("`{name}` is no price: `{text}`")));
         let tier_from = match of(columns.from) {
-            "" => sweeper_core::money::Amount::ZERO,
+            "" => Amount::ZERO,
             text => amount("StartingRange", text)?,
         };
         answers.add(Quote {
@@ -238,6 +245,7 @@ pub fn read(offer: &str, region: &str, file: impl Read, answers: &mut Answers) -
             sku: of(columns.sku),
             everywhere: false,
             tier_from,
+            included: Amount::whole(product.included),
             usd: amount("PricePerUnit", of(columns.usd))?,
             factor: product.factor,
             effective,

@@ -245,6 +245,7 @@ pub fn read(region: &str, page: &[u8], answers: &mut Answers) -> Result<Option<S
             sku: &item.meter_id,
             everywhere,
             tier_from,
+            included: Amount::ZERO,
             usd: amount("retailPrice", &item.retail_price)?,
             factor: meter.factor,
             effective,

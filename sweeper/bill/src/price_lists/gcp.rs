@@ -196,6 +196,7 @@ pub fn read(
                     everywhere: !own,
                     tier_from: number(&rate.start_usage_amount)
                         .ok_or_else(|| failed("`startUsageAmount` is no number"))?,
+                    included: Amount::ZERO,
                     usd: rate.unit_price.amount().ok_or_else(|| failed("`unitPrice` is no price"))?,
                     factor: Factor::Same,
                     effective,

@@ -109,6 +109,8 @@ struct Quote<'a> {
     /// It is for every region: one that is for this region alone goes before it.
     everywhere: bool,
     tier_from: Amount,
+    /// What comes with something else and is not in the API's tiers: gp3's first 3,000 IOPS.
+    included: Amount,
     usd: Amount,
     factor: Factor,
     effective: Date,
@@ -188,7 +190,7 @@ impl Answers {
         } else if quote.effective < offer.effective {
             return;
         }
-        if let Some(other) = offer.tiers.insert(quote.tier_from, usd).filter(|other| *other != usd) {
+        if let Some(other) = offer.tiers.insert(quote.tier_from + quote.included, usd).filter(|other| *other != usd) {
             let what = format!("{} says both {other} and {usd}", quote.source);
             self.doubt(quote.region, quote.key, what);
         }

@@ -8,7 +8,7 @@ use super::{clouds_here, random_id};
 use crate::{
     TOOL,
     clouds::emulated::{self, Served},
-    commands::{LookArgs, Settings, approve, audit, counted, price_book},
+    commands::{LookArgs, Settings, approve, audit, counted, prices},
     config::Config,
     deployment::{self, Deployment},
     exit::{Exit, Failure},
@@ -301,7 +301,8 @@ async fn planned(stage: &Stage) -> Result<Plan, Failure> {
         made: stage.clock.wall(),
         only: BTreeSet::new(),
     };
-    let plan = plan::draw(outcome.parts(&settings.set), &order, &stage.config.apply.rules, &price_book()?)?;
+    let book = prices::book(&settings.prices, order.made)?;
+    let plan = plan::draw(outcome.parts(&settings.set), &order, &stage.config.apply.rules, &book)?;
     if let Some(note) = plan::check(&plan, stage.clock.wall(), stage.config.apply.rate).first() {
         return Err(Failure::new(Exit::Refused, format!("the plan is not fit to be approved: {}", note.what)));
     }

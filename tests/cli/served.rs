@@ -241,15 +241,18 @@ fn a_bill_that_cannot_be_read_is_unknown_and_never_nothing() {
     let served = Served::new(&[]);
     let watch = "[[policy]]\nname = \"rises\"\nsweep = \"bill-delta\"\n";
     served.place.write("policies.toml", &(POLICIES.to_owned() + watch));
-    for (config, said) in [("[bill]\nfocus = [\"gone.csv\"]\n", "gone.csv"), ("", "[bill] focus")] {
-        served.place.write("sweeper.toml", config);
-        let (found, document) = served.found(3, &[], &[]);
-        assert_eq!(found, ALL, "what is found is found without it");
-        let told = document.watches.first().unwrap();
-        assert_eq!((told.outcome.name(), told.amount), ("unknown", None));
-        assert!(told.says.contains(said), "{}", told.says);
-        assert!(document.run.exit.iter().any(|cause| cause.code == 3 && cause.cause.contains("`rises`")));
-    }
+    served.place.write("sweeper.toml", "[bill]\nfocus = [\"gone.csv\"]\n");
+    let (found, document) = served.found(3, &[], &[]);
+    assert_eq!(found, ALL, "what is found is found without it");
+    let told = document.watches.first().unwrap();
+    assert_eq!((told.outcome.name(), told.amount), ("unknown", None));
+    assert!(told.says.contains("gone.csv"), "{}", told.says);
+    assert!(document.run.exit.iter().any(|cause| cause.code == 3 && cause.cause.contains("`rises`")));
+    // Where there is none, that is said, and nothing is told of it.
+    served.place.write("sweeper.toml", "");
+    let none = served.run(&["report"], &[]);
+    assert!(none.ended(0).contains("not judged, since there is no bill: rises"), "{}", none.out);
+    assert_eq!(served.found(0, &[], &[]).1.watches, []);
     served.place.write("sweeper.toml", "[bill]\nfocus = \"bill.csv\"\nlagg = 2\nfloor = -1\n");
     let wrong = served.run(&["report"], &[]);
     wrong.failed(2, &["`focus` is a list of strings", "did you mean `lag`?", "`floor` is an amount a day"]);

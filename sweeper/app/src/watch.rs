@@ -19,11 +19,22 @@ use sweeper_core::{
     store::Store,
 };
 
-/// Those of a set that are judged: of the shipped ones, those for which there is a bill.
+/// Those of a set that are judged: all, or where no bill is configured, those that need none.
 pub fn wanted(watches: &[Watch], bill: &config::Bill) -> Vec<Watch> {
-    let has_bill = !bill.focus.is_empty();
-    let is_wanted = |watch: &&Watch| has_bill || !watch.what.needs_bill() || !watch.at.path.starts_with("shipped:");
+    let is_wanted = |watch: &&Watch| !bill.focus.is_empty() || !watch.what.needs_bill();
     watches.iter().filter(is_wanted).cloned().collect()
+}
+
+/// Which policies are not judged for want of a bill. The shipped ones wait for one in silence.
+pub fn unjudged(watches: &[Watch], bill: &config::Bill) -> Option<String> {
+    let waiting = watches.iter().filter(|watch| watch.what.needs_bill() && !watch.at.path.starts_with("shipped:"));
+    let waiting: Vec<&str> = waiting.map(|watch| watch.name.as_str()).collect();
+    (bill.focus.is_empty() && !waiting.is_empty()).then(|| {
+        let names = waiting.join(", ");
+        format!(
+            "not judged, since there is no bill: {names}; `[bill] focus = [\"…\"]` in sweeper.toml names its export"
+        )
+    })
 }
 
 /// What the bill says that single resources cost, where one is configured. Where it cannot be told, findings carry list

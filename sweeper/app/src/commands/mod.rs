@@ -229,6 +229,7 @@ impl Settings {
         };
         // Files are read, and nothing else waits for this thread.
         let now = self.now.unwrap_or_else(|| clock.wall());
+        notes.extend(watch::unjudged(&self.set.watches, &self.bill));
         let charged = tokio::task::block_in_place(|| watch::charged(&self.bill, now, &mut notes));
         let specs = engine::specs_of(&clouds);
         let wanted = sweeper_core::policy::wanted(&self.set, &specs);

@@ -3,6 +3,7 @@
 mod bills;
 mod bridge;
 mod bucket;
+mod cache;
 mod ledger;
 mod lock;
 mod log;
@@ -14,6 +15,7 @@ mod sqlite;
 
 pub use bills::BucketBills;
 pub use bucket::Bucket;
+pub use cache::CacheDirectory;
 pub use ledger::StoreLedger;
 pub use lock::FileLock;
 pub use log::FileLog;

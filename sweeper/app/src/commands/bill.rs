@@ -1,5 +1,7 @@
 //! `sweeper bill`: what the last week cost against what the weeks before let one expect, and why.
 
+mod files;
+
 use crate::{
     commands::sealed,
     exit::{Exit, Failure},
@@ -15,11 +17,9 @@ use std::{
 use sweeper_bill::{
     delta::{DeltaReport, Terms, compare, compare_months},
     evidence::{Evidence, Happened, InventoryEvent},
-    export,
     focus::Bill,
     movement::{self, By, Compared},
     planned::Planned,
-    source::Source,
     waterfall::Waterfall,
 };
 use sweeper_core::{
@@ -36,9 +36,12 @@ use sweeper_core::{
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// FOCUS exports: Parquet, CSV or gzip CSV files, or the directory of an export with its manifests
+    /// FOCUS exports: Parquet, CSV or gzip CSV files, the directory of an export with its manifests, or where it lies in
+    /// a bucket: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://ACCOUNT/CONTAINER/PREFIX`
     #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
     pub focus: Vec<PathBuf>,
+    #[command(flatten)]
+    pub cache: files::Cache,
     /// What the comparison is broken down by; `owner` takes them from --survey
     #[arg(long, value_enum, default_value_t = Breakdown::Service)]
     pub by: Breakdown,
@@ -113,7 +116,8 @@ impl From<Breakdown> for By {
 }
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let sources = sources(&args.focus)?;
+    let cache = args.cache.open();
+    let files = files::find(&args.focus, cache.clone())?;
     let now = args.now.unwrap_or_else(|| SystemClock::default().wall());
     let today = now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))?;
     let terms = Terms { today, lag_days: args.lag, floor_a_day: args.floor };
@@ -130,7 +134,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let owners = if args.by == Breakdown::Owner { owners(&surveys) } else { BTreeMap::new() };
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
-    let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)
+    let bill = movement::daily(files.clone(), (args.by.into(), &name), compared, &terms, threads)
         .map_err(|error| failed(&error))?;
     let report = match compared {
         Compared::Week => compare(&bill, &terms),
@@ -144,10 +148,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let story = if args.explain {
         let evidence = Evidence { events: events(&surveys), planned: planned(args)?, ..Evidence::default() };
-        movement::explained(sources, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
+        movement::explained(files, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
     } else {
         None
     };
+    if let Some(trouble) = cache.and_then(|cache| cache.trouble()) {
+        log::warn(&format!("what was found in the bill could not be kept for the next run: {trouble}"));
+    }
     output::to(args.output.as_deref(), |out| match args.format {
         Form::Json => json(&report, story.as_ref(), out),
         Form::Csv => show::csv(&report, out),
@@ -183,18 +190,6 @@ fn json(report: &DeltaReport, story: Option<&Waterfall>, out: &mut dyn io::Write
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, InertJson);
     serde::Serialize::serialize(&Whole { report, waterfall: story }, &mut serializer)?;
     writeln!(out)
-}
-
-fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
-    let mut sources = Vec::new();
-    for path in paths {
-        let found = export::find(path).map_err(|error| Failure::usage(format!("failed to read the bill: {error}")))?;
-        for folder in &found.unfinished {
-            log::warn(&format!("{} has no manifest yet, and is not read: the run before it is", folder.display()));
-        }
-        sources.extend(found.sources());
-    }
-    Ok(sources)
 }
 
 fn planned(args: &Args) -> Result<Vec<Planned>, Failure> {

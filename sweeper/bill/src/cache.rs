@@ -132,6 +132,7 @@ impl Files {
     }
 
     /// With a place for what was found in each period.
+    #[must_use]
     pub fn kept_on(self, shelf: Option<Arc<dyn Shelf>>) -> Self {
         Self { shelf, ..self }
     }
@@ -174,16 +175,16 @@ fn is_divisible(request: &Request) -> bool {
     request.rollups.iter().all(|rollup| rollup.attributes.is_empty())
 }
 
-fn intersects(one: &Window, other: &Window) -> bool {
+fn intersects(one: Window, other: Window) -> bool {
     one.from < other.to && other.from < one.to
 }
 
-fn is_within(inner: &Window, outer: &Window) -> bool {
+fn is_within(inner: Window, outer: Window) -> bool {
     outer.from <= inner.from && inner.to <= outer.to
 }
 
 /// So many days before the first and after the last, within the years of bills.
-fn widened(days: &Window, before: i64, after: i64) -> Option<Window> {
+fn widened(days: Window, before: i64, after: i64) -> Option<Window> {
     let from = days.from.checked_sub(Span::new().try_days(before).ok()?).ok()?.max(FIRST);
     let to = days.to.checked_add(Span::new().try_days(after).ok()?).ok()?.min(END);
     (from < to).then_some(Window { from, to })
@@ -194,7 +195,7 @@ const FIRST: Date = date(2000, 1, 1);
 const END: Date = date(2101, 1, 1);
 
 /// How many rows fall on each day, and on all days far away.
-fn calendar(days: &Window) -> Option<Rollup> {
+fn calendar(days: Window) -> Option<Rollup> {
     let near = widened(days, CALENDAR.0, CALENDAR.1)?;
     let mut windows = near.by_day();
     windows.extend([Window { from: FIRST, to: near.from }, Window { from: near.to, to: END }]);
@@ -222,7 +223,7 @@ impl Set {
             .iter()
             .zip(&request.rollups)
             .map(|(kept, asked)| {
-                let place = |day: &Window| asked.windows.iter().position(|window| is_within(day, window));
+                let place = |day: &Window| asked.windows.iter().position(|window| is_within(*day, *window));
                 kept.windows.iter().map(place).collect()
             })
             .collect();
@@ -237,16 +238,16 @@ impl Set {
         }
         let mut question =
             Question { request: Request { rollups: Vec::new(), spread: Spread::Days }, known: Vec::new() };
-        let asked = |rollup: &Rollup| rollup.windows.iter().any(|window| intersects(window, &self.days));
+        let asked = |rollup: &Rollup| rollup.windows.iter().any(|window| intersects(*window, self.days));
         // Where nothing is asked of its days the calendar is enough, which tells every day that a row is of.
         if request.rollups.iter().any(asked) {
             question.request.spread = request.spread;
             for rollup in &request.rollups {
-                let is_one = |window| !intersects(window, &self.days) || is_within(&self.days, window);
+                let is_one = |window: &Window| !intersects(*window, self.days) || is_within(self.days, *window);
                 let (known, windows) = if rollup.windows.iter().all(is_one) {
                     (self.days, vec![self.days])
                 } else {
-                    let known = widened(&self.days, BEFORE, AFTER)?;
+                    let known = widened(self.days, BEFORE, AFTER)?;
                     (known, known.by_day())
                 };
                 let mut measures = rollup.measures.clone();
@@ -258,7 +259,7 @@ impl Set {
                 question.known.push(known);
             }
         }
-        question.request.rollups.push(calendar(&self.days)?);
+        question.request.rollups.push(calendar(self.days)?);
         Some(question)
     }
 
@@ -332,8 +333,8 @@ impl Question {
         let days = calendar.windows.iter().enumerate().filter(|(at, _)| rows.count(*at, Measure::Rows) > 0);
         days.map(|(_, day)| day).all(|day| {
             request.rollups.iter().enumerate().all(|(at, rollup)| {
-                self.known.get(at).is_some_and(|known| is_within(day, known))
-                    || !rollup.windows.iter().any(|window| intersects(window, day))
+                self.known.get(at).is_some_and(|known| is_within(*day, *known))
+                    || !rollup.windows.iter().any(|window| intersects(*window, *day))
             })
         })
     }

@@ -21,40 +21,41 @@ impl Directory {
     pub(crate) fn new(path: &Path) -> Self {
         Self(path.to_owned())
     }
+}
 
-    fn walk(&self, folder: &Path, name: &str, depth: usize, found: &mut Vec<Object>) -> io::Result<()> {
-        let failed = |error: io::Error| match depth {
-            0 => error,
-            _ => io::Error::new(error.kind(), format!("{}: {error}", folder.display())),
-        };
-        if depth > DEEPEST {
-            return Err(failed(io::Error::other("folders within folders without end")));
-        }
-        for entry in fs::read_dir(folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let kind = entry.file_type().map_err(failed)?;
-            let (path, part) = (entry.path(), entry.file_name());
-            let shown = part.to_string_lossy();
-            // What begins so is left behind by jobs and copying programs.
-            if shown.starts_with(['.', '_']) {
-                continue;
-            }
-            let Some(part) = part.to_str() else {
-                // It may be a bill, and no name of a bill is passed over.
-                if kind.is_dir() || [".parquet", ".csv", ".gz", ".json"].iter().any(|end| shown.ends_with(end)) {
-                    return Err(failed(io::Error::other(format!("a name that is not UTF-8: {shown}"))));
-                }
-                continue;
-            };
-            let name = if name.is_empty() { part.to_owned() } else { format!("{name}/{part}") };
-            if kind.is_dir() {
-                self.walk(&path, &name, depth + 1, found)?;
-            } else if kind.is_file() || path.is_file() {
-                found.extend(object(&path, name).map_err(failed)?);
-            }
-        }
-        Ok(())
+/// Everything under a folder, by names that begin with `name`.
+fn walk(folder: &Path, name: &str, depth: usize, found: &mut Vec<Object>) -> io::Result<()> {
+    let failed = |error: io::Error| match depth {
+        0 => error,
+        _ => io::Error::new(error.kind(), format!("{}: {error}", folder.display())),
+    };
+    if depth > DEEPEST {
+        return Err(failed(io::Error::other("folders within folders without end")));
     }
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        let (path, part) = (entry.path(), entry.file_name());
+        let shown = part.to_string_lossy();
+        // What begins so is left behind by jobs and copying programs.
+        if shown.starts_with(['.', '_']) {
+            continue;
+        }
+        let Some(part) = part.to_str() else {
+            // It may be a bill, and no name of a bill is passed over.
+            if kind.is_dir() || [".parquet", ".csv", ".gz", ".json"].iter().any(|end| shown.ends_with(end)) {
+                return Err(failed(io::Error::other(format!("a name that is not UTF-8: {shown}"))));
+            }
+            continue;
+        };
+        let name = if name.is_empty() { part.to_owned() } else { format!("{name}/{part}") };
+        if kind.is_dir() {
+            walk(&path, &name, depth + 1, found)?;
+        } else if kind.is_file() || path.is_file() {
+            found.extend(object(&path, name).map_err(failed)?);
+        }
+    }
+    Ok(())
 }
 
 /// What is there under a name; nothing where it is gone again.
@@ -77,7 +78,7 @@ impl Objects for Directory {
 
     fn list(&self) -> io::Result<Vec<Object>> {
         let mut found = Vec::new();
-        self.walk(&self.0, "", 0, &mut found)?;
+        walk(&self.0, "", 0, &mut found)?;
         Ok(found)
     }
 

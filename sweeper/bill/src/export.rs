@@ -172,7 +172,7 @@ impl<'a> Listing<'a> {
         let listed = objects.list().map_err(|source| ExportError::Read { path: place.clone(), source })?;
         let path = |object: &Object| if object.name.is_empty() { place.clone() } else { place.join(&object.name) };
         let found = listed.into_iter().map(|object| (path(&object), object)).collect();
-        Ok(Self { objects, found, place })
+        Ok(Self { objects, place, found })
     }
 
     /// All but what jobs and copying programs leave behind, which begins with a dot or an underscore. Only a manifest
@@ -356,8 +356,8 @@ fn beneath(
         return Err(missing());
     }
     // The longest end that is a file.
-    let here = (0..parts.len()).map(|skip| root.join(parts[skip..].iter().collect::<PathBuf>()));
-    let found = here.filter_map(|path| Some((listing.object(&path)?, path))).next();
+    let mut here = (0..parts.len()).map(|skip| root.join(parts[skip..].iter().collect::<PathBuf>()));
+    let found = here.find_map(|path| Some((listing.object(&path)?, path)));
     let (object, path) = found.ok_or_else(missing)?;
     match size {
         Some(expected) if expected != object.size => {

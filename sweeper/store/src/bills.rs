@@ -6,7 +6,7 @@
 
 use crate::{
     bridge::Bridge,
-    bucket::{Bucket, is_no_bucket, retries, words},
+    bucket::{Bucket, is_denied, is_no_bucket, retries, words},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -24,11 +24,11 @@ use sweeper_bill::source::{Object, Objects, changed};
 use sweeper_core::store::StoreError;
 
 /// One request, of at most [`PART`] bytes.
-const REQUEST: Duration = Duration::from_secs(60);
+const REQUEST: Duration = Duration::from_mins(1);
 /// After this no request is tried again.
 const RETRIES: Duration = Duration::from_secs(90);
 /// A listing, of however many pages.
-const LISTING: Duration = Duration::from_secs(600);
+const LISTING: Duration = Duration::from_mins(10);
 /// Longer ranges are fetched in parts.
 const PART: u64 = 8 << 20;
 /// Requests at once, for one thread that reads.
@@ -65,7 +65,7 @@ impl BucketBills {
     /// What of the environment cannot be used.
     pub fn open(bucket: &Bucket) -> Result<Self, String> {
         let retries = RetryConfig { retry_timeout: RETRIES, ..retries() };
-        let client = bucket.client(&retries, REQUEST).map_err(|error| told(error))?;
+        let client = bucket.client(&retries, REQUEST).map_err(told)?;
         let prefix = Path::parse(bucket.prefix()).map_err(|error| format!("{bucket}: {error}"))?;
         Self::over(client, &bucket.to_string(), prefix, bucket.lists_tags())
     }
@@ -98,11 +98,9 @@ fn told(error: StoreError) -> String {
 /// What an error means for who looks at a bill. `what` is what was to be done.
 fn fault(error: &Error, what: &str) -> io::Error {
     match error {
-        Error::NotFound { .. } if is_no_bucket(error) => {
-            io::Error::new(io::ErrorKind::NotFound, "there is no such bucket or container")
-        }
+        _ if is_no_bucket(error) => io::Error::new(io::ErrorKind::NotFound, "there is no such bucket or container"),
         Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, "it is not there"),
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+        _ if is_denied(error) => {
             let needs = "bills need list and read: s3:ListBucket and s3:GetObject, storage.objects.list and .get, \
                          or Storage Blob Data Reader";
             io::Error::new(

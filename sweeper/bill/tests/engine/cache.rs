@@ -213,7 +213,8 @@ fn a_damaged_entry_is_written_again() {
     let ask = || bytes(&files(&bucket, &kept).scan(&request, NonZeroUsize::MIN).unwrap());
     let expected = ask();
     let good = kept.entries.lock().unwrap().clone();
-    let damages: [fn(&[u8]) -> Vec<u8>; 5] = [
+    type Damage = fn(&[u8]) -> Vec<u8>;
+    let damages: [Damage; 5] = [
         |entry| entry[..entry.len() / 2].to_vec(),
         |_| Vec::new(),
         |_| b"{}\n".to_vec(),

@@ -21,8 +21,8 @@ pub(super) struct Bucket {
     broken: Option<(&'static str, usize)>,
 }
 
-fn tag(bytes: &Bytes) -> Option<String> {
-    Some(format!("{:x}", bytes.iter().fold(7_u64, |tag, byte| tag.wrapping_mul(31).wrapping_add(u64::from(*byte)))))
+fn tag(bytes: &Bytes) -> String {
+    format!("{:x}", bytes.iter().fold(7_u64, |tag, byte| tag.wrapping_mul(31).wrapping_add(u64::from(*byte))))
 }
 
 impl Bucket {
@@ -51,7 +51,7 @@ impl Objects for Bucket {
         let object = |(name, bytes): (&String, &Bytes)| Object {
             name: name.clone(),
             size: bytes.len() as u64,
-            tag: tag(bytes),
+            tag: Some(tag(bytes)),
             modified: None,
         };
         Ok(self.objects.lock().unwrap().iter().map(object).collect())
@@ -59,7 +59,7 @@ impl Objects for Bucket {
 
     fn read(&self, object: &Object, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
         let objects = self.objects.lock().unwrap();
-        let bytes = objects.get(&object.name).filter(|bytes| tag(bytes) == object.tag).ok_or_else(changed)?;
+        let bytes = objects.get(&object.name).filter(|bytes| Some(tag(bytes)) == object.tag).ok_or_else(changed)?;
         ranges
             .iter()
             .map(|range| {

@@ -6,7 +6,7 @@
 
 use crate::{
     bridge::Bridge,
-    bucket::{Bucket, is_no_bucket, retries, words},
+    bucket::{Bucket, is_denied, is_no_bucket, retries, words},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -98,11 +98,9 @@ fn told(error: StoreError) -> String {
 /// What an error means for who looks at a bill. `what` is what was to be done.
 fn fault(error: &Error, what: &str) -> io::Error {
     match error {
-        Error::NotFound { .. } if is_no_bucket(error) => {
-            io::Error::new(io::ErrorKind::NotFound, "there is no such bucket or container")
-        }
+        _ if is_no_bucket(error) => io::Error::new(io::ErrorKind::NotFound, "there is no such bucket or container"),
         Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, "it is not there"),
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+        _ if is_denied(error) => {
             let needs = "bills need list and read: s3:ListBucket and s3:GetObject, storage.objects.list and .get, \
                          or Storage Blob Data Reader";
             io::Error::new(

@@ -261,6 +261,16 @@ pub(crate) fn is_no_bucket(error: &object_store::Error) -> bool {
     ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted"].iter().any(|code| text.contains(code))
 }
 
+/// Whether the identity may not do it, or is not known. Listings tell that only in words.
+pub(crate) fn is_denied(error: &object_store::Error) -> bool {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let said = || {
+        let text = innermost(error);
+        ["401 Unauthorized", "403 Forbidden"].iter().any(|status| text.contains(status))
+    };
+    matches!(error, PermissionDenied { .. } | Unauthenticated { .. }) || said()
+}
+
 /// Refused, and so without effect: the object is not as the condition says, or is just being written by another.
 pub(crate) fn is_refused(error: &object_store::Error) -> bool {
     matches!(

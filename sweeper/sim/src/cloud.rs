@@ -226,6 +226,10 @@ pub enum Met {
     Lost,
     /// It fails in a way that says that it was not done.
     Refused,
+    /// Somebody deletes the thing right before it.
+    Gone,
+    /// It is done, and after so long the connection breaks without an answer.
+    Hangs(Duration),
 }
 
 /// What an owner does.
@@ -768,7 +772,7 @@ impl Sort {
     async fn change(&self, op: &'static str, deed: DeedKind, permit: &Permit) -> Result<Sent, CloudError> {
         self.0.pass().await;
         self.0.struck(op, false)?;
-        self.meet(op, deed, permit)?;
+        let hangs = self.meet(op, deed, permit)?;
         let arrived = self.0.fuse.arrival(|| self.arrive(op, deed, permit));
         let outcome = arrived.unwrap_or_else(|| Err(CloudError::new(Fault::Unreachable, op, "the machine is down")));
         let lost = {
@@ -777,16 +781,25 @@ impl Sort {
             truth.rng.often(lost)
         };
         self.0.pass().await;
+        if let Some(time) = hangs {
+            self.0.clock.jump(time);
+            return Err(CloudError::new(Fault::Transient, op, "connection reset"));
+        }
         if lost { Err(CloudError::new(Fault::Transient, op, "no answer")) } else { outcome }
     }
 
-    /// What this request meets, if somebody said so.
-    fn meet(&self, op: &'static str, deed: DeedKind, permit: &Permit) -> Result<(), CloudError> {
+    /// What this request meets, if somebody said so: how long it hangs, when it is done.
+    fn meet(&self, op: &'static str, deed: DeedKind, permit: &Permit) -> Result<Option<Duration>, CloudError> {
         let uid = permit.target().uid.parse().unwrap_or_default();
         let mut truth = lock(&self.0.truth);
         truth.asked.push((self.0.clock.mono(), deed, uid));
         match truth.met.get_mut(&(uid, deed)).and_then(Vec::pop) {
-            None => Ok(()),
+            None => Ok(None),
+            Some(Met::Gone) => {
+                truth.things.remove(&uid);
+                Ok(None)
+            }
+            Some(Met::Hangs(time)) => Ok(Some(time)),
             Some(Met::Busy(time)) => {
                 let retry_after_ms = Some(time.as_millis() as u64);
                 Err(CloudError { retry_after_ms, ..CloudError::new(Fault::Throttled, op, "slow down") })

@@ -18,6 +18,7 @@ use sweeper_core::{
         copies::{self, Removed},
         undo,
     },
+    audit::Body,
     calls::Site,
     clock::Clock as _,
     deed::{Pen, Sent, Target},
@@ -37,6 +38,8 @@ struct Shelf {
     busy: u32,
     /// What is not deleted, and the fault.
     refused: BTreeMap<String, Fault>,
+    /// What the next request to delete is not answered of, and whether it was done.
+    lost: BTreeMap<String, bool>,
     /// Requests to delete.
     asked: u32,
     deleted: Vec<String>,
@@ -95,6 +98,13 @@ impl Kind for Snapshots {
             self.shelf().asked += 1;
             if let Some(fault) = self.shelf().refused.get(&id) {
                 return Err(CloudError::new(*fault, "sim:Delete", "not this one"));
+            }
+            let lost = self.shelf().lost.remove(&id);
+            if let Some(done) = lost {
+                if done {
+                    self.shelf().there.remove(&id);
+                }
+                return Err(CloudError::new(Fault::Transient, "sim:Delete", "no answer"));
             }
             if self.shelf().busy > 0 {
                 self.shelf().busy -= 1;
@@ -192,6 +202,32 @@ fn what_does_not_carry_its_marks_or_is_protected_stays() {
         assert!(said[id.as_str()].contains(says), "{id}: {says} is not in {said:?}");
     }
     assert_eq!(snapshots.shelf().deleted, [ids[5].clone()]);
+    let skipped = stage.log().into_iter().filter_map(|(_, body)| match body {
+        Body::Skip(skip) if skip.action == "remove-copy" => Some(skip.resource.native_id),
+        _ => None,
+    });
+    assert_eq!(skipped.collect::<BTreeSet<_>>(), ids[..4].iter().cloned().collect());
+}
+
+#[test]
+fn an_answer_that_is_lost_is_looked_for() {
+    for done in [true, false] {
+        let (mut stage, snapshots) = kept();
+        stage.pass(31);
+        let id = snapshots.shelf().there.keys().next().unwrap().clone();
+        snapshots.shelf().lost.insert(id.clone(), done);
+        let removed = stage.removed(&snapshots);
+        let ended = removed.ended.iter().find(|(_, copy, _)| *copy == id).map(|(.., ended)| ended.name());
+        assert_eq!(
+            (removed.stopped.as_ref(), ended),
+            (None, Some(if done { "done" } else { "unknown" })),
+            "{removed:?}"
+        );
+        // The next run sees that it is there, and sends it again.
+        stage.house.clock.until(stage.house.clock.mono() + Duration::from_hours(2));
+        assert_eq!(stage.removed(&snapshots).ended.len(), usize::from(!done));
+        assert_eq!(snapshots.shelf().there.len(), 1);
+    }
 }
 
 #[test]

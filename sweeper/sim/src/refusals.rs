@@ -3,7 +3,7 @@
 
 use crate::{
     clock::SimClock,
-    cloud::{ADDRESS, Event, MACHINE, NAMED, Sim, VOLUME},
+    cloud::{ADDRESS, Event, MACHINE, Met, NAMED, Sim, VOLUME},
     fuse::{Blow, Fuse},
     history::{self, DEPLOYMENT, FlatPrices, House_, START, calls, policies, run, survey},
     rng::Rng,
@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use sweeper_core::{
     apply::{Applied, Ended, SWITCH, Stop, token, undo},
     approve::{Items, OneTime, Refusal, Standing, Text},
-    audit::{AuditEvent, Body},
+    audit::{AuditEvent, Body, Halt},
     clock::Clock as _,
     deed::{Deed, DeedKind},
     kind::KindSpec,
@@ -265,6 +265,11 @@ fn the_log_says_which_copy_was_kept() {
             _ => None,
         })
         .collect();
+    let named = stage.log().into_iter().filter_map(|(_, body)| match body {
+        Body::Outcome(outcome) => Some(outcome.request_id.is_some_and(|id| id.starts_with("req-"))),
+        _ => None,
+    });
+    assert_eq!(named.collect::<Vec<_>>(), [true; 2 * UNUSED as usize]);
     assert_eq!(kept.len(), UNUSED as usize);
     for (of, kind, copy, priced) in kept {
         assert_eq!((kind.as_str(), priced), ("aws.sim-snapshot", true));
@@ -494,6 +499,9 @@ fn the_kill_switch_stops_before_the_next_call() {
     let late = stage.house.sim.done().iter().filter(|done| done.at > at + Duration::from_secs(2)).count();
     assert_eq!(late, 0);
     assert!(stage.deleted() < UNUSED as usize);
+    let said = |halt: &Halt| halt.reason.contains("kill switch") && halt.left > Some(0);
+    let halted = |body: &Body| matches!(body, Body::Halt(halt) if said(halt));
+    assert!(stage.log().iter().any(|(_, body)| halted(body)), "the log does not say that it was stopped");
     // The key of the state, whatever it says.
     let mut stage = Stage::usual();
     stage.house.store.put_if(SWITCH, b"", None).unwrap();
@@ -567,6 +575,78 @@ fn over_a_state_that_is_read_only_nothing_is_asked_for() {
     for deed in [DeedKind::Copy, DeedKind::Delete] {
         assert!(stage.house.sim.asked(1, deed).is_empty());
     }
+}
+
+/// What was begun and left alone after all gives back its room: under a cap of one, another takes it.
+#[test]
+fn what_was_not_done_gives_its_room_back() {
+    let text = POLICIES.replace("APPROVE", "admin");
+    let mut stage = Stage::under(&text, &Rules::default(), &VOLUME, (2, 200), |sim| {
+        sim.lasts(1, Duration::from_mins(8));
+        sim.lasts(2, Duration::from_mins(8));
+    });
+    stage.house.caps.count = 1;
+    let first = stage.plan.actions[0].target.uid.parse().unwrap();
+    // While its copy is made.
+    stage.house.sim.soon(Event::Protect(first), Duration::from_mins(3));
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert!(matches!(&applied.ended[&1], Ended::Skipped(why) if why.contains("sweeper-protect")), "{applied:?}");
+    assert!(matches!(applied.ended[&2], Ended::Done { .. }), "{applied:?}");
+    assert_eq!(applied.capped, Vec::<String>::new());
+}
+
+/// Whoever uses an address goes first; it may have gone in an earlier run, or by somebody else.
+#[test]
+fn what_comes_first_may_have_gone_before() {
+    let machines = r#"
+[[policy]]
+name = "machines"
+class = "vm"
+when = 'state == "stopped"'
+for = "1d"
+then = "delete"
+keep = "none"
+grace = "0h"
+consent = "objection"
+approve = "admin"
+limit = { count = 50, share = "100%", monthly_usd = 2000 }
+accounts = ["aws:111111111111"]
+"#;
+    let disks = "[[policy]]\nname = \"disks\"\nsweep = \"unattached-disk\"\n";
+    let made = || {
+        Stage::under(&[disks, machines, ADDRESSES].concat(), &Rules::default(), &MACHINE, (1, 200), |sim| {
+            for _ in 0..200 {
+                sim.bring(&ADDRESS, |thing| thing.used = true);
+            }
+            let address = sim.bring(&ADDRESS, |thing| thing.created = START.plus(-100 * DAY));
+            sim.alter(1, |thing| thing.uses = vec![format!("id-{address}")]);
+        })
+    };
+    let mut stage = made();
+    assert_eq!((stage.plan.actions.len(), stage.plan.actions[1].after.as_slice()), (2, &[1][..]));
+    let notes = stage.two_notes();
+    // Alone it has to wait.
+    stage.house.sim.meets(1, DeedKind::Delete, &[Met::Refused]);
+    let applied = stage.apply(&notes);
+    assert!(matches!(&applied.ended[&2], Ended::Left(why) if why.starts_with("order: ")), "{applied:?}");
+    // Somebody else deleted it.
+    let mut stage = made();
+    stage.house.sim.meets(1, DeedKind::Delete, &[Met::Gone]);
+    let notes = stage.two_notes();
+    let applied = stage.apply(&notes);
+    assert_eq!(applied.ended[&1], Ended::AlreadyGone);
+    assert!(matches!(applied.ended[&2], Ended::Done { .. }), "{applied:?}");
+    // It went in a run that was stopped before the next.
+    let mut stage = made();
+    stage.house.soak = Some(Duration::from_hours(1));
+    stage.house.pulled = Some(stage.house.clock.mono() + Duration::from_mins(20));
+    let notes = stage.two_notes();
+    let applied = stage.apply(&notes);
+    assert_eq!((applied.done(), applied.stopped.is_some()), (1, true), "{applied:?}");
+    stage.house.pulled = None;
+    let applied = stage.apply(&notes);
+    assert!(matches!(applied.ended[&2], Ended::Done { .. }), "{applied:?}");
 }
 
 #[test]

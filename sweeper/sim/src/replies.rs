@@ -1,6 +1,9 @@
 //! What the cloud answers to a request to delete one disk, and when it is asked again.
 
-use crate::{cloud::Met, refusals::Stage};
+use crate::{
+    cloud::{Event, Met},
+    refusals::Stage,
+};
 use std::time::Duration;
 use sweeper_core::{apply::Ended, claims, deed::DeedKind};
 
@@ -53,6 +56,30 @@ fn what_was_refused_is_not_asked_again() {
     let (ended, waited) = meets(&[Met::Refused]);
     assert!(matches!(&ended, Ended::Failed(why) if why.contains("not like this")), "{ended:?}");
     assert!(waited.is_empty());
+}
+
+#[test]
+fn what_somebody_else_deleted_first_is_not_our_doing() {
+    assert_eq!(meets(&[Met::Gone]), (Ended::AlreadyGone, vec![]));
+    // While the cloud was busy.
+    let mut stage = Stage::one_disk(|sim| sim.lasts(1, SECOND));
+    stage.house.sim.meets(1, DeedKind::Delete, &[Met::Busy(60 * SECOND), Met::Gone]);
+    stage.house.sim.soon(Event::Delete(1), 40 * SECOND);
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert_eq!((&applied.ended[&1], stage.deleted()), (&Ended::AlreadyGone, 0));
+    assert_eq!(stage.house.sim.asked(1, DeedKind::Delete).len(), 1);
+}
+
+/// The connection breaks long after the lock ran out: what was sent is looked for all the same, and nothing follows.
+#[test]
+fn an_answer_that_comes_after_the_lock_is_no_sign_that_nothing_was_done() {
+    let mut stage = Stage::one_disk(|sim| sim.lasts(1, SECOND));
+    stage.house.sim.meets(1, DeedKind::Delete, &[Met::Hangs(300 * SECOND)]);
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    assert!(matches!(applied.ended[&1], Ended::Done { .. }), "{applied:?}");
+    assert_eq!((stage.deleted(), stage.house.sim.asked(1, DeedKind::Delete).len()), (1, 1));
 }
 
 #[test]

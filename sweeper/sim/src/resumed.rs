@@ -81,6 +81,30 @@ fn wherever_a_run_dies_the_next_one_ends_what_it_began() {
 }
 
 #[test]
+fn a_copy_that_goes_on_is_left_to_a_later_run() {
+    silence();
+    let mut steps = 1..;
+    let (mut stage, note) = loop {
+        let mut stage = Stage::one_disk(|sim| sim.lasts(1, Duration::from_mins(9)));
+        stage.house.alone = true;
+        let note = stage.note(|text| text.until = text.from.plus(2 * DAY));
+        let fuse = Fuse::new(steps.next().map(Blow::KillAfter), &stage.house.clock);
+        assert_eq!(stage.struck(std::slice::from_ref(&note), fuse), None);
+        if !stage.house.sim.asked(1, DeedKind::Copy).is_empty() {
+            break (stage, note);
+        }
+    };
+    stage.house.clock.jump(NEXT);
+    let applied = stage.apply(std::slice::from_ref(&note));
+    assert!(matches!(&applied.ended[&1], Ended::Left(why) if why.contains("copy is not known")), "{applied:?}");
+    assert_eq!((applied.stopped, stage.deleted()), (None, 0));
+    stage.house.clock.jump(Duration::from_mins(9));
+    let applied = stage.apply(&[note]);
+    assert!(matches!(applied.ended[&1], Ended::Done { .. }), "{applied:?}");
+    assert_eq!(stage.house.sim.asked(1, DeedKind::Copy).len(), 1);
+}
+
+#[test]
 fn without_its_copy_nothing_goes_wherever_a_run_dies() {
     let never = |stage: &Stage| stage.house.sim.meets(1, DeedKind::Copy, &[Met::Refused; 9]);
     killed(never, |stage, applied, about| {

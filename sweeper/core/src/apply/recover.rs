@@ -45,6 +45,7 @@ impl Run<'_, '_> {
             (true, None) => return Err(Stop::Damaged("a claim is of a copy that the plan does not keep".to_owned())),
             (false, _) => action.deed.clone(),
         };
+        // Of a copy that was made.
         let mut kept: Option<Kept> = None;
         let (seen, what) = if claim.state() == State::Intent {
             (Seen::NotDone, "nothing was sent".to_owned())
@@ -60,7 +61,7 @@ impl Run<'_, '_> {
             }
         };
         let note = match &kept {
-            Some(kept) if copy => serde_json::to_string(kept).map_err(|error| Stop::Damaged(error.to_string()))?,
+            Some(kept) => serde_json::to_string(kept).map_err(|error| Stop::Damaged(error.to_string()))?,
             _ => what.clone(),
         };
         let event = audit::Recovered::Item {
@@ -88,7 +89,7 @@ impl Run<'_, '_> {
             undo::remember(self.parts.store, &entry, claim.at()).map_err(|error| damaged(&error))?;
         }
         self.outcome(action, &deed, &ended, &people, kept.as_ref())?;
-        if let Some(kept) = kept.as_ref().filter(|_| copy) {
+        if let Some(kept) = &kept {
             self.keeps(action, kept)?;
         }
         if !copy && seen != Seen::NotDone {

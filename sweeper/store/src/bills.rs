@@ -187,8 +187,9 @@ impl Inner {
     async fn read(&self, object: &Object, ranges: Vec<Range<u64>>) -> io::Result<Vec<Bytes>> {
         let path = match object.name.as_str() {
             "" => self.prefix.clone(),
-            name if self.prefix.as_ref().is_empty() => Path::from(name),
-            name => Path::from(format!("{}/{name}", self.prefix)),
+            // As it was listed: anything else would write letters in another way.
+            name if self.prefix.as_ref().is_empty() => Path::parse(name).map_err(io::Error::other)?,
+            name => Path::parse(format!("{}/{name}", self.prefix)).map_err(io::Error::other)?,
         };
         let parts = ranges.iter().enumerate().flat_map(|(index, range)| parts(range).map(move |part| (index, part)));
         let parts: Vec<(usize, Range<u64>)> = parts.collect();
@@ -251,13 +252,17 @@ mod tests {
 
     fn put(bucket: &Arc<InMemory>, name: &str, content: &str) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(bucket.put(&Path::from(name), PutPayload::from(content.to_owned()))).unwrap();
+        runtime.block_on(bucket.put(&Path::parse(name).unwrap(), PutPayload::from(content.to_owned()))).unwrap();
     }
 
     fn bills(bucket: &Arc<InMemory>, prefix: &str, lists_tags: bool) -> Arc<BucketBills> {
         let place = format!("s3://bills/{prefix}");
-        let bills =
-            BucketBills::over(Arc::clone(bucket) as Arc<dyn ObjectStore>, &place, Path::from(prefix), lists_tags);
+        let bills = BucketBills::over(
+            Arc::clone(bucket) as Arc<dyn ObjectStore>,
+            &place,
+            Path::parse(prefix).unwrap(),
+            lists_tags,
+        );
         Arc::new(bills.unwrap())
     }
 
@@ -294,11 +299,13 @@ mod tests {
         let bucket = Arc::new(InMemory::new());
         put(&bucket, "team/export/data/BILLING_PERIOD=2026-09/e-00001.csv", &text);
         put(&bucket, "team/export/data/BILLING_PERIOD=2026-09/e-00002.csv", &text);
-        put(&bucket, "team/exports/e.csv", &text);
+        put(&bucket, "team/exports/e #1% ä.csv", &text);
         let manifest = r#"{"dataFiles": ["s3://bills/team/export/data/BILLING_PERIOD=2026-09/e-00001.csv"]}"#;
         put(&bucket, "team/export/metadata/BILLING_PERIOD=2026-09/e-Manifest.json", manifest);
         let expected = summed(vec![Source::memory("e", text.clone())]).unwrap();
-        for (prefix, lists_tags) in [("team/export", true), ("team/export", false), ("team/exports/e.csv", true)] {
+        for (prefix, lists_tags) in
+            [("team/export", true), ("team/export", false), ("team/exports", true), ("team/exports/e #1% ä.csv", true)]
+        {
             let objects: Arc<dyn Objects> = bills(&bucket, prefix, lists_tags);
             let export = find_in(&objects).unwrap();
             assert_eq!(export.files.len(), 1);

@@ -10,12 +10,12 @@ import http.server
 import json
 import logging
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+
+from loopback import free_port, serve
 
 here = os.path.dirname(os.path.abspath(__file__))
 root = os.path.dirname(os.path.dirname(here))
@@ -84,21 +84,6 @@ def bill(place, *more, cache=None, **environment):
 def refused(what, place, says, seconds=60, **environment):
     code, out, err, took = bill(place, **environment)
     check(what, code == 2 and not out and all(part in err for part in says) and took < seconds, f"exit {code} after {took:.0f} s: {out}{err[-800:]}")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def serve(handler):
-    handler.protocol_version = "HTTP/1.1"
-    handler.log_message = lambda *_: None
-    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    served.daemon_threads = True
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    return served.server_address[1]
 
 
 def before(upstream, asked, answer):

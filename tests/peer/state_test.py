@@ -21,6 +21,8 @@ import time
 import urllib.parse
 from xml.sax.saxutils import escape
 
+from loopback import free_port, serve
+
 here = os.path.dirname(os.path.abspath(__file__))
 root = os.path.dirname(os.path.dirname(here))
 passed = failed = 0
@@ -36,21 +38,6 @@ def check(what, good, more=""):
 def end():
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def serve(handler):
-    handler.protocol_version = "HTTP/1.1"
-    handler.log_message = lambda *_: None
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_address[1]
 
 
 class Conform:

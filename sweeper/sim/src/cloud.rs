@@ -23,7 +23,7 @@ use sweeper_core::{
 pub const ACCOUNT: &str = "111111111111";
 const REGION: &str = "us-east-1";
 
-const fn spec(id: &'static str, class: Class, title: &'static str) -> KindSpec {
+pub(crate) const fn spec(id: &'static str, class: Class, title: &'static str) -> KindSpec {
     KindSpec {
         id,
         cloud: CloudId::Aws,

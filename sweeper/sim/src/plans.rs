@@ -3,7 +3,7 @@
 use crate::{
     cloud::{ACCOUNT, MACHINE, NAMED, Sim, VOLUME, Weather},
     history::FINE,
-    refusals::{POLICIES, Stage},
+    refusals::{POLICIES, Stage, at_once},
 };
 use std::collections::BTreeMap;
 use sweeper_core::{
@@ -16,21 +16,6 @@ use sweeper_core::{
     waiver::Waiver,
 };
 
-const MACHINES: &str = r#"
-[[policy]]
-name = "machines"
-class = "vm"
-when = 'state == "STATE"'
-for = "1d"
-then = "VERB"
-keep = "none"
-grace = "0h"
-consent = "objection"
-approve = "admin"
-limit = { count = 50, share = "100%", monthly_usd = 2000 }
-accounts = ["aws:111111111111"]
-"#;
-
 /// Disks that are reported, so that they are listed.
 const DISKS: &str = "[[policy]]\nname = \"disks\"\nsweep = \"unattached-disk\"\n";
 
@@ -39,7 +24,9 @@ fn disks(change: (&str, &str)) -> String {
 }
 
 fn machines(verb: &str, state: &str) -> String {
-    MACHINES.replace("VERB", verb).replace("STATE", state)
+    at_once(&format!(
+        "name = \"machines\"\nclass = \"vm\"\nwhen = 'state == \"{state}\"'\nfor = \"1d\"\nthen = \"{verb}\""
+    ))
 }
 
 fn drawn(text: &str, rules: &Rules, kind: &'static KindSpec, fleet: (u64, u64), ready: impl FnOnce(&Sim)) -> Plan {

@@ -599,23 +599,11 @@ fn what_was_not_done_gives_its_room_back() {
 /// Whoever uses an address goes first; it may have gone in an earlier run, or by somebody else.
 #[test]
 fn what_comes_first_may_have_gone_before() {
-    let machines = r#"
-[[policy]]
-name = "machines"
-class = "vm"
-when = 'state == "stopped"'
-for = "1d"
-then = "delete"
-keep = "none"
-grace = "0h"
-consent = "objection"
-approve = "admin"
-limit = { count = 50, share = "100%", monthly_usd = 2000 }
-accounts = ["aws:111111111111"]
-"#;
+    let machines =
+        at_once("name = \"machines\"\nclass = \"vm\"\nwhen = 'state == \"stopped\"'\nfor = \"1d\"\nthen = \"delete\"");
     let disks = "[[policy]]\nname = \"disks\"\nsweep = \"unattached-disk\"\n";
     let made = || {
-        Stage::under(&[disks, machines, ADDRESSES].concat(), &Rules::default(), &MACHINE, (1, 200), |sim| {
+        Stage::under(&[disks, &machines, &addresses()].concat(), &Rules::default(), &MACHINE, (1, 200), |sim| {
             for _ in 0..200 {
                 sim.bring(&ADDRESS, |thing| thing.used = true);
             }
@@ -694,20 +682,17 @@ fn no_more_than_a_share_of_what_is_there_goes() {
     assert_eq!(stage.apply(&[note]).done(), 10);
 }
 
-const ADDRESSES: &str = r#"
-[[policy]]
-name = "addresses"
-sweep = "unassociated-address"
-when = "true"
-for = "1d"
-then = "delete"
-keep = "none"
-grace = "0h"
-consent = "objection"
-approve = "admin"
-limit = { count = 50, share = "100%", monthly_usd = 2000 }
-accounts = ["aws:111111111111"]
-"#;
+/// A policy that waits for nobody and keeps nothing, whose head this is.
+pub(crate) fn at_once(head: &str) -> String {
+    format!(
+        "\n[[policy]]\n{head}\nkeep = \"none\"\ngrace = \"0h\"\nconsent = \"objection\"\napprove = \"admin\"\n\
+         limit = {{ count = 50, share = \"100%\", monthly_usd = 2000 }}\naccounts = [\"aws:111111111111\"]\n"
+    )
+}
+
+fn addresses() -> String {
+    at_once("name = \"addresses\"\nsweep = \"unassociated-address\"\nwhen = \"true\"\nfor = \"1d\"\nthen = \"delete\"")
+}
 
 /// What waits for a copy lets others begin meanwhile; what waits for none goes as soon as it was read.
 #[test]
@@ -726,7 +711,7 @@ fn only_copies_are_under_way_together() {
             })
             .collect()
     };
-    let mut alone = Stage::under(ADDRESSES, &Rules::default(), &ADDRESS, (UNUSED, 200), |_| {});
+    let mut alone = Stage::under(&addresses(), &Rules::default(), &ADDRESS, (UNUSED, 200), |_| {});
     let turns: Vec<_> = (1..=UNUSED as u32).flat_map(|no| [(no, "intent"), (no, "outcome")]).collect();
     assert_eq!(order(&mut alone), turns);
     let together = order(&mut Stage::usual());

@@ -1,6 +1,6 @@
 //! Deeds that are taken back: a machine that was stopped, and one that lies in the cloud's bin.
 
-use crate::{fuse::Fuse, history::with_parts, refusals::Stage};
+use crate::{cloud::spec, fuse::Fuse, history::with_parts, refusals::Stage};
 use async_trait::async_trait;
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use sweeper_core::{
     deed::{ActSpec, Deed, DeedKind, Kept, Pen, Permit, Progress, Reversal, Sent, Target, Write},
     facts::{Vm, VmState},
     inventory::{Draft, Listing, Tags},
-    kind::{CloudError, Fault, Kind, KindSpec, Places},
+    kind::{CloudError, Fault, Kind, KindSpec},
     model::{Class, CloudId, Timestamp},
     money::{Amount, Basis},
     observe::Fields,
@@ -34,19 +34,8 @@ const fn act(deed: DeedKind, writes: &'static [Write]) -> ActSpec {
 }
 
 static SERVER: KindSpec = KindSpec {
-    id: "aws.sim-server",
-    cloud: CloudId::Aws,
-    class: Class::Vm,
-    title: "server",
-    places: Places::Regions,
-    reads: &["sim:List"],
-    asks: &[],
-    refers: &[],
-    needs: &[],
-    out_of_sight: &[],
-    advised: "",
-    report_only: "",
     acts: &[act(DeedKind::Start, &[START]), act(DeedKind::Restore, &[RESTORE])],
+    ..spec("aws.sim-server", Class::Vm, "server")
 };
 
 /// What there is of the one server, and what was asked.

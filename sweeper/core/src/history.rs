@@ -23,9 +23,5 @@ const LONGEST: usize = 256;
 
 /// A text, cut where it is too long to be kept.
 fn short(text: &str) -> String {
-    let mut end = text.len().min(LONGEST);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    text[..text.floor_char_boundary(LONGEST)].to_owned()
 }

@@ -303,8 +303,8 @@ pub trait Cloud: Send + Sync {
         Ok(None)
     }
 
-    /// What the accounts cost by day, from the API of the cloud's bill: every page, or an error. Asked only by
-    /// `sweeper bill --api`; each call goes through the door with its price. [`Fault::NotOffered`] where this cloud has none.
+    /// What the accounts cost by day, from the API of the cloud's bill: every page, or an error; each call
+    /// goes through the door with its price. No command asks it yet. [`Fault::NotOffered`] where this cloud has none.
     async fn bill(&self, _ask: &BillAsk) -> Result<BillTold, CloudError> {
         Err(CloudError::new(Fault::NotOffered, "the bill", "this cloud has no API of its bill"))
     }

@@ -1,5 +1,6 @@
 //! What a resource is, in words that all clouds share.
 
+use jiff::{civil::Date, tz::Offset};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -63,6 +64,11 @@ impl Timestamp {
     #[must_use]
     pub const fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
+    }
+
+    /// The day in UTC; `None` beyond the years of the calendar.
+    pub fn day(self) -> Option<Date> {
+        Some(Offset::UTC.to_datetime(jiff::Timestamp::from_second(self.0).ok()?).date())
     }
 
     /// The UTC calendar date, `2026-11-20`.

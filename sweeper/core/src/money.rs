@@ -89,6 +89,12 @@ impl Amount {
         let sign = if self.0 < 0 && rounded != 0 { "-" } else { "" };
         format!("{sign}{}.{:02}", rounded / 100, rounded % 100)
     }
+
+    /// The same of a difference, with its sign: `+12.50`, `-3.00`.
+    pub fn signed_cents(self) -> String {
+        let text = self.cents();
+        if text.starts_with('-') { text } else { format!("+{text}") }
+    }
 }
 
 impl std::ops::Add for Amount {

@@ -191,7 +191,7 @@ fn days(parts: &[&[Counted]]) -> BTreeMap<Date, Vec<u64>> {
             }
         });
         if let Some(sum) = sum
-            && let Ok(day) = at.date().parse()
+            && let Some(day) = at.day()
         {
             days.entry(day).or_default().push(sum);
         }

@@ -203,12 +203,17 @@ impl Reader<'_> {
     }
 
     fn known_keys(&mut self, table: &Table<'_>, keys: &[&'static str]) {
+        self.only_keys(table, keys, "known keys", |name| format!("unknown key `{name}`"));
+    }
+
+    /// Whether a table has no other keys. `known` introduces them to who meant none of them.
+    fn only_keys(&mut self, table: &Table<'_>, keys: &[&'static str], known: &str, wrong: impl Fn(&str) -> String) {
         for (key, _) in table {
             let name = key.get_ref().as_ref();
             if !keys.contains(&name) {
-                let help = did_you_mean(name, keys.iter().copied())
-                    .or_else(|| Some(format!("known keys: {}", keys.join(", "))));
-                self.problem(&key.span(), format!("unknown key `{name}`"), help);
+                let help =
+                    did_you_mean(name, keys.iter().copied()).or_else(|| Some(format!("{known}: {}", keys.join(", "))));
+                self.problem(&key.span(), wrong(name), help);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Policies that watch, as they are written.
 
-use super::{Reader, SEVERITIES, Span, Table, did_you_mean, share, span_of};
+use super::{Reader, SEVERITIES, Span, Table, share, span_of};
 use crate::{
     detect::Severity,
     money::Amount,
@@ -14,15 +14,9 @@ const KEYS: &[&str] = &["name", "sweep", "then", "severity", "tell"];
 impl Reader<'_> {
     pub(super) fn watch(&mut self, span: &Span, table: &Table<'_>, what: Watched) -> Option<Watch> {
         let keys: Vec<&'static str> = KEYS.iter().chain(what.keys()).copied().collect();
-        for (key, _) in table {
-            let name = key.get_ref().as_ref();
-            if keys.contains(&name) {
-                continue;
-            }
-            let help = did_you_mean(name, keys.iter().copied())
-                .unwrap_or_else(|| format!("`{}` has: {}", what.name(), keys.join(", ")));
-            self.problem(&key.span(), format!("`{name}` is nothing that `{}` has", what.name()), Some(help));
-        }
+        self.only_keys(table, &keys, &format!("`{}` has", what.name()), |name| {
+            format!("`{name}` is nothing that `{}` has", what.name())
+        });
         let head = self.head(span);
         self.required(table, &head, &["name"], "", |_| "name = \"…\"".to_owned());
         if what == Watched::Budget {

@@ -26,9 +26,15 @@ pub fn place(named: Option<&str>, config: &Config) -> Result<Option<Place>, Fail
     if let Some(url) = named.or(config.state.as_deref()) {
         return parse(url).map(Some);
     }
-    let home = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = home("XDG_STATE_HOME").or_else(|| home("HOME").map(|home| home.join(".local/state")));
-    Ok(base.map(|base| Place::File(base.join("sweeper").join(&config.deployment))))
+    Ok(users("XDG_STATE_HOME", ".local/state").map(|own| Place::File(own.join(&config.deployment))))
+}
+
+/// The sweeper's own directory among those of the user that a variable names, or else below the home directory (XDG
+/// Base Directory Specification: what is not absolute is not heeded).
+pub fn users(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = named(variable).or_else(|| named("HOME").map(|home| home.join(below_home)))?;
+    Some(base.join("sweeper"))
 }
 
 fn parse(url: &str) -> Result<Place, Failure> {

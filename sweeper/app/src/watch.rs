@@ -1,7 +1,10 @@
 //! What policies that watch are judged by: the bill's exports, the survey at hand, and the calendar.
 
-use crate::{commands::bill, config, exit::Failure, log};
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use crate::{
+    commands::bill::{self, threads},
+    config, log,
+};
+use std::collections::BTreeMap;
 use sweeper_bill::{
     always_on::Office,
     cache::Files,
@@ -18,12 +21,6 @@ use sweeper_core::{
     policy::{Told, Watch},
     store::Store,
 };
-
-/// Those of a set that are judged: all, or where no bill is configured, those that need none.
-pub fn wanted(watches: &[Watch], bill: &config::Bill) -> Vec<Watch> {
-    let is_wanted = |watch: &&Watch| !bill.focus.is_empty() || !watch.what.needs_bill();
-    watches.iter().filter(is_wanted).cloned().collect()
-}
 
 /// Which policies are not judged for want of a bill. The shipped ones wait for one in silence.
 pub fn unjudged(watches: &[Watch], bill: &config::Bill) -> Option<String> {
@@ -43,10 +40,9 @@ pub fn charged(bill: &config::Bill, now: Timestamp, notes: &mut Vec<String>) -> 
     if bill.focus.is_empty() {
         return None;
     }
-    let today = now.date().parse().ok()?;
-    let terms = Terms { today, lag_days: bill.lag, floor_a_day: bill.floor };
+    let terms = Terms { today: now.day()?, lag_days: bill.lag, floor_a_day: bill.floor };
     let read = |files: Files| Charged::read(files, &terms, threads()).map_err(|error| error.to_string());
-    let why = match files(bill).map_err(|failure| failure.message).and_then(read) {
+    let why = match files(bill).and_then(read) {
         Ok(Some(charged)) => return Some(charged),
         Ok(None) => "the bill has no whole day of the last week".to_owned(),
         Err(why) => why,
@@ -55,30 +51,25 @@ pub fn charged(bill: &config::Bill, now: Timestamp, notes: &mut Vec<String>) -> 
     None
 }
 
-/// The files of the bill; what was found in closed months is kept where `sweeper bill` keeps it.
-fn files(bill: &config::Bill) -> Result<Files, Failure> {
+/// The files of the bill, none where none is configured; what was found in closed months is kept where `sweeper bill`
+/// keeps it. Found anew before and after a look: an export may be written while that takes its time.
+fn files(bill: &config::Bill) -> Result<Files, String> {
     if bill.focus.is_empty() {
         return Ok(Files::default());
     }
-    bill::files::find(&bill.focus, bill::files::Cache::default().open())
+    bill::files::find(&bill.focus, bill::files::Cache::default().open()).map_err(|failure| failure.message)
 }
 
-fn threads() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-}
-
-/// Judges them. A bill that cannot be read is told of as unknown.
+/// Judges what watches: all, or where no bill is configured, what needs none. A bill that cannot be read is told of as
+/// unknown.
 pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome, store: Option<&dyn Store>) -> Vec<Told> {
-    let watches = wanted(watches, bill);
+    let is_wanted = |watch: &&Watch| !bill.focus.is_empty() || !watch.what.needs_bill();
+    let watches: Vec<Watch> = watches.iter().filter(is_wanted).cloned().collect();
     if watches.is_empty() {
         return Vec::new();
     }
     let sealed = &outcome.sealed;
-    let Ok(today) = outcome.now.date().parse() else { return Vec::new() };
-    let (files, why) = match files(bill) {
-        Ok(files) => (files, None),
-        Err(failure) => (Files::default(), Some(failure.message)),
-    };
+    let Some(today) = outcome.now.day() else { return Vec::new() };
     let owners = bill::owners(&[sealed]);
     let mut functions = BTreeMap::new();
     let mut machines = BTreeMap::new();
@@ -100,10 +91,10 @@ pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome, store: O
             Vec::new()
         }
     };
-    let mut told = judged(
+    judged(
         &watches,
         &AtHand {
-            files,
+            files: files(bill),
             today,
             lag_days: bill.lag,
             threads: threads(),
@@ -118,13 +109,7 @@ pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome, store: O
                     .map_err(|error| error.to_string())
             },
         },
-    );
-    if let Some(why) = why {
-        for told in told.iter_mut().filter(|told| told.watch.needs_bill()) {
-            told.says.clone_from(&why);
-        }
-    }
-    told
+    )
 }
 
 /// When people work in an account, which is of whichever cloud has it in the calendar.

@@ -6,9 +6,9 @@
 
 use crate::{
     cache::Files,
-    expected::{MatureDays, Terms, plus},
+    expected::{Terms, plus},
     focus::Lane,
-    movement::{self, By, Compared},
+    movement,
     request::{Key, Measure, Request, Rollup, Spread, Window},
     split::resource_id,
     watch::short,
@@ -29,6 +29,16 @@ use sweeper_core::{
 /// The days looked at: a week, so that no weekday counts more than another.
 const DAYS: i64 = 7;
 const HOURS_A_DAY: i64 = 24;
+
+/// What some days cost, as a month of 730 hours.
+pub(crate) fn a_month(amount: Amount, days: i64) -> Amount {
+    amount.scaled(i128::from(HOURS_A_MONTH), i128::from(days * HOURS_A_DAY))
+}
+
+/// What so many days are of what a month of 730 hours costs.
+pub(crate) fn of_month(amount: Amount, days: i64) -> Amount {
+    amount.scaled(i128::from(days * HOURS_A_DAY), i128::from(HOURS_A_MONTH))
+}
 
 /// A short id in an account, in lower case.
 type Place = (String, String);
@@ -56,8 +66,7 @@ impl Charged {
         threads: NonZeroUsize,
     ) -> Result<Option<Self>, crate::engine::ScanError> {
         let files = files.into();
-        let bill = movement::daily(files.clone(), (By::Account, &|_, _| None), Compared::Week, terms, threads)?;
-        let Some(last) = MatureDays::of(&bill.rows, terms).window.map(|window| window.last) else { return Ok(None) };
+        let (_, Some(last)) = movement::last_mature(&files, terms, threads)? else { return Ok(None) };
         let window = Window { from: plus(last, 1 - DAYS), to: plus(last, 1) };
         let rollup = Rollup {
             keys: vec![Key::Resource, Key::Account, Key::Commitment],
@@ -131,7 +140,6 @@ impl Billed for Charged {
         if days == 0 {
             return None;
         }
-        let month = charge.scaled(i128::from(HOURS_A_MONTH), i128::from(days * HOURS_A_DAY));
-        Some(Cost { amount: Some(month), currency: self.currency.clone(), basis: Basis::Effective })
+        Some(Cost { amount: Some(a_month(charge, days)), currency: self.currency.clone(), basis: Basis::Effective })
     }
 }

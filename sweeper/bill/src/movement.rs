@@ -408,6 +408,20 @@ fn of_resources(pasts: Pasts) -> BTreeMap<Arc<str>, BTreeMap<Date, Amount>> {
     histories
 }
 
+/// The currency of a bill, and its last mature day: `None` where no day is whole and recent enough to be told of.
+///
+/// # Errors
+/// As [`daily`].
+pub(crate) fn last_mature(
+    files: &Files,
+    terms: &Terms,
+    threads: NonZeroUsize,
+) -> Result<(Option<String>, Option<Date>), ScanError> {
+    let bill = daily(files.clone(), (By::Account, &|_, _| None), Compared::Week, terms, threads)?;
+    let last = MatureDays::of(&bill.rows, terms).window.map(|window| window.last);
+    Ok((bill.currency, last))
+}
+
 /// Tells why the last mature week, or month, of a bill cost more or less than was expected. `bill` is that of [`daily`], of the
 /// same files. `None` where no days can be compared.
 ///

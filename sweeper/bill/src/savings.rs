@@ -5,10 +5,11 @@
 
 use crate::{
     cache::Files,
+    costs::of_month,
     engine::ScanError,
-    expected::{MatureDays, Terms, plus},
+    expected::{Terms, plus},
     focus::Lane,
-    movement::{self, By, Compared},
+    movement,
     request::{Key, Measure, Request, Rollup, Spread, Window},
     watch::short,
 };
@@ -18,11 +19,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
 };
-use sweeper_core::money::{Amount, HOURS_A_MONTH};
+use sweeper_core::money::Amount;
 
 /// Days before a deed that say what it cost.
 const BEFORE: i64 = 7;
-const HOURS_A_DAY: i64 = 24;
 
 /// Something that was done to save money.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,8 +107,7 @@ pub fn savings(
     threads: NonZeroUsize,
 ) -> Result<Savings, ScanError> {
     let files = files.into();
-    let bill = movement::daily(files.clone(), (By::Account, &|_, _| None), Compared::Week, terms, threads)?;
-    let last = MatureDays::of(&bill.rows, terms).window.map(|window| window.last);
+    let (currency, last) = movement::last_mature(&files, terms, threads)?;
     let Some(last) = last else {
         let saved = deeds.iter().map(|deed| saved(deed, 0, None)).collect();
         return Ok(Savings { saved, ..Savings::default() });
@@ -125,7 +124,7 @@ pub fn savings(
     let windows: Vec<Window> = cuts.windows(2).map(|pair| Window { from: pair[0], to: pair[1] }).collect();
     if windows.is_empty() {
         let saved = deeds.iter().map(|deed| saved(deed, 0, None)).collect();
-        return Ok(Savings { currency: bill.currency.unwrap_or_default(), until: Some(last.to_string()), saved });
+        return Ok(Savings { currency: currency.unwrap_or_default(), until: Some(last.to_string()), saved });
     }
     let rollup = Rollup {
         keys: vec![Key::Account, Key::Resource],
@@ -169,7 +168,7 @@ pub fn savings(
         });
         saved(deed, days, realised)
     });
-    Ok(Savings { saved: told.collect(), currency: bill.currency.unwrap_or_default(), until: Some(last.to_string()) })
+    Ok(Savings { saved: told.collect(), currency: currency.unwrap_or_default(), until: Some(last.to_string()) })
 }
 
 fn place(deed: &Deed, id: &str) -> (String, String) {
@@ -177,14 +176,13 @@ fn place(deed: &Deed, id: &str) -> (String, String) {
 }
 
 fn saved(deed: &Deed, days: i64, realised: Option<Amount>) -> Saved {
-    let month = |amount: Amount| amount.scaled(i128::from(days * HOURS_A_DAY), i128::from(HOURS_A_MONTH));
     Saved {
         id: deed.id.clone(),
         owner: deed.owner.clone(),
         policy: deed.policy.clone(),
         resource: deed.resource.clone(),
         days,
-        promised: deed.promised.map(month),
+        promised: deed.promised.map(|amount| of_month(amount, days)),
         realised: realised.filter(|_| days > 0),
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     always_on::{AlwaysOn, Office, Seen},
     budget::{Budget, BudgetOutcome, BudgetReport},
     cache::Files,
+    costs::a_month,
     delta::{self, compare},
     engine::ScanError,
     evidence::Evidence,
@@ -34,16 +35,14 @@ use sweeper_core::{
 const MOST: usize = 20;
 /// Days over which what stands is summed, and made a month of.
 const STANDING: i64 = 14;
-/// The days a month has, to a twelfth of a year: 730 hours.
-const MONTH: (i128, i128) = (730, 24);
 
 /// Counts of resources by name and day, as scans found them.
 pub type Counts<'a> = dyn Fn(Breakdown, &Watch) -> Result<BTreeMap<String, BTreeMap<Date, Vec<u64>>>, String> + 'a;
 
 /// What there is to judge by.
 pub struct AtHand<'a> {
-    /// Files of the bill; none where no bill is configured.
-    pub files: Files,
+    /// Files of the bill, none where no bill is configured; or why they could not be found.
+    pub files: Result<Files, String>,
     pub today: Date,
     pub lag_days: u32,
     pub threads: NonZeroUsize,
@@ -65,21 +64,24 @@ pub fn short(id: &str) -> String {
 
 /// Judges every policy that watches, in their order.
 pub fn judge(watches: &[Watch], at_hand: &AtHand<'_>) -> Vec<Told> {
-    let mut reader = Reader { at_hand, bills: BTreeMap::new() };
+    let files = match &at_hand.files {
+        Ok(files) if files.is_empty() => {
+            Err("there is no bill: `[bill] focus = [\"…\"]` in sweeper.toml names its export".to_owned())
+        }
+        found => found.as_ref().map_err(Clone::clone),
+    };
+    let mut reader = files.map(|files| Reader { files, at_hand, bills: BTreeMap::new() });
     let mut told = Vec::new();
     for watch in watches {
-        if watch.what.needs_bill() && at_hand.files.is_empty() {
-            told.push(unknown(watch, "there is no bill: `[bill] focus = [\"…\"]` in sweeper.toml names its export"));
-            continue;
-        }
-        let found = match watch.what {
-            Watched::BillDelta => reader.bill_delta(watch),
-            Watched::Budget => reader.budget(watch),
-            Watched::RunawayFunction => reader.runaway(watch),
-            Watched::Growth => growth(watch, at_hand),
-            Watched::AlwaysOn => reader.always_on(watch),
-            Watched::CommitmentUnused => reader.commitments(watch),
-            Watched::ExtendedSupport => reader.extended_support(watch),
+        let found = match (watch.what, &mut reader) {
+            (Watched::Growth, _) => growth(watch, at_hand),
+            (_, Err(why)) => Err(why.clone()),
+            (Watched::BillDelta, Ok(reader)) => reader.bill_delta(watch),
+            (Watched::Budget, Ok(reader)) => reader.budget(watch),
+            (Watched::RunawayFunction, Ok(reader)) => reader.runaway(watch),
+            (Watched::AlwaysOn, Ok(reader)) => reader.always_on(watch),
+            (Watched::CommitmentUnused, Ok(reader)) => reader.commitments(watch),
+            (Watched::ExtendedSupport, Ok(reader)) => reader.extended_support(watch),
         };
         match found {
             Ok(found) if found.is_empty() => told.push(said(watch, Outcome::Quiet, String::new(), String::new(), None)),
@@ -128,12 +130,8 @@ fn stale(days: &MatureDays) -> Result<Span, String> {
     })
 }
 
-/// A day's worth, or several days', as a month's.
-fn a_month(amount: Amount, days: i64) -> Amount {
-    amount.scaled(MONTH.0, MONTH.1 * i128::from(days.max(1)))
-}
-
 struct Reader<'a> {
+    files: &'a Files,
     at_hand: &'a AtHand<'a>,
     /// Bills by day that were read already.
     bills: BTreeMap<By, Bill>,
@@ -150,7 +148,7 @@ impl Reader<'_> {
             let at_hand = self.at_hand;
             let terms = self.terms(Amount::ZERO);
             let read =
-                movement::daily(at_hand.files.clone(), (by, at_hand.owners), Compared::Week, &terms, at_hand.threads);
+                movement::daily(self.files.clone(), (by, at_hand.owners), Compared::Week, &terms, at_hand.threads);
             self.bills.insert(by, read.map_err(unread)?);
         }
         self.bills.get(&by).ok_or_else(String::new)
@@ -164,7 +162,7 @@ impl Reader<'_> {
             _ => By::Service,
         };
         let terms = self.terms(watch.floor);
-        let at_hand = self.at_hand;
+        let (files, at_hand) = (self.files, self.at_hand);
         let bill = self.bill(by)?;
         let currency = bill.currency.clone().unwrap_or_default();
         let report = compare(bill, &terms);
@@ -176,7 +174,7 @@ impl Reader<'_> {
         // What is quiet without evidence is quiet with it, unless evidence explains more than there is to explain: a
         // rise hidden behind a fall. So it is asked for always.
         let evidence = (at_hand.evidence)();
-        let story = movement::explained(at_hand.files.clone(), bill, Compared::Week, &terms, evidence, at_hand.threads);
+        let story = movement::explained(files.clone(), bill, Compared::Week, &terms, evidence, at_hand.threads);
         let Some(story) = story.map_err(unread)? else { return Ok(Vec::new()) };
         if !matches!(story.alert.outcome, delta::Outcome::Rise | delta::Outcome::Fall) {
             return Ok(Vec::new());
@@ -186,12 +184,12 @@ impl Reader<'_> {
         let most = report.groups.iter().find(|group| (group.delta > Amount::ZERO) == (left > Amount::ZERO));
         let mut says = vec![format!(
             "{} {currency} is not explained, where {} was expected, over {} days until {}",
-            signed(left),
+            left.signed_cents(),
             story.expected.cents(),
             story.window.days,
             story.window.last
         )];
-        says.extend(most.map(|most| format!("{} moved most, by {}", named(&most.name), signed(most.delta))));
+        says.extend(most.map(|most| format!("{} moved most, by {}", named(&most.name), most.delta.signed_cents())));
         says.extend(first.map(|first| {
             let what = first.resource.as_deref().unwrap_or("charges of no resource");
             format!("above all {what} of {} in {}", first.service, first.account)
@@ -288,7 +286,7 @@ impl Reader<'_> {
 
     fn rollup(&self, rollup: Rollup) -> Result<crate::partial::Partial, String> {
         let request = Request { rollups: vec![rollup], spread: Spread::Days };
-        self.at_hand.files.scan(&request, self.at_hand.threads).map_err(unread)
+        self.files.scan(&request, self.at_hand.threads).map_err(unread)
     }
 
     fn always_on(&mut self, watch: &Watch) -> Result<Vec<Told>, String> {
@@ -421,10 +419,6 @@ fn unread(error: ScanError) -> String {
 /// A name in a sentence.
 fn named(name: &str) -> &str {
     if name.is_empty() { movement::NONE } else { name }
-}
-
-fn signed(amount: Amount) -> String {
-    if amount < Amount::ZERO { amount.cents() } else { format!("+{}", amount.cents()) }
 }
 
 fn midnight(day: Date) -> Option<Timestamp> {

@@ -96,7 +96,7 @@ fn told_of(text: &str, sources: Vec<Source>, events: &[InventoryEvent]) -> Vec<T
     judge(
         &watches(text),
         &AtHand {
-            files: sources.into(),
+            files: Ok(sources.into()),
             today: today(),
             lag_days: 2,
             threads: NonZeroUsize::MIN,

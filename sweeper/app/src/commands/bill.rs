@@ -27,6 +27,7 @@ use sweeper_bill::{
     focus::Bill,
     movement::{self, By, Compared},
     planned::Planned,
+    watch::short,
     waterfall::Waterfall,
 };
 use sweeper_core::{
@@ -35,7 +36,7 @@ use sweeper_core::{
     facts::FactsRef,
     inert::InertJson,
     inventory::Resource,
-    model::{DAY, Timestamp, last_segment},
+    model::{DAY, Timestamp},
     money::Amount,
     owner,
     survey_file::Sealed,
@@ -62,12 +63,8 @@ pub struct Args {
     /// Say why: the whole way from what was expected to what was charged, with the evidence of each part
     #[arg(long)]
     pub explain: bool,
-    /// Surveys: what was made and went is evidence, and they say whose a resource is
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub survey: Vec<PathBuf>,
-    /// Events that were expected to cost something (TOML), as evidence
-    #[arg(long, value_name = "FILE")]
-    pub planned: Option<PathBuf>,
+    #[command(flatten)]
+    pub known: Known,
     /// Nothing below so much a day is an alert, in the bill's currency
     ///   [default: the config's, or 25]
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
@@ -88,6 +85,17 @@ pub struct Args {
     pub now: Option<Timestamp>,
     #[command(flatten)]
     pub sql: sql::Query,
+}
+
+/// What is known beside the bill.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Known {
+    /// Surveys: what was made and went is evidence, and they say whose a resource is
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub survey: Vec<PathBuf>,
+    /// Events that were expected to cost something (TOML), as evidence
+    #[arg(long, value_name = "FILE")]
+    pub planned: Option<PathBuf>,
 }
 
 /// The same on many machines, a task for each file or a few and one for what they found; and what came of it.
@@ -163,8 +171,7 @@ impl Args {
             by: Breakdown::Service,
             window: Window::Week,
             explain: true,
-            survey: Vec::new(),
-            planned: None,
+            known: Known::default(),
             floor: None,
             lag: None,
             config: None,
@@ -187,7 +194,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let own = Config::find(args.config.as_deref())?.bill;
     let cache = args.cache.open();
     let files = files::find(focus(&args.focus, &own)?, cache.clone())?;
-    let surveys = surveys(&args.survey)?;
+    let surveys = surveys(&args.known.survey)?;
     let surveys: Vec<&Sealed> = surveys.iter().collect();
     let ended = told(args, &own, files, &surveys)?;
     if let Some(trouble) = cache.and_then(|cache| cache.trouble()) {
@@ -202,13 +209,13 @@ pub fn told(args: &Args, own: &config::Bill, files: Files, surveys: &[&Sealed]) 
     let terms = Terms { today: today(args.now)?, lag_days, floor_a_day };
     let owners = owners_by(args.by.into(), surveys)?;
     let (compared, threads) = (args.window.into(), threads());
-    let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
+    let name = |_: &str, id: &str| owners.get(&short(id)).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
     let bill = movement::daily(files.clone(), (args.by.into(), &name), compared, &terms, threads)
         .map_err(|error| failed(&error))?;
     let report = comparison(compared, &bill, &terms);
     let story = if args.explain {
-        let named = args.planned.as_deref().or(own.planned.as_deref());
+        let named = args.known.planned.as_deref().or(own.planned.as_deref());
         let evidence = Evidence { events: events(surveys), planned: planned(named)?, ..Evidence::default() };
         movement::explained(files, &bill, compared, &terms, evidence, threads).map_err(|error| failed(&error))?
     } else {
@@ -232,10 +239,11 @@ fn focus<'a>(named: &'a [PathBuf], own: &'a config::Bill) -> Result<&'a [PathBuf
 /// The day that is compared up to.
 fn today(now: Option<Timestamp>) -> Result<Date, Failure> {
     let now = now.unwrap_or_else(|| SystemClock::default().wall());
-    now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))
+    now.day().ok_or_else(|| Failure::usage(format!("`{now}` is not a day that a bill can have")))
 }
 
-fn threads() -> NonZeroUsize {
+/// As many threads as the machine runs at once.
+pub(crate) fn threads() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
@@ -336,9 +344,7 @@ pub(crate) fn owners(surveys: &[&Sealed]) -> BTreeMap<String, String> {
         let view = View::new(&survey.inventory, &survey.answers, &sealed.house, survey.taken_at);
         for resource in survey.inventory.resources() {
             let Some(owner) = owner::known(&view, resource).name else { continue };
-            let known = owners
-                .entry(last_segment(resource.native_id()).to_ascii_lowercase())
-                .or_insert_with(|| Some(owner.clone()));
+            let known = owners.entry(short(resource.native_id())).or_insert_with(|| Some(owner.clone()));
             if known.as_ref() != Some(&owner) {
                 *known = None;
             }
@@ -389,7 +395,7 @@ pub(crate) fn events(surveys: &[&Sealed]) -> Vec<InventoryEvent> {
     surveys.sort_by_key(|sealed| sealed.survey.taken_at);
     let mut events = BTreeMap::new();
     let mut note = |resource: Resource<'_>, what: Happened, at: Timestamp, source: String| {
-        let Ok(day) = at.date().parse() else { return };
+        let Some(day) = at.day() else { return };
         let account = Some(resource.account().to_owned());
         let event = InventoryEvent { resource: in_bill(resource), account, what, day, source };
         events.entry((place(resource), what, day)).or_insert(event);

@@ -125,9 +125,10 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         args.output.display(),
         args.output.display()
     ));
-    let report = crate::engine::report(&outcome, &settings.set, plan.id.clone(), None);
+    let mut report = crate::engine::report(&outcome, &settings.set, plan.id.clone(), None);
     let unremembered = settings.remember(&report);
-    Ok(Exit::of(&report.run.exit.iter().cloned().chain(unremembered).collect::<Vec<_>>()))
+    report.run.exit.extend(unremembered);
+    Ok(Exit::of(&report.run.exit))
 }
 
 fn shown(plan: &Plan, form: Form) -> io::Result<()> {

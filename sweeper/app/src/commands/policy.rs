@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     exit::{Exit, Failure},
     log, output, policies,
-    render::{inert, summary::counted},
+    render::{columns, inert, summary::counted},
 };
 use std::{
     io::Write,
@@ -74,15 +74,7 @@ fn list(args: &PathArgs) -> Result<Exit, Failure> {
     for row in std::iter::once(&header).chain(&rows) {
         builder.push_record(row.iter().map(|cell| inert::cut(cell, 60)));
     }
-    let mut table = builder.build();
-    table.with(tabled::settings::Style::empty()).with(tabled::settings::Padding::new(0, 2, 0, 0));
-    let text = table.to_string();
-    output::to(None, |out| {
-        for line in text.lines() {
-            writeln!(out, "{}", line.trim_end())?;
-        }
-        Ok(())
-    })?;
+    output::to(None, |out| columns(builder, 0..0, out))?;
     Ok(Exit::Done)
 }
 

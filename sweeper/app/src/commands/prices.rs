@@ -7,7 +7,7 @@ use crate::{
     log,
     output::{self, Whole},
     price_lists::Apis,
-    render::inert,
+    render::{columns, inert},
     state,
 };
 use jiff::civil::Date;
@@ -118,7 +118,7 @@ fn read(path: &Path) -> Result<PriceBook, Failure> {
 }
 
 fn day(now: Timestamp) -> Result<Date, Failure> {
-    now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a price can have")))
+    now.day().ok_or_else(|| Failure::usage(format!("`{now}` is not a day that a price can have")))
 }
 
 pub fn show(args: &Show) -> Result<Exit, Failure> {
@@ -159,12 +159,7 @@ fn table(book: &PriceBook, prices: &[&Price], out: &mut dyn Write) -> io::Result
             inert::cut(&price.source, 80),
         ]);
     }
-    let mut table = builder.build();
-    table.with(tabled::settings::Style::empty()).with(tabled::settings::Padding::new(0, 2, 0, 0));
-    for line in table.to_string().lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+    columns(builder, 0..0, out)
 }
 
 fn json(book: &PriceBook, prices: &[&Price], out: &mut dyn Write) -> io::Result<()> {

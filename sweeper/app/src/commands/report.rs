@@ -103,7 +103,8 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, pas
         .map_err(|error| unwritten(args, &error))?;
     // Only now: what nobody could read is not the last report.
     let unremembered = past.state.and_then(|place| history::remember(place, &report, Kept::AsLast));
-    Ok(Exit::of(&report.run.exit.iter().cloned().chain(unremembered).collect::<Vec<_>>()))
+    report.run.exit.extend(unremembered);
+    Ok(Exit::of(&report.run.exit))
 }
 
 fn unwritten(args: &ShowArgs, error: &std::io::Error) -> Failure {

@@ -38,7 +38,8 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     let path = if named { args.output.join(format!("{digest}.json")) } else { path };
     file.keep_as(&path).map_err(failed)?;
     log::say(&format!("survey {digest} in {}", path.display()));
-    let report = engine::report(&outcome, &settings.set, digest, None);
+    let mut report = engine::report(&outcome, &settings.set, digest, None);
     let unremembered = settings.remember(&report);
-    Ok(Exit::of(&report.run.exit.iter().cloned().chain(unremembered).collect::<Vec<_>>()))
+    report.run.exit.extend(unremembered);
+    Ok(Exit::of(&report.run.exit))
 }

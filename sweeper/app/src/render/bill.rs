@@ -1,6 +1,6 @@
 //! A bill's last week, for people.
 
-use super::{inert, summary::grouped};
+use super::{columns, inert, summary::grouped};
 use std::io::{self, Write};
 use sweeper_bill::{
     delta::DeltaReport,
@@ -16,12 +16,6 @@ use sweeper_core::money::Amount;
 const ROWS: usize = 30;
 /// Days of a sparkline.
 const DAYS: i64 = 35;
-
-/// `+12.50`, `-3.00`.
-fn signed(amount: Amount) -> String {
-    let text = amount.cents();
-    if text.starts_with('-') { text } else { format!("+{text}") }
-}
 
 /// The comparison, a row a name, with the days in a few strokes.
 pub fn table(report: &DeltaReport, bill: &Bill, out: &mut dyn Write) -> io::Result<()> {
@@ -45,7 +39,7 @@ pub fn table(report: &DeltaReport, bill: &Bill, out: &mut dyn Write) -> io::Resu
             inert::cut(&group.name, 48),
             group.expected.cents(),
             group.actual.cents(),
-            signed(group.delta),
+            group.delta.signed_cents(),
             group.billed.map_or_else(|| "-".to_owned(), Amount::cents),
             strokes(&group.name),
         ]);
@@ -54,19 +48,12 @@ pub fn table(report: &DeltaReport, bill: &Bill, out: &mut dyn Write) -> io::Resu
         "total".to_owned(),
         total.expected.cents(),
         total.actual.cents(),
-        signed(total.delta),
+        total.delta.signed_cents(),
         total.billed.cents(),
         String::new(),
     ]);
-    let mut table = builder.build();
-    table
-        .with(tabled::settings::Style::empty())
-        .with(tabled::settings::Padding::new(0, 2, 0, 0))
-        .modify(tabled::settings::object::Columns::new(1..5), tabled::settings::Alignment::right());
     writeln!(out)?;
-    for line in table.to_string().lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
+    columns(builder, 1..5, out)?;
     if report.groups.len() > ROWS {
         writeln!(
             out,
@@ -155,19 +142,19 @@ pub fn waterfall(story: &Waterfall, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\nwhy, {} to {}, {}:\n", story.window.first, story.window.last, inert::line(&story.currency))?;
     line(out, story.expected.cents(), "expected")?;
     for explained in &story.explained {
-        line(out, signed(explained.amount), because(explained.cause))?;
+        line(out, explained.amount.signed_cents(), because(explained.cause))?;
         contributors(&explained.top, explained.lines, out)?;
     }
     let share = story
         .unexplained
         .share
         .map_or_else(String::new, |share| format!(", {} % of the expected", share.times(100).cents()));
-    line(out, signed(story.unexplained.amount), &format!("unexplained{share}"))?;
+    line(out, story.unexplained.amount.signed_cents(), &format!("unexplained{share}"))?;
     contributors(&story.unexplained.by_resource, 0, out)?;
     line(out, story.actual.cents(), "actual")?;
     if !story.parts.is_empty() {
         let parts: Vec<String> =
-            story.parts.iter().map(|part| format!("{} {}", moved(part.part), signed(part.amount))).collect();
+            story.parts.iter().map(|part| format!("{} {}", moved(part.part), part.amount.signed_cents())).collect();
         writeln!(out, "\nwhat moved: {}", parts.join(", "))?;
     }
     let beside: Vec<String> = story
@@ -195,7 +182,7 @@ fn contributors(of: &[Contributor], lines: usize, out: &mut dyn Write) -> io::Re
             out,
             "{:>18}{}  {} {}, {}: {}",
             "",
-            signed(one.amount),
+            one.amount.signed_cents(),
             inert::line(&one.account),
             inert::line(&one.service),
             inert::line(what),

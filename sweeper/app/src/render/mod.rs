@@ -16,8 +16,15 @@ pub mod summary;
 pub mod table;
 pub mod trend;
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    ops::Range,
+};
 use sweeper_core::report::Report;
+use tabled::{
+    builder::Builder,
+    settings::{Alignment, Padding, Style, object::Columns},
+};
 
 /// The forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,6 +50,16 @@ pub struct Look<'a> {
     pub width: usize,
     /// What people should know of the run.
     pub warnings: &'a [String],
+}
+
+/// Writes columns with a gap between them and no lines. Those of `figures` stand to the right.
+pub fn columns(builder: Builder, figures: Range<usize>, out: &mut dyn Write) -> io::Result<()> {
+    let mut table = builder.build();
+    table.with(Style::empty()).with(Padding::new(0, 2, 0, 0)).modify(Columns::new(figures), Alignment::right());
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
 }
 
 /// Writes a report in a form.

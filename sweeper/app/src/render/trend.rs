@@ -2,7 +2,7 @@
 
 use super::{
     bill::sparkline,
-    inert,
+    columns, inert,
     since::signed,
     summary::{counted, dollars, grouped},
 };
@@ -157,15 +157,8 @@ fn lines(title: &str, lines: &Lines, days: &[&Summary], out: &mut dyn Write) -> 
             strokes(sums, &looked, span),
         ]);
     }
-    let mut table = builder.build();
-    table
-        .with(tabled::settings::Style::empty())
-        .with(tabled::settings::Padding::new(0, 2, 0, 0))
-        .modify(tabled::settings::object::Columns::new(1..5), tabled::settings::Alignment::right());
     writeln!(out)?;
-    for line in table.to_string().lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
+    columns(builder, 1..5, out)?;
     if rows.len() > ROWS {
         writeln!(out, "and {} more (--format json has them)", grouped((rows.len() - ROWS) as u64))?;
     }

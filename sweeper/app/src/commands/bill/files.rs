@@ -1,6 +1,6 @@
 //! Where the files of a bill are: here or in a bucket; and where what was found in them is kept.
 
-use crate::{exit::Failure, log};
+use crate::{exit::Failure, log, state};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,10 +31,8 @@ impl Cache {
         if self.no_cache {
             return None;
         }
-        let home = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let users = || home("XDG_CACHE_HOME").or_else(|| home("HOME").map(|home| home.join(".cache")));
-        let place = self.place.clone().or_else(|| users().map(|base| base.join("sweeper").join("bill")));
-        place.map(|place| Arc::new(CacheDirectory::new(place, ROOM)))
+        let users = || state::users("XDG_CACHE_HOME", ".cache").map(|own| own.join("bill"));
+        self.place.clone().or_else(users).map(|place| Arc::new(CacheDirectory::new(place, ROOM)))
     }
 }
 

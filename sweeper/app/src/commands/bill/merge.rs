@@ -1,6 +1,6 @@
 //! `sweeper bill merge`: the comparison of a bill whose files were summed apart.
 
-use super::{Form, Told, amount, comparison, events, owners_by, planned, surveys};
+use super::{Form, Known, Told, amount, comparison, events, owners_by, planned, surveys};
 use crate::{
     exit::{Exit, Failure},
     output,
@@ -9,8 +9,9 @@ use std::{fs::File, io::BufReader, path::PathBuf};
 use sweeper_bill::{
     evidence::Evidence,
     piece::{Piece, PieceError, Pieces},
+    watch::short,
 };
-use sweeper_core::{model::last_segment, money::Amount};
+use sweeper_core::money::Amount;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -23,12 +24,8 @@ pub struct Args {
     /// Say why, from partials of `partial --explain` of all files
     #[arg(long)]
     pub explain: bool,
-    /// Surveys: what was made and went is evidence, and they say whose a resource is
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub survey: Vec<PathBuf>,
-    /// Events that were expected to cost something (TOML), as evidence
-    #[arg(long, value_name = "FILE")]
-    pub planned: Option<PathBuf>,
+    #[command(flatten)]
+    pub known: Known,
     /// Nothing below so much a day is an alert, in the bill's currency
     #[arg(long, value_name = "AMOUNT", default_value = "25", value_parser = amount)]
     pub floor: Amount,
@@ -89,14 +86,14 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         }
     };
     let question = days.question();
-    let surveys = surveys(&args.survey)?;
+    let surveys = surveys(&args.known.survey)?;
     let surveys: Vec<_> = surveys.iter().collect();
     let owners = owners_by(question.by, &surveys)?;
-    let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
+    let name = |_: &str, id: &str| owners.get(&short(id)).cloned();
     let bill = pieces.bill(&name).map_err(|error| failed(&error))?;
     let report = comparison(question.compared, &bill, &question.terms(args.floor));
     let story = if args.explain {
-        let planned = planned(args.planned.as_deref())?;
+        let planned = planned(args.known.planned.as_deref())?;
         let evidence = Evidence { events: events(&surveys), planned, ..Evidence::default() };
         pieces.story(&bill, args.floor, evidence).map_err(|error| failed(&error))?
     } else {

@@ -6,7 +6,7 @@ use crate::{
     deployment::{self, Deployment},
     exit::{Exit, Failure},
     log, output,
-    render::inert,
+    render::{columns, inert},
 };
 use std::{collections::BTreeMap, io, path::PathBuf};
 use sweeper_bill::{
@@ -73,7 +73,6 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 
 /// What saves money of what was done.
 fn deed(entry: &undo::Entry) -> Option<Deed> {
-    let day = |at: Timestamp| at.date().parse().ok();
     matches!(entry.deed.kind(), DeedKind::Delete | DeedKind::Stop).then_some(())?;
     Some(Deed {
         id: entry.id.clone(),
@@ -82,8 +81,8 @@ fn deed(entry: &undo::Entry) -> Option<Deed> {
         account: entry.target.account.clone(),
         resource: entry.target.native_id.clone(),
         copy: entry.kept.as_ref().filter(|kept| !kept.native_id.is_empty()).map(|kept| kept.native_id.clone()),
-        day: day(entry.at)?,
-        undone: entry.undone.and_then(day),
+        day: entry.at.day()?,
+        undone: entry.undone.and_then(Timestamp::day),
         promised: entry.monthly_cost.amount,
     })
 }
@@ -129,12 +128,7 @@ fn table(found: &Savings, by: By, out: &mut dyn io::Write) -> io::Result<()> {
             unknown,
         ]);
     }
-    let mut table = builder.build();
-    table.with(tabled::settings::Style::empty()).with(tabled::settings::Padding::new(0, 2, 0, 0));
-    for line in table.to_string().lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+    columns(builder, 0..0, out)
 }
 
 fn json(found: &Savings, out: &mut dyn io::Write) -> io::Result<()> {

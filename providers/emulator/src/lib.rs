@@ -10,6 +10,7 @@
 
 mod azure;
 mod cloud;
+mod costs;
 mod demo;
 mod fault;
 mod gcp;
@@ -24,6 +25,7 @@ mod server;
 mod services;
 mod truth;
 
+pub use costs::Cost;
 pub use demo::{Demo, demo};
 pub use fault::{Fault, FaultError, FaultKind, parse_faults};
 pub use org::{Account, Google, Org, OrgError, Organization, Resource, Tenant, Vendor};

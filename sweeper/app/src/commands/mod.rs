@@ -370,6 +370,7 @@ fn choice(args: &LookArgs, config: &Config, signs: &BTreeMap<CloudId, String>) -
             .clone()
             .or_else(|| (args.org || config.azure.org).then(String::new)),
         parent,
+        billing_table: None,
         clouds,
         untold,
         accounts,

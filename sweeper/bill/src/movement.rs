@@ -64,7 +64,8 @@ pub enum Compared {
 /// Whose a resource is, by its account and id as the bill has them.
 pub type Names<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
 
-fn range(today: Date, compared: Compared) -> Window {
+/// The days of a bill that a comparison reads, up to and with today.
+pub fn range(today: Date, compared: Compared) -> Window {
     let days = if compared == Compared::Month { DAYS_OF_MONTHS } else { DAYS };
     Window { from: plus(today, -days), to: plus(today, 1) }
 }

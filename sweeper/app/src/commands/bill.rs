@@ -1,5 +1,7 @@
 //! `sweeper bill`: what the last week cost against what the weeks before let one expect, and why.
 
+pub mod api;
+
 use crate::{
     commands::sealed,
     exit::{Exit, Failure},
@@ -37,8 +39,10 @@ use sweeper_core::{
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// FOCUS exports: Parquet, CSV or gzip CSV files, or the directory of an export with its manifests
-    #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(long, value_name = "PATH", required_unless_present = "api", num_args = 1..)]
     pub focus: Vec<PathBuf>,
+    #[command(flatten)]
+    pub api: api::ApiArgs,
     /// What the comparison is broken down by; `owner` takes them from --survey
     #[arg(long, value_enum, default_value_t = Breakdown::Service)]
     pub by: Breakdown,
@@ -114,28 +118,20 @@ impl From<Breakdown> for By {
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let sources = sources(&args.focus)?;
-    let now = args.now.unwrap_or_else(|| SystemClock::default().wall());
-    let today = now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))?;
-    let terms = Terms { today, lag_days: args.lag, floor_a_day: args.floor };
+    let terms = terms(args)?;
     let surveys: Vec<Sealed> = args.survey.iter().map(|path| Ok(sealed(path)?.0)).collect::<Result<_, Failure>>()?;
     if args.by == Breakdown::Owner && surveys.is_empty() {
         return Err(Failure::usage("the bill does not say whose a resource is")
             .help("`--survey FILE` with a survey of the same accounts does: `sweeper survey --output FILE`"));
     }
-    let compared = match args.window {
-        Window::Week => Compared::Week,
-        Window::Month => Compared::Month,
-    };
+    let compared = args.compared();
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let owners = if args.by == Breakdown::Owner { owners(&surveys) } else { BTreeMap::new() };
     let name = |_: &str, id: &str| owners.get(last_segment(id).to_ascii_lowercase().as_str()).cloned();
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read the bill: {error}"));
     let bill = movement::daily(sources.clone(), (args.by.into(), &name), compared, &terms, threads)
         .map_err(|error| failed(&error))?;
-    let report = match compared {
-        Compared::Week => compare(&bill, &terms),
-        Compared::Month => compare_months(&bill, &terms),
-    };
+    let report = held(&bill, compared, &terms);
     if report.excluded.rows > 0 {
         log::warn(&format!("{} rows of the bill were left out", grouped(report.excluded.rows)));
         for flaw in report.excluded.first.iter().take(5) {
@@ -148,10 +144,36 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     } else {
         None
     };
+    written(args, &report, &bill, story.as_ref())
+}
+
+impl Args {
+    fn compared(&self) -> Compared {
+        match self.window {
+            Window::Week => Compared::Week,
+            Window::Month => Compared::Month,
+        }
+    }
+}
+
+fn terms(args: &Args) -> Result<Terms, Failure> {
+    let now = args.now.unwrap_or_else(|| SystemClock::default().wall());
+    let today = now.date().parse().map_err(|_| Failure::usage(format!("`{now}` is not a day that a bill can have")))?;
+    Ok(Terms { today, lag_days: args.lag, floor_a_day: args.floor })
+}
+
+fn held(bill: &Bill, compared: Compared, terms: &Terms) -> DeltaReport {
+    match compared {
+        Compared::Week => compare(bill, terms),
+        Compared::Month => compare_months(bill, terms),
+    }
+}
+
+fn written(args: &Args, report: &DeltaReport, bill: &Bill, story: Option<&Waterfall>) -> Result<Exit, Failure> {
     output::to(args.output.as_deref(), |out| match args.format {
-        Form::Json => json(&report, story.as_ref(), out),
-        Form::Csv => show::csv(&report, out),
-        Form::Table => table(&report, &bill, story.as_ref(), args.explain, out),
+        Form::Json => json(report, story, out),
+        Form::Csv => show::csv(report, out),
+        Form::Table => table(report, bill, story, args.explain, out),
     })
     .map_err(|error| Failure::usage(format!("failed to write the comparison: {error}")))?;
     Ok(Exit::Done)

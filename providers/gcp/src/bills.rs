@@ -211,7 +211,7 @@ fn malformed(message: impl Into<String>) -> CloudError {
     CloudError::new(Fault::Malformed, OP, message)
 }
 
-fn body(table: &Table, ask: &BillAsk, dry: bool, id: &str) -> Value {
+fn body(table: &Table, ask: BillAsk, dry: bool, id: &str) -> Value {
     // Rows are exported after their usage, some of them weeks after, so there is no last partition; and none is exported
     // before, but a partition's day need not be UTC's.
     let exported = ask.first.yesterday().unwrap_or(ask.first);
@@ -256,7 +256,7 @@ pub(crate) async fn told(gcp: &Gcp, site: &Site, table: &Table, ask: &BillAsk) -
     let path = format!("/bigquery/v2/projects/{}/queries", segment(&table.project));
     // Of this question alone: the service keeps the answer to an id for a quarter of an hour.
     let id = format!("sweeper-{}-{}-{}", site.clock().wall().0, ask.first, ask.end);
-    let post = |dry| Request::post(Service::BigQuery, path.clone(), Some(body(table, ask, dry, &id)));
+    let post = |dry| Request::post(Service::BigQuery, path.clone(), Some(body(table, *ask, dry, &id)));
     let dry: DryRun = gcp.one(site, OP, post(true)).await.map_err(|error| meant(table, error))?;
     let bytes: u64 = dry.total_bytes_processed.parse().map_err(|_| malformed("a dry run without its bytes"))?;
     if bytes.max(LEAST) > table.most {
@@ -296,7 +296,7 @@ pub(crate) async fn told(gcp: &Gcp, site: &Site, table: &Table, ask: &BillAsk) -
         received += answer.rows.len() as u64;
         total = answer.total_rows.as_deref().and_then(|rows| rows.parse::<u64>().ok()).or(total);
         for cells in &answer.rows {
-            sums.add(OP, row(ask, &columns, cells)?)?;
+            sums.add(OP, row(*ask, &columns, cells)?)?;
         }
         pages.seen(answer.page_token.as_deref())?;
         let Some(Some(token)) = pages.next() else { break };
@@ -322,7 +322,7 @@ fn columns(answer: &Answer) -> Result<[usize; COLUMNS.len()], CloudError> {
     Ok(at)
 }
 
-fn row(ask: &BillAsk, columns: &[usize; COLUMNS.len()], cells: &Cells) -> Result<BillRow, CloudError> {
+fn row(ask: BillAsk, columns: &[usize; COLUMNS.len()], cells: &Cells) -> Result<BillRow, CloudError> {
     let cell = |at: usize| cells.f.get(columns[at]).and_then(|cell| cell.v.as_deref()).unwrap_or_default();
     let day = ask.day(cell(0)).ok_or_else(|| malformed(format!("{:?} is no day that was asked about", cell(0))))?;
     let lane = Lane::ALL.into_iter().find(|lane| lane.name() == cell(3));
@@ -364,7 +364,7 @@ fn meant(table: &Table, mut error: CloudError) -> CloudError {
 mod tests {
     use super::*;
     use crate::{auth::connect, canned::Canned};
-    use std::{collections::BTreeSet, sync::Arc};
+    use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
     use sweeper_core::{
         calls::{Calls, Limits},
         clock::SystemClock,
@@ -378,9 +378,9 @@ mod tests {
     fn organisation(gcp: &str) -> String {
         let mut text = format!("[gcp]\nbilling_table = \"{TABLE}\"\n{gcp}\n");
         for id in ["shop-billing", "shop-prod", "shop-lab"] {
-            text += &format!("[[account]]\ncloud = \"gcp\"\nid = \"{id}\"\n");
+            writeln!(text, "[[account]]\ncloud = \"gcp\"\nid = \"{id}\"").unwrap();
         }
-        let mut cost = |account: &str, rest: &str| text += &format!("[[cost]]\naccount = \"{account}\"\n{rest}\n");
+        let mut cost = |account: &str, rest: &str| writeln!(text, "[[cost]]\naccount = \"{account}\"\n{rest}").unwrap();
         cost("shop-prod", "service = \"Compute Engine\"\neffective = \"1.000000000001\"\nbilled = \"1.5\"");
         cost("shop-prod", "service = \"Compute Engine\"\ncharge = \"commitment\"\neffective = \"0.25\"");
         cost("shop-lab", "service = \"Cloud Storage\"\neffective = \"0.5\"");

@@ -6,6 +6,8 @@
 #[cfg(all(feature = "gcp", feature = "demo"))]
 mod apply;
 mod bill;
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
+mod bill_api;
 mod clouds;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
 mod demo;

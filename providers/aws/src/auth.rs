@@ -1,6 +1,6 @@
 //! Credentials, accounts, regions and clients.
 
-use crate::{fault, gate::Reads, kinds, marks, whole::Whole};
+use crate::{bills, fault, gate::Reads, kinds, marks, whole::Whole};
 use async_trait::async_trait;
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
@@ -16,6 +16,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Pages, Site},
+    charges::{BillAsk, BillTold},
     clocks::Clocks,
     kind::{Account, Cloud, CloudError, Fault, Held, Identity, Kind, Need, Universe},
     model::{CloudId, Scope},
@@ -134,6 +135,7 @@ clients! {
     autoscaling: aws_sdk_autoscaling "Auto Scaling" "autoscaling",
     backup: aws_sdk_backup "Backup" "backup",
     batch: aws_sdk_batch "Batch" "batch",
+    costexplorer: aws_sdk_costexplorer "Cost Explorer" "ce",
     cloudwatch: aws_sdk_cloudwatch "CloudWatch" "cloudwatch",
     logs: aws_sdk_cloudwatchlogs "CloudWatch Logs" "logs",
     ec2: aws_sdk_ec2 "EC2" "ec2",
@@ -411,6 +413,16 @@ impl Cloud for Provider {
         let source = std::env::var("AWS_PROFILE")
             .map_or_else(|_| "the default chain of the AWS SDK".to_owned(), |profile| format!("the profile {profile}"));
         Ok(caller.arn().map(|arn| Identity { name: arn.to_owned(), source }))
+    }
+
+    /// Cost Explorer tells the management account of all others, any other account of itself.
+    async fn bill(&self, ask: &BillAsk) -> Result<BillTold, CloudError> {
+        endpoints(&self.aws.base)?;
+        let caller = self.site("caller");
+        let home = self.aws.home.get_or_try_init(|| self.aws.who(&caller)).await?;
+        let site = self.calls.site(&Scope::new(CloudId::Aws, home, bills::REGION));
+        let only = self.config.org.as_ref().map(|org| org.accounts.clone()).unwrap_or_default();
+        Box::pin(bills::told(&self.aws, &site, only, ask)).await
     }
 }
 

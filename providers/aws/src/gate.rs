@@ -4,7 +4,7 @@
 //! that a kind or the run itself declares. A client made for a permit sends what the permit's deed declares, by method
 //! and operation. Anything else ends here, and nothing is sent.
 
-use crate::{auth::NEEDS, kinds::SPECS};
+use crate::{auth::NEEDS, bills::BILL_NEEDS, kinds::SPECS};
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -23,7 +23,7 @@ static READS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
         let watched = spec.acts.iter().flat_map(|act| act.reads);
         spec.reads.iter().chain(spec.asks).chain(watched).copied()
     });
-    kinds.chain(NEEDS.iter().map(|need| need.permission)).collect()
+    kinds.chain(NEEDS.iter().chain(BILL_NEEDS).map(|need| need.permission)).collect()
 });
 
 /// Why a request was not sent.

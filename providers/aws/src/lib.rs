@@ -5,6 +5,7 @@
 //! | `acts` | deeds that are alike for many kinds |
 //! | `auth` | credentials, accounts, regions, clients |
 //! | `asks` | questions that take a call each, put a few at a time |
+//! | `bills` | what accounts cost by day, as Cost Explorer tells it |
 //! | `fault` | SDK errors by meaning |
 //! | `gate` | which operations may leave at all |
 //! | `marks` | who manages a resource, by its tags |
@@ -20,6 +21,7 @@
 mod acts;
 mod asks;
 mod auth;
+mod bills;
 #[cfg(test)]
 mod deeds;
 mod fault;
@@ -33,6 +35,7 @@ mod usage;
 mod whole;
 
 pub use auth::{Config, NEEDS, OrgConfig, SOURCES, connect};
+pub use bills::BILL_NEEDS;
 
 use sweeper_core::kind::KindSpec;
 

@@ -14,6 +14,7 @@
 //! | `locks` | management locks |
 //! | `needs` | what a run needs beside what its kinds declare |
 //! | `marks` | who manages a resource, by its tags and group |
+//! | `bills` | what subscriptions cost by day, as Cost Management tells it |
 //! | `fault` | errors by meaning |
 //! | `usage` | metrics, batched |
 //! | `kinds/` | one file a kind |
@@ -24,6 +25,7 @@ mod acr;
 mod acts;
 mod arm;
 mod auth;
+mod bills;
 mod entity;
 mod fault;
 mod graph;
@@ -45,6 +47,7 @@ mod usage;
 mod web;
 
 pub use auth::SOURCES;
+pub use bills::BILL_NEEDS;
 pub use needs::NEEDS;
 pub use universe::connect;
 

@@ -177,7 +177,7 @@ impl Request {
     }
 }
 
-/// What may be asked with a `POST` and a body without changing anything, beside metrics.
+/// What may be asked with a `POST` and a body without changing anything, beside metrics and costs.
 const QUESTIONS: &[(Service, &str)] = &[
     (Service::Arm, "/providers/Microsoft.ResourceGraph/resources"),
     // Tokens of a registry.
@@ -197,7 +197,15 @@ fn is_read(request: &Request) -> bool {
                 request.service == Service::Monitor
                     && subscription.is_some_and(|id| !id.is_empty() && !id.contains('/'))
             };
-            QUESTIONS.contains(&(request.service, path)) || metrics()
+            let costs = || {
+                let scope = path.strip_suffix("/providers/Microsoft.CostManagement/query");
+                let id = scope.and_then(|scope| {
+                    let group = "/providers/Microsoft.Management/managementGroups/";
+                    scope.strip_prefix("/subscriptions/").or_else(|| scope.strip_prefix(group))
+                });
+                request.service == Service::Arm && id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
+            };
+            QUESTIONS.contains(&(request.service, path)) || metrics() || costs()
         }
         _ => false,
     }
@@ -560,7 +568,22 @@ pub(crate) fn wait_ms(headers: &HeaderMap) -> Option<u64> {
         let now = OffsetDateTime::parse(text(DATE.as_str())?, &Rfc2822).ok()?;
         u64::try_from((at - now).whole_milliseconds()).ok()
     };
-    exact.or_else(seconds).or_else(|| quota_reset_ms(headers)).map(|wait| wait.min(LONGEST_WAIT_MS))
+    exact
+        .or_else(seconds)
+        .max(cost_quota_ms(headers))
+        .or_else(|| quota_reset_ms(headers))
+        .map(|wait| wait.min(LONGEST_WAIT_MS))
+}
+
+/// Milliseconds until the last of Cost Management's quotas that were hit is whole again. Their names differ, with one
+/// ending and in seconds: `x-ms-ratelimit-microsoft.costmanagement-qpu-retry-after`.
+fn cost_quota_ms(headers: &HeaderMap) -> Option<u64> {
+    let quotas = headers.iter().filter(|(name, _)| {
+        let own = name.as_str().strip_prefix("x-ms-ratelimit-microsoft.costmanagement-");
+        own.is_some_and(|quota| quota.ends_with("retry-after"))
+    });
+    let seconds = quotas.filter_map(|(_, value)| value.to_str().ok()?.trim().parse::<u64>().ok()).max()?;
+    Some(seconds.saturating_mul(1000))
 }
 
 /// Milliseconds until Resource Graph's quota is whole again: `x-ms-user-quota-resets-after: 00:00:05`.
@@ -699,6 +722,13 @@ mod tests {
         assert_eq!(of(&[("x-ms-user-quota-resets-after", "00:00:05")]), Some(5000));
         let dated = [("date", "Fri, 20 Nov 2026 10:00:00 GMT"), ("retry-after", "Fri, 20 Nov 2026 10:00:03 GMT")];
         assert_eq!(of(&dated), Some(3000));
+        let quotas = [
+            ("x-ms-ratelimit-microsoft.costmanagement-qpu-retry-after", "4"),
+            ("x-ms-ratelimit-microsoft.costmanagement-tenant-retry-after", "9"),
+            ("x-ms-ratelimit-microsoft.costmanagement-qpu-consumed", "99"),
+        ];
+        assert_eq!(of(&quotas), Some(9000));
+        assert_eq!(of(&[quotas[0], ("retry-after", "7")]), Some(7000));
         assert_eq!(of(&[("retry-after", "99999999")]), Some(LONGEST_WAIT_MS));
         assert_eq!(of(&[("retry-after", "soon")]), None);
     }

@@ -4,7 +4,7 @@ use crate::{
     Config,
     arm::{Azure, parsed},
     auth::{Env, SOURCES, Tokens},
-    kinds, rights,
+    bills, kinds, rights,
     transport::{Hosts, Service, Transport},
 };
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use std::{
 };
 use sweeper_core::{
     calls::Calls,
+    charges::{BillAsk, BillTold},
     kind::{Account, Cloud, CloudError, Fault, Identity, Kind, Universe},
     model::{CloudId, Tri},
 };
@@ -131,6 +132,10 @@ impl Cloud for Broken {
     async fn universe(&self) -> Result<Universe, CloudError> {
         Err(CloudError::new(Fault::Refused, SUBSCRIPTIONS, self.0.clone()))
     }
+
+    async fn bill(&self, _ask: &BillAsk) -> Result<BillTold, CloudError> {
+        Err(CloudError::new(Fault::Refused, bills::OP, self.0.clone()))
+    }
 }
 
 #[async_trait]
@@ -158,6 +163,24 @@ impl Cloud for Provider {
         Ok(identity_of(&token).map(|name| Identity { name, source: self.azure.token_source().to_owned() }))
     }
 
+    /// One question of the management group where all of it is looked at, else one of each subscription.
+    async fn bill(&self, ask: &BillAsk) -> Result<BillTold, CloudError> {
+        let scopes = match &self.config.management_group {
+            Some(group) if self.config.subscriptions.is_empty() => vec![bills::Of::Group(self.group(group).await?)],
+            _ => {
+                let universe = self.universe().await?;
+                if let Some(blind) = universe.accounts.iter().find(|account| account.blind.is_some()) {
+                    let why = blind.blind.as_deref().unwrap_or_default();
+                    let said = format!("what the subscription {} costs is not seen: {why}", blind.id);
+                    return Err(CloudError::new(Fault::Denied, bills::OP, said));
+                }
+                let there = universe.accounts.into_iter().filter(|account| account.none.is_none());
+                there.map(|account| bills::Of::Subscription(account.id)).collect()
+            }
+        };
+        Box::pin(bills::told(&self.azure, &scopes, ask)).await
+    }
+
     async fn rights(&self, account: &str, permissions: &[&'static str]) -> Result<Vec<Tri>, CloudError> {
         rights::which(&self.azure, &self.azure.site(account), permissions).await
     }
@@ -177,17 +200,19 @@ impl Provider {
         Ok(list.into_iter().map(|one| (one.id.to_ascii_lowercase(), one)).collect())
     }
 
+    /// The name of a management group; without one it is the tenant's root.
+    async fn group(&self, named: &str) -> Result<String, CloudError> {
+        let group = if named.is_empty() { self.tenant().await? } else { named.to_owned() };
+        if group.chars().all(|letter| letter.is_alphanumeric() || "-_.()".contains(letter)) {
+            return Ok(group);
+        }
+        Err(CloudError::new(Fault::Refused, DESCENDANTS, format!("{group:?} is no name of a management group")))
+    }
+
     /// Every subscription below a management group.
     async fn below(&self, group: &str) -> Result<Universe, CloudError> {
         let site = self.azure.tenant_site();
-        let group = if group.is_empty() { self.tenant().await? } else { group.to_owned() };
-        if !group.chars().all(|letter| letter.is_alphanumeric() || "-_.()".contains(letter)) {
-            return Err(CloudError::new(
-                Fault::Refused,
-                DESCENDANTS,
-                format!("{group:?} is no name of a management group"),
-            ));
-        }
+        let group = self.group(group).await?;
         let path = format!("/providers/Microsoft.Management/managementGroups/{group}/descendants");
         let below: Vec<Descendant> = self.azure.list(&site, DESCENDANTS, &path, DESCENDANTS_API).await.map_err(hint)?;
         let seen = self.seen().await;

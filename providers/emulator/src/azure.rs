@@ -24,6 +24,7 @@ use arm::Type;
 pub(crate) mod arm;
 mod compute;
 mod containers;
+mod costmanagement;
 mod databases;
 mod graph;
 mod monitor;
@@ -54,7 +55,8 @@ pub(crate) const LINKS: &[&[(&str, &str)]] =
 
 /// Every service's routes. The first that fits answers.
 pub(crate) fn routes() -> Vec<&'static [Route]> {
-    let mut all = vec![resources::ROUTES, arm::ROUTES, graph::ROUTES, monitor::ROUTES, writes::ROUTES];
+    let mut all =
+        vec![resources::ROUTES, arm::ROUTES, graph::ROUTES, monitor::ROUTES, costmanagement::ROUTES, writes::ROUTES];
     all.extend(compute::ROUTES);
     all.extend(network::ROUTES);
     all.extend(registry::ROUTES);
@@ -291,6 +293,7 @@ pub(crate) fn fault(kind: FaultKind, req: &Req) -> Option<WireError> {
         .with("Retry-After", "1")
         .with("x-ms-user-quota-remaining", "0")
         .with("x-ms-user-quota-resets-after", "00:00:01"),
+        FaultKind::Throttle if req.service == costmanagement::SERVICE => costmanagement::throttled(),
         FaultKind::Throttle => WireError::new(
             429,
             "SubscriptionRequestsThrottled",
@@ -350,6 +353,8 @@ pub(crate) fn encoded(text: &str) -> String {
 pub(crate) fn repeat_token(req: &Req, output: &mut Map<String, Value>) {
     if req.action == "Resources" {
         output.insert("$skipToken".to_owned(), json!("repeated"));
+    } else if let Some(properties) = output.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("nextLink".to_owned(), json!(next_link(req, "repeated")));
     } else {
         output.insert("nextLink".to_owned(), json!(next_link(req, "repeated")));
     }

@@ -15,6 +15,7 @@ use crate::rest::{Req, Route, is_loopback};
 use crate::services::Kind;
 
 mod artifactregistry;
+mod bigquery;
 mod compute;
 mod grpc;
 mod managed;
@@ -53,6 +54,7 @@ pub(crate) const LINKS: &[(&str, &str)] = &[
 pub(crate) fn routes() -> Vec<&'static [Route]> {
     vec![
         artifactregistry::ROUTES,
+        bigquery::ROUTES,
         compute::ROUTES,
         compute::CHANGES,
         managed::ROUTES,
@@ -97,7 +99,16 @@ pub(crate) fn owns(host: &str) -> bool {
 
 /// Whether a path on a loopback host is one of Google's.
 pub(crate) fn owns_path(path: &str) -> bool {
-    let starts = ["/compute/v1/", "/v1/projects", "/v2/projects", "/v3/", "/sql/v1", "/storage/v1/", "/google."];
+    let starts = [
+        "/compute/v1/",
+        "/bigquery/v2/",
+        "/v1/projects",
+        "/v2/projects",
+        "/v3/",
+        "/sql/v1",
+        "/storage/v1/",
+        "/google.",
+    ];
     starts.iter().any(|start| path.starts_with(start))
 }
 
@@ -156,6 +167,7 @@ fn no_project(req: &Req, project: &str) -> WireError {
 fn title(service: &str) -> &'static str {
     match service {
         "artifactregistry" => "Artifact Registry API",
+        "bigquery" => "BigQuery API",
         "cloudfunctions" => "Cloud Functions API",
         "cloudresourcemanager" => "Cloud Resource Manager API",
         "compute" => "Compute Engine API",
@@ -318,7 +330,7 @@ fn info<'a>(req: &'a Req, error: &WireError) -> Option<(&'static str, &'a str, B
 
 /// Whether a service is of the older APIs, which have errors of their own shape.
 fn old(req: &Req) -> bool {
-    matches!(req.service, "compute" | "storage" | "sqladmin")
+    matches!(req.service, "bigquery" | "compute" | "storage" | "sqladmin")
 }
 
 /// Where a project's owner can enable a service's API.
@@ -379,14 +391,16 @@ impl Req {
 }
 
 /// Gives an answer the token of a next page, the same each time.
-pub(crate) fn repeat_token(_req: &Req, output: &mut Map<String, Value>) {
-    output.insert("nextPageToken".to_owned(), json!(REPEATED));
+pub(crate) fn repeat_token(req: &Req, output: &mut Map<String, Value>) {
+    let name = if req.service == "bigquery" { "pageToken" } else { "nextPageToken" };
+    output.insert(name.to_owned(), json!(REPEATED));
 }
 
 /// Empties an answer, beyond its lists.
 pub(crate) fn empty(value: &mut Value) {
     if let Some(output) = value.as_object_mut() {
         output.remove("nextPageToken");
+        output.remove("pageToken");
     }
 }
 

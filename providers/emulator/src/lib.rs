@@ -11,6 +11,7 @@
 mod azure;
 mod bills;
 mod cloud;
+mod costs;
 mod demo;
 mod fault;
 mod gcp;
@@ -26,6 +27,7 @@ mod services;
 mod truth;
 
 pub use bills::BillFile;
+pub use costs::Cost;
 pub use demo::{Demo, demo};
 pub use fault::{Fault, FaultError, FaultKind, parse_faults};
 pub use org::{Account, Google, Org, OrgError, Organization, Resource, Tenant, Vendor};

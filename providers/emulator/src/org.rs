@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Spanned;
 
-use crate::{bills::planted, gcp, services};
+use crate::{bills::planted, costs::Cost, gcp, services};
 
 /// An organisation: what the emulator answers from.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub struct Org {
     pub resources: Vec<Resource>,
     /// The `[[bill.…]]` tables.
     pub(crate) bill: planted::Planted,
+    /// What accounts cost by day, in the file's order.
+    pub costs: Vec<Cost>,
 }
 
 /// The `[organization]` table.
@@ -68,6 +70,15 @@ pub struct Google {
     /// The organisation's number; without one the projects stand alone.
     #[serde(default)]
     pub organization: Option<String>,
+    /// The table of the billing export that BigQuery has, "project.dataset.table"; without one it has none.
+    #[serde(default)]
+    pub billing_table: Option<String>,
+    /// How many bytes a query of it processes; a megabyte unless it says so.
+    #[serde(default)]
+    pub billing_bytes: Option<u64>,
+    /// At most so many times a query is said to be still running.
+    #[serde(default)]
+    pub billing_polls: u64,
 }
 
 /// Whose cloud an account is in.
@@ -244,6 +255,8 @@ struct File {
     resource: Vec<Spanned<Entry>>,
     #[serde(default)]
     bill: planted::Tables,
+    #[serde(default)]
+    cost: Vec<Spanned<Cost>>,
 }
 
 /// The line of a byte offset, counted from one.
@@ -328,12 +341,21 @@ impl Org {
                 read_resource(entry.into_inner(), start, &accounts).map_err(|(offset, message)| at(offset, message))?;
             resources.push(resource);
         }
+        let mut costs = Vec::with_capacity(file.cost.len());
+        for cost in file.cost {
+            let start = cost.span().start;
+            let cost = cost.into_inner();
+            if let Some(wrong) = cost.refused(&accounts) {
+                return Err(at(start, wrong));
+            }
+            costs.push(cost);
+        }
         let mut azure = file.azure;
         if azure.root.is_empty() {
             azure.root.clone_from(&azure.tenant);
         }
         let bill = file.bill.read(&accounts, &resources).map_err(|(offset, message)| at(offset, message))?;
-        Ok(Org { organization, azure, gcp: file.gcp, accounts, resources, bill })
+        Ok(Org { organization, azure, gcp: file.gcp, accounts, resources, bill, costs })
     }
 
     /// The accounts of a cloud, in the file's order.

@@ -445,6 +445,7 @@ fn cbor_head(out: &mut Vec<u8>, major: u8, length: u64) {
 const TOKENS: &[&str] = &[
     "nextToken",
     "NextToken",
+    "NextPageToken",
     "NextMarker",
     "Marker",
     "ContinuationToken",
@@ -465,6 +466,7 @@ pub(crate) fn repeat_token(request: &Request, output: &mut Map<String, Value>) {
         ("s3", "ListParts") => &["NextPartNumberMarker"],
         ("s3", _) => &["NextMarker"],
         ("lambda" | "elasticloadbalancing" | "elasticloadbalancingv2", _) => &["NextMarker"],
+        ("ce", _) => &["NextPageToken"],
         ("rds" | "iam", _) => &["Marker"],
         ("ec2" | "ecr" | "ecs" | "eks" | "batch" | "logs" | "imagebuilder", _) => &["nextToken"],
         _ => &["NextToken"],

@@ -188,6 +188,7 @@ impl Request {
     pub(crate) fn forget_token(&mut self) {
         for name in [
             "NextToken",
+            "NextPageToken",
             "nextToken",
             "Marker",
             "marker",
@@ -409,7 +410,7 @@ fn refuse(request: &Request, org: &Org) -> Option<WireError> {
     if account.status != "ACTIVE" {
         return Some(invalid());
     }
-    let global = matches!(request.service.as_str(), "sts" | "s3" | "organizations" | "iam");
+    let global = matches!(request.service.as_str(), "sts" | "s3" | "organizations" | "iam" | "ce");
     if !global && !account.regions.contains(&request.region) {
         return Some(invalid());
     }

@@ -484,10 +484,15 @@ fn perform(state: &State, request: &Asked, kind: Option<FaultKind>, n: u64) -> R
         }
         Some(FaultKind::ForeignLink) => {
             let mut reply = state.answer(request);
-            if let (Asked::Rest(_), Ok(Reply::Value(Value::Object(value)))) = (request, &mut reply)
-                && value.contains_key("value")
-            {
-                value.insert("nextLink".to_owned(), Value::from("https://management.azure.com.example/next"));
+            if let (Asked::Rest(_), Ok(Reply::Value(Value::Object(value)))) = (request, &mut reply) {
+                let link = Value::from("https://management.azure.com.example/next");
+                if value.contains_key("value") {
+                    value.insert("nextLink".to_owned(), link);
+                } else if let Some(table) = value.get_mut("properties").and_then(Value::as_object_mut)
+                    && table.contains_key("rows")
+                {
+                    table.insert("nextLink".to_owned(), link);
+                }
             }
             request.finish(reply, n)
         }

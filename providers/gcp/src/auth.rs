@@ -1,6 +1,9 @@
 //! Settings, credentials, clients, and listings that several kinds need.
 
-use crate::{kinds, rest::Rest};
+use crate::{
+    kinds,
+    rest::{Rest, Service},
+};
 use futures_util::future::BoxFuture;
 use google_cloud_auth::credentials::{self, Credentials};
 use google_cloud_gax::client_builder;
@@ -34,6 +37,11 @@ pub struct Config {
     /// Regions of interest. A project's lists carry every region and zone in one answer, and what is elsewhere
     /// may use what is here, so all of it is kept whatever this says.
     pub regions: BTreeSet<String>,
+    /// The billing export in BigQuery, `project.dataset.table`: that of detailed or standard usage, or of FOCUS when the
+    /// table's name says so. Without it nobody can tell what the projects cost.
+    pub billing_table: Option<String>,
+    /// The most bytes that a query of it may be billed; `None` is 10 GiB.
+    pub billing_bytes: Option<u64>,
     /// An emulator that serves every service over plain http on loopback, entered with a dummy credential;
     /// nothing of the environment is then used.
     pub endpoint: Option<String>,
@@ -79,7 +87,7 @@ fn settings(config: &Config, env: &Env) -> Result<Settings, CloudError> {
         return Ok(settings);
     }
     let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
-    for service in SERVICES.iter().copied().chain([""]) {
+    for service in SERVICES.iter().copied().chain([Service::BigQuery.variable(), ""]) {
         let name = if service.is_empty() { ENDPOINT.to_owned() } else { format!("{ENDPOINT}_{service}") };
         if let Some(endpoint) = set(&name) {
             settings.endpoints.insert(service.to_owned(), loopback(&name, &endpoint)?);

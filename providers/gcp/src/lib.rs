@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `auth` | settings, credentials, clients, shared listings |
 //! | `scopes` | projects: named ones, or all below an organisation or folder |
+//! | `bills` | what projects cost by day, as the billing export in BigQuery tells it |
 //! | `fault` | client library errors by meaning |
 //! | `aggregated` | Compute lists by page, with what they could not reach |
 //! | `paths` | resource URLs as names, zones and regions |
@@ -26,6 +27,7 @@ mod advice;
 mod aggregated;
 mod asks;
 mod auth;
+mod bills;
 #[cfg(test)]
 mod canned;
 mod compute;
@@ -44,6 +46,7 @@ mod scopes;
 mod usage;
 
 pub use auth::{Config, SOURCES, connect};
+pub use bills::BILL_NEEDS;
 pub use scopes::NEEDS;
 
 use sweeper_core::kind::KindSpec;

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{error::Error as StdError, time::Duration};
 use sweeper_core::{
-    calls::Site,
+    calls::{Price, Site},
     clocks::Clocks,
     deed::{Pen, Permit, Target, Write},
     kind::{CloudError, Fault},
@@ -34,6 +34,7 @@ const LARGEST: usize = 8 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     ArtifactRegistry,
+    BigQuery,
     Compute,
     Functions,
     Run,
@@ -45,6 +46,7 @@ impl Service {
     const fn host(self) -> &'static str {
         match self {
             Self::ArtifactRegistry => "artifactregistry",
+            Self::BigQuery => "bigquery",
             Self::Compute => "compute",
             Self::Functions => "cloudfunctions",
             Self::Run => "run",
@@ -53,9 +55,10 @@ impl Service {
     }
 
     /// As the variables that set an endpoint name it.
-    const fn variable(self) -> &'static str {
+    pub(crate) const fn variable(self) -> &'static str {
         match self {
             Self::ArtifactRegistry => "ARTIFACTREGISTRY",
+            Self::BigQuery => "BIGQUERY",
             Self::Compute => "COMPUTE",
             Self::Functions => "FUNCTIONS",
             Self::Run => "RUN",
@@ -95,6 +98,19 @@ impl Request {
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.query.push((name, value.to_owned()));
         self
+    }
+
+    /// Whether it asks BigQuery a question, and nothing that could change something: one statement, which selects.
+    fn is_question(&self) -> bool {
+        let project = self.path.strip_prefix("/bigquery/v2/projects/").and_then(|rest| rest.strip_suffix("/queries"));
+        let body = self.body.as_ref();
+        let text = body.and_then(|body| body["query"].as_str()).unwrap_or_default();
+        self.service == Service::BigQuery
+            && self.method == Method::POST
+            && project.is_some_and(|project| !project.is_empty() && !project.contains('/'))
+            && body.is_some_and(|body| body["useLegacySql"] == Value::Bool(false))
+            && text.split_whitespace().next() == Some("SELECT")
+            && !text.contains(';')
     }
 }
 
@@ -150,7 +166,18 @@ impl Gcp {
         op: &'static str,
         request: Request,
     ) -> Result<T, CloudError> {
-        let answer = site.read(op, || self.send(op, None, request.clone())).await?;
+        self.paid(site, op, Price::Free, request).await
+    }
+
+    /// As [`Self::one`], of what costs money.
+    pub(crate) async fn paid<T: DeserializeOwned + Send>(
+        &self,
+        site: &Site,
+        op: &'static str,
+        price: Price,
+        request: Request,
+    ) -> Result<T, CloudError> {
+        let answer = site.paid(op, price, || self.send(op, None, request.clone())).await?;
         // The text of an error may quote the answer, which may hold anything.
         serde_json::from_slice(&answer).map_err(|_| CloudError::new(Fault::Malformed, op, "the answer cannot be read"))
     }
@@ -198,7 +225,7 @@ impl Gcp {
         request: Request,
     ) -> Result<bytes::Bytes, CloudError> {
         let refused = |why: &str| CloudError::new(Fault::Refused, op, why);
-        if request.method != Method::GET {
+        if request.method != Method::GET && (permit.is_some() || !request.is_question()) {
             let permit = permit.ok_or_else(|| refused("a change without leave"))?;
             leave(permit, op, &request).map_err(refused)?;
         }
@@ -352,6 +379,28 @@ fn fits(target: &Target, names: &[(&str, &str)], body: Option<&Value>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_selects_and_does_nothing_else() {
+        let asks = |path: &str, query: &str, legacy: bool| {
+            let body = serde_json::json!({ "query": query, "useLegacySql": legacy });
+            Request::post(Service::BigQuery, path.to_owned(), Some(body)).is_question()
+        };
+        let path = "/bigquery/v2/projects/p/queries";
+        assert!(asks(path, "SELECT 1", false));
+        for (path, query, legacy) in [
+            (path, "SELECT 1", true),
+            (path, "DELETE FROM `t` WHERE true", false),
+            (path, "SELECT 1; DROP TABLE `t`", false),
+            (path, "", false),
+            ("/bigquery/v2/projects/p/datasets", "SELECT 1", false),
+            ("/bigquery/v2/projects/p/datasets/d/queries", "SELECT 1", false),
+            ("/bigquery/v2/projects//queries", "SELECT 1", false),
+        ] {
+            assert!(!asks(path, query, legacy), "{path} {query}");
+        }
+        assert!(!Request::post(Service::Compute, path.to_owned(), None).is_question());
+    }
 
     #[test]
     fn a_name_is_one_segment_whatever_is_in_it() {

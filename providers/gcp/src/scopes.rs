@@ -5,7 +5,7 @@
 
 use crate::{
     auth::{Gcp, SOURCES, WHO},
-    fault,
+    bills, fault,
 };
 use async_trait::async_trait;
 use google_cloud_resourcemanager_v3::model::{Folder, Project, folder, project};
@@ -15,6 +15,7 @@ use std::{
 };
 use sweeper_core::{
     calls::{Calls, Pages, Site},
+    charges::{BillAsk, BillTold},
     kind::{Account, Cloud, CloudError, Fault, Held, Identity, Kind, Need, Universe},
     model::{CloudId, Scope, Tri},
 };
@@ -66,6 +67,16 @@ impl Cloud for Provider {
 
     async fn identity(&self) -> Result<Option<Identity>, CloudError> {
         self.gcp.identity().await
+    }
+
+    /// The billing export holds every project of the billing account; those that were named are told.
+    async fn bill(&self, ask: &BillAsk) -> Result<BillTold, CloudError> {
+        let table = bills::table(&self.gcp.config)?;
+        let site = self.site(&table.project);
+        let mut told = Box::pin(bills::told(&self.gcp, &site, &table, ask)).await?;
+        let named = &self.gcp.config.projects;
+        told.rows.retain(|row| named.is_empty() || named.contains(&row.account));
+        Ok(told)
     }
 
     async fn rights(&self, account: &str, permissions: &[&'static str]) -> Result<Vec<Tri>, CloudError> {

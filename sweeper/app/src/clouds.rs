@@ -28,6 +28,10 @@ pub struct Choice {
     pub management_group: Option<String>,
     /// Every project of GCP below it: `organizations/123`, `folders/456`.
     pub parent: Option<String>,
+    /// The billing export of GCP in BigQuery: `project.dataset.table`.
+    pub billing_table: Option<String>,
+    /// How much of it one query may read, bytes.
+    pub billing_bytes: Option<u64>,
     /// Where an emulator serves every cloud, instead of the clouds themselves.
     pub endpoint: Option<String>,
     /// Tags that a cloud itself can hold a deletion against.
@@ -121,6 +125,23 @@ pub fn needs(cloud: CloudId) -> &'static [Need] {
     }
 }
 
+/// What asking a cloud for its bill needs.
+pub fn bill_needs(cloud: CloudId) -> &'static [Need] {
+    match cloud {
+        #[cfg(feature = "aws")]
+        CloudId::Aws => sweeper_aws::BILL_NEEDS,
+        #[cfg(feature = "azure")]
+        CloudId::Azure => sweeper_azure::BILL_NEEDS,
+        #[cfg(feature = "gcp")]
+        CloudId::Gcp => sweeper_gcp::BILL_NEEDS,
+        #[cfg_attr(
+            all(feature = "aws", feature = "azure", feature = "gcp"),
+            expect(unreachable_patterns, reason = "a build with every cloud has no others")
+        )]
+        _ => &[],
+    }
+}
+
 /// What gives a cloud's credentials to somebody who has none.
 pub fn remedies() -> Vec<(CloudId, &'static str)> {
     vec![
@@ -205,6 +226,8 @@ async fn gcp(choice: &Choice, calls: &Calls) -> Arc<dyn Cloud> {
     let config = sweeper_gcp::Config {
         projects: choice.accounts.get(&CloudId::Gcp).cloned().unwrap_or_default(),
         parent: choice.parent.clone(),
+        billing_table: choice.billing_table.clone(),
+        billing_bytes: choice.billing_bytes,
         // Everything is listed, since it may be used from elsewhere; what is judged is selected later.
         regions: BTreeSet::new(),
         endpoint: choice.endpoint.clone(),

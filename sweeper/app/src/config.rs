@@ -156,6 +156,10 @@ pub struct Gcp {
     pub parent: Option<String>,
     pub projects: BTreeSet<String>,
     pub regions: BTreeSet<String>,
+    /// The billing export in BigQuery: `project.dataset.table`.
+    pub billing_table: Option<String>,
+    /// How much of it one query may read, bytes.
+    pub billing_bytes: Option<u64>,
 }
 
 /// `[[schedule]]`: one report, again and again.
@@ -286,7 +290,7 @@ const IAC: &[&str] = &["index", "max_age", "clouds"];
 const LIMITS: &[&str] = &["concurrency", "rate", "burst", "tries", "call_timeout", "deadline", "max_api_usd"];
 const AWS: &[&str] = &["org", "role", "delete_role", "external_id", "accounts", "regions"];
 const AZURE: &[&str] = &["org", "management_group", "subscriptions", "regions"];
-const GCP: &[&str] = &["organization", "folder", "projects", "regions"];
+const GCP: &[&str] = &["organization", "folder", "projects", "regions", "billing_table", "billing_bytes"];
 const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "format", "output"];
 const APPLY: &[&str] = &[
     "enabled",
@@ -374,7 +378,15 @@ impl Reader<'_> {
                 parent: folder.or(organization),
                 projects: self.ids(gcp, "projects", CloudId::Gcp),
                 regions: self.list(gcp, "regions").into_iter().collect(),
+                billing_table: self.string(gcp, "billing_table"),
+                billing_bytes: self.number(gcp, "billing_bytes"),
             };
+            let whole = |table: &String| table.rsplitn(3, '.').filter(|part| !part.is_empty()).count() == 3;
+            if let (Some(table), Some(value)) = (&config.gcp.billing_table, gcp.get("billing_table"))
+                && !whole(table)
+            {
+                self.wrong(value, "a table of BigQuery is named in full: `project.dataset.table`");
+            }
         }
         if let Some(bill) = self.table(table, "bill") {
             self.bill(bill, &mut config.bill);
@@ -1067,6 +1079,8 @@ zone = "Europe/London"
         ] {
             assert!(found.contains(text), "{text}: {found}");
         }
+        let found = problems("[gcp]\nbilling_table = \"costs.export\"\nbilling_bytes = \"1G\"\n");
+        assert!(found.contains("2:17") && found.contains("named in full") && found.contains("whole number"), "{found}");
         let found = problems("[gcp]\norganization = 1\nfolder = \"folders/2\"\n");
         assert!(found.contains("name one of"), "{found}");
     }

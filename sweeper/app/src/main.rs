@@ -149,6 +149,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             log::start();
             stoppable(async move { commands::iac_index::run(&args) })
         }
+        Command::Bill(args) if args.api.api => stoppable(commands::bill::api::run(args)),
         Command::Bill(args) => {
             log::start();
             stoppable(async move { commands::bill::run(&args) })

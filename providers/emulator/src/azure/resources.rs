@@ -354,7 +354,7 @@ fn management_groups(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
 }
 
 /// The path of the management group that a call is about.
-fn asked_mg(cloud: &Cloud, req: &Req) -> Result<String, WireError> {
+pub(super) fn asked_mg(cloud: &Cloud, req: &Req) -> Result<String, WireError> {
     let asked = req.label("mg");
     let root = &cloud.org().azure;
     let found = paths(cloud).into_iter().find(|path| {
@@ -377,7 +377,7 @@ fn management_group(cloud: &Cloud, req: &Req) -> Result<Reply, WireError> {
     Ok(Reply::Value(show_mg(cloud, &asked_mg(cloud, req)?)))
 }
 
-fn normal(ou: &str) -> String {
+pub(super) fn normal(ou: &str) -> String {
     let parts: Vec<&str> = ou.split('/').filter(|part| !part.is_empty()).collect();
     if parts.is_empty() { String::new() } else { format!("/{}", parts.join("/")) }
 }

@@ -8,6 +8,7 @@ mod autoscaling;
 mod backup;
 mod batch;
 mod cloudwatch;
+mod costexplorer;
 mod ec2;
 mod ecr;
 mod ecs;
@@ -51,6 +52,7 @@ pub(crate) const SERVICES: &[Service] = &[
     Service { name: "autoscaling", kinds: autoscaling::KINDS, handle: autoscaling::handle },
     Service { name: "backup", kinds: backup::KINDS, handle: backup::handle },
     Service { name: "batch", kinds: batch::KINDS, handle: batch::handle },
+    Service { name: "ce", kinds: &[], handle: costexplorer::handle },
     Service { name: "ec2", kinds: ec2::KINDS, handle: ec2::handle },
     Service { name: "ecr", kinds: ecr::KINDS, handle: ecr::handle },
     Service { name: "ecs", kinds: ecs::KINDS, handle: ecs::handle },

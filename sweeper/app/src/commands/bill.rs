@@ -1,5 +1,6 @@
 //! `sweeper bill`: what the last week cost against what the weeks before let one expect, and why.
 
+pub mod api;
 pub mod files;
 mod merge;
 mod partial;
@@ -54,6 +55,8 @@ pub struct Args {
     pub focus: Vec<PathBuf>,
     #[command(flatten)]
     pub cache: files::Cache,
+    #[command(flatten)]
+    pub api: api::ApiArgs,
     /// What the comparison is broken down by; `owner` takes them from --survey
     #[arg(long, value_enum, default_value_t = Breakdown::Service)]
     pub by: Breakdown,
@@ -168,6 +171,7 @@ impl Args {
             apart: None,
             focus: Vec::new(),
             cache: files::Cache::default(),
+            api: api::ApiArgs::default(),
             by: Breakdown::Service,
             window: Window::Week,
             explain: true,
@@ -205,8 +209,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 
 /// What a bill says, as it is asked for; `args` say nothing here of where it and the surveys are.
 pub fn told(args: &Args, own: &config::Bill, files: Files, surveys: &[&Sealed]) -> Result<Exit, Failure> {
-    let (lag_days, floor_a_day) = (args.lag.unwrap_or(own.lag), args.floor.unwrap_or(own.floor));
-    let terms = Terms { today: today(args.now)?, lag_days, floor_a_day };
+    let terms = terms(args, own)?;
     let owners = owners_by(args.by.into(), surveys)?;
     let (compared, threads) = (args.window.into(), threads());
     let name = |_: &str, id: &str| owners.get(&short(id)).cloned();
@@ -223,6 +226,12 @@ pub fn told(args: &Args, own: &config::Bill, files: Files, surveys: &[&Sealed]) 
     };
     let told = Told { report: &report, bill: &bill, story: story.as_ref(), explain: args.explain };
     told.write(args.format, args.output.as_deref())
+}
+
+/// By which days are compared, as asked for or else as the config has it.
+fn terms(args: &Args, own: &config::Bill) -> Result<Terms, Failure> {
+    let (lag_days, floor_a_day) = (args.lag.unwrap_or(own.lag), args.floor.unwrap_or(own.floor));
+    Ok(Terms { today: today(args.now)?, lag_days, floor_a_day })
 }
 
 /// What is named, or else what the config names.

@@ -392,6 +392,8 @@ fn choice(args: &LookArgs, config: &Config, signs: &BTreeMap<CloudId, String>) -
             .clone()
             .or_else(|| (args.org || config.azure.org).then(String::new)),
         parent,
+        billing_table: config.gcp.billing_table.clone(),
+        billing_bytes: config.gcp.billing_bytes,
         clouds,
         untold,
         accounts,

@@ -31,6 +31,9 @@ pub struct Args {
     /// sweeper-protect]
     #[arg(long, value_name = "TAG-KEY", value_delimiter = ',')]
     pub protect: Vec<String>,
+    /// With --role read: also what `sweeper bill --api` needs
+    #[arg(long)]
+    pub bill: bool,
     #[arg(long, value_enum, default_value_t = Form::Json)]
     pub format: Form,
     /// Write to a file, which is there whole or not at all
@@ -59,7 +62,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             return Err(Failure::usage(format!("these policies judge nothing in {}", args.cloud.name())));
         }
     }
-    let role = match args.role {
+    if args.bill && args.role != For::Read {
+        return Err(Failure::usage("--bill is about looking, and changes nothing: it goes with --role read"));
+    }
+    let mut role = match args.role {
         For::Read => Role::read(args.cloud, args.at, &specs),
         what => {
             let protect = if args.protect.is_empty() { House::default().protect_keys } else { args.protect.clone() };
@@ -67,6 +73,11 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             Role::write(what, args.cloud, args.at, &specs, &fences)
         }
     };
+    if args.bill {
+        for need in clouds::bill_needs(args.cloud) {
+            role.permissions.entry(need.permission).or_default().insert(need.why);
+        }
+    }
     if role.permissions.is_empty() {
         return Err(Failure::usage("nothing of these kinds is ever changed, so there is no role for it"));
     }

@@ -30,6 +30,7 @@ use serde_json::json;
 use self::meters::{Meter, Service, loads};
 use self::planted::{Usage, Whose};
 use crate::cloud::{Cloud, Item};
+use crate::costs::{date, write_decimal};
 use crate::org::{Account, Org, Vendor, hash, parse_time};
 use crate::{azure, services};
 
@@ -117,10 +118,6 @@ struct Plan {
     until: Option<Date>,
 }
 
-fn day_of(at: Timestamp) -> Date {
-    at.to_zoned(TimeZone::UTC).date()
-}
-
 fn midnight(day: Date) -> Timestamp {
     day.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |at| at.timestamp())
 }
@@ -136,11 +133,11 @@ fn plus(day: Date, days: i32) -> Date {
 
 impl Bills {
     fn of(org: &Org, now: Timestamp) -> Bills {
-        let today = day_of(now);
+        let today = date(now);
         let cloud = Cloud::new(org.clone(), now, None);
         let items = cloud.items();
         let account = |id: &str| org.accounts.iter().position(|known| known.id == id).unwrap_or_default();
-        let time = |text: &String| parse_time(text, now).map(day_of);
+        let time = |text: &String| parse_time(text, now).map(date);
         let plans = org.bill.commitments.iter().map(|commitment| Plan {
             account: account(&commitment.account),
             until: commitment.until.as_ref().and_then(time),
@@ -524,8 +521,8 @@ impl Cell<'_> {
             Cell::Midnight(day) => {
                 let _ = write!(out, "{:04}-{:02}-{:02}T00:00:00Z", day.year(), day.month(), day.day());
             }
-            Cell::Amount(pico) => decimal(out, pico),
-            Cell::Known(Some(pico)) => decimal(out, pico),
+            Cell::Amount(pico) => write_decimal(out, pico),
+            Cell::Known(Some(pico)) => write_decimal(out, pico),
             Cell::Known(None) => {}
         }
     }
@@ -613,7 +610,7 @@ impl Line {
 
 impl Used {
     fn of(usage: &Usage, now: Timestamp) -> Used {
-        let time = |text: &str| parse_time(text, now).map(day_of);
+        let time = |text: &str| parse_time(text, now).map(date);
         let mut monthly = BTreeSet::new();
         if let Some(each) = &usage.monthly
             && let Some(first) = time(&each.on)
@@ -711,25 +708,6 @@ fn run_id(cloud: Vendor, period: &str, today: Date) -> String {
     services::uuid(&format!("{} {period} {today}", cloud.name()))
 }
 
-/// Writes units of 10⁻¹² as a decimal.
-fn decimal(out: &mut String, pico: i128) {
-    const ONE: u128 = 1_000_000_000_000;
-    let size = pico.unsigned_abs();
-    if pico < 0 {
-        out.push('-');
-    }
-    let (whole, rest) = (size / ONE, size % ONE);
-    // Amounts of a day are small: as 64 bits they are written faster.
-    let _ = match u64::try_from(whole) {
-        Ok(whole) => write!(out, "{whole}"),
-        Err(_) => write!(out, "{whole}"),
-    };
-    if rest != 0 {
-        let _ = write!(out, ".{:012}", rest as u64);
-        out.truncate(out.trim_end_matches('0').len());
-    }
-}
-
 /// A field of a CSV file.
 fn push(out: &mut String, field: &str) {
     if field.contains([',', '"', '\n', '\r']) {
@@ -774,10 +752,7 @@ mod tests {
     }
 
     fn pico(text: &str) -> i128 {
-        let (whole, fraction) =
-            text.trim_start_matches('-').split_once('.').unwrap_or((text.trim_start_matches('-'), "0"));
-        let size: i128 = format!("{whole}{fraction:0<12}").parse().unwrap();
-        if text.starts_with('-') { -size } else { size }
+        crate::costs::pico(text).unwrap()
     }
 
     #[test]

@@ -146,12 +146,28 @@ pub(crate) fn pico(text: &str) -> Option<i128> {
 
 /// Units of 10⁻¹² as a decimal.
 pub(crate) fn decimal(pico: i128) -> String {
-    let (whole, fraction) = (pico.unsigned_abs() / 1_000_000_000_000, pico.unsigned_abs() % 1_000_000_000_000);
-    let mut text = format!("{}{whole}", if pico < 0 { "-" } else { "" });
-    if fraction > 0 {
-        let _ = write!(text, ".{}", format!("{fraction:012}").trim_end_matches('0'));
-    }
+    let mut text = String::new();
+    write_decimal(&mut text, pico);
     text
+}
+
+/// Writes units of 10⁻¹² as a decimal.
+pub(crate) fn write_decimal(out: &mut String, pico: i128) {
+    const ONE: u128 = 1_000_000_000_000;
+    let size = pico.unsigned_abs();
+    if pico < 0 {
+        out.push('-');
+    }
+    let (whole, rest) = (size / ONE, size % ONE);
+    // Amounts of a day are small: as 64 bits they are written faster.
+    let _ = match u64::try_from(whole) {
+        Ok(whole) => write!(out, "{whole}"),
+        Err(_) => write!(out, "{whole}"),
+    };
+    if rest != 0 {
+        let _ = write!(out, ".{:012}", rest as u64);
+        out.truncate(out.trim_end_matches('0').len());
+    }
 }
 
 #[cfg(test)]

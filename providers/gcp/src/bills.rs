@@ -325,13 +325,12 @@ fn columns(answer: &Answer) -> Result<[usize; COLUMNS.len()], CloudError> {
 fn row(ask: BillAsk, columns: &[usize; COLUMNS.len()], cells: &Cells) -> Result<BillRow, CloudError> {
     let cell = |at: usize| cells.f.get(columns[at]).and_then(|cell| cell.v.as_deref()).unwrap_or_default();
     let day = ask.day(cell(0)).ok_or_else(|| malformed(format!("{:?} is no day that was asked about", cell(0))))?;
-    let lane = Lane::ALL.into_iter().find(|lane| lane.name() == cell(3));
     let amount = |at: usize| Amount::parse(cell(at)).ok_or_else(|| malformed(format!("a cost of {day} that is none")));
     Ok(BillRow {
         day,
         account: cell(1).to_owned(),
         service: cell(2).to_owned(),
-        lane: lane.ok_or_else(|| malformed(format!("a cost of {day} in no lane")))?,
+        lane: Lane::parse(cell(3)).ok_or_else(|| malformed(format!("a cost of {day} in no lane")))?,
         currency: cell(4).to_owned(),
         effective: amount(5)?,
         billed: amount(6)?,

@@ -110,35 +110,28 @@ pub fn specs() -> Vec<&'static KindSpec> {
 
 /// What a run needs in a cloud beside what its kinds declare.
 pub fn needs(cloud: CloudId) -> &'static [Need] {
-    match cloud {
-        #[cfg(feature = "aws")]
-        CloudId::Aws => sweeper_aws::NEEDS,
-        #[cfg(feature = "azure")]
-        CloudId::Azure => sweeper_azure::NEEDS,
-        #[cfg(feature = "gcp")]
-        CloudId::Gcp => sweeper_gcp::NEEDS,
-        #[cfg_attr(
-            all(feature = "aws", feature = "azure", feature = "gcp"),
-            expect(unreachable_patterns, reason = "a build with every cloud has no others")
-        )]
-        _ => &[],
-    }
+    needs_of(cloud).0
 }
 
 /// What asking a cloud for its bill needs.
 pub fn bill_needs(cloud: CloudId) -> &'static [Need] {
+    needs_of(cloud).1
+}
+
+/// Of a run, and of asking for the bill.
+fn needs_of(cloud: CloudId) -> (&'static [Need], &'static [Need]) {
     match cloud {
         #[cfg(feature = "aws")]
-        CloudId::Aws => sweeper_aws::BILL_NEEDS,
+        CloudId::Aws => (sweeper_aws::NEEDS, sweeper_aws::BILL_NEEDS),
         #[cfg(feature = "azure")]
-        CloudId::Azure => sweeper_azure::BILL_NEEDS,
+        CloudId::Azure => (sweeper_azure::NEEDS, sweeper_azure::BILL_NEEDS),
         #[cfg(feature = "gcp")]
-        CloudId::Gcp => sweeper_gcp::BILL_NEEDS,
+        CloudId::Gcp => (sweeper_gcp::NEEDS, sweeper_gcp::BILL_NEEDS),
         #[cfg_attr(
             all(feature = "aws", feature = "azure", feature = "gcp"),
             expect(unreachable_patterns, reason = "a build with every cloud has no others")
         )]
-        _ => &[],
+        _ => (&[], &[]),
     }
 }
 

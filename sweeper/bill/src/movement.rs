@@ -133,7 +133,7 @@ impl Question {
             ..Bill::default()
         };
         for group in found.groups(1) {
-            let Some(lane) = Lane::ALL.into_iter().find(|lane| lane.name() == group.key(0)) else { continue };
+            let Some(lane) = Lane::parse(group.key(0)) else { continue };
             for (at, day) in days.iter().enumerate() {
                 let rows = group.count(at, Measure::Rows);
                 if rows > 0 {

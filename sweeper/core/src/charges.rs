@@ -36,6 +36,11 @@ impl Lane {
             Self::Tax => "tax",
         }
     }
+
+    /// The lane of such a word.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.name() == name)
+    }
 }
 
 /// What is asked: whole days in UTC, the last exclusive.

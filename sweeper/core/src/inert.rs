@@ -31,6 +31,10 @@ pub struct InertJson;
 
 impl Formatter for InertJson {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly every text is plain.
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'<' | b'>')) {
+            return CompactFormatter.write_string_fragment(writer, fragment);
+        }
         let mut from = 0;
         for (at, letter) in fragment.char_indices() {
             if is_hostile(letter) || matches!(letter, '<' | '>') {

@@ -679,17 +679,17 @@ impl Kind for Sort {
                 let old = truth.weather.old_list;
                 let now = self.0.clock.mono();
                 let stale = truth.rng.often(old);
-                let fresh = truth.things.clone();
                 // Lists may lag, by a minute at most.
                 let lagging =
                     truth.before.iter().rev().find(|(at, _)| now.saturating_sub(*at) <= Duration::from_mins(1));
-                Ok(match lagging {
-                    Some((_, things)) if stale => things.clone(),
-                    _ => fresh,
-                })
+                let things = match lagging {
+                    Some((_, things)) if stale => things,
+                    _ => &truth.things,
+                };
+                Ok(things.values().filter(|thing| thing.kind == self.1.id).cloned().collect::<Vec<Thing>>())
             })
             .await?;
-        for thing in things.values().filter(|thing| thing.kind == self.1.id) {
+        for thing in &things {
             Sim::push(thing, self.1, out);
         }
         Ok(())

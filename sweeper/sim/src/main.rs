@@ -5,6 +5,9 @@
 use std::{process::ExitCode, thread};
 use sweeper_sim::play;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |name: &str| {

@@ -23,7 +23,7 @@ fn disks(change: (&str, &str)) -> String {
     POLICIES.replace("APPROVE", "admin").replace(change.0, change.1)
 }
 
-fn machines(verb: &str, state: &str) -> String {
+pub(crate) fn machines(verb: &str, state: &str) -> String {
     at_once(&format!(
         "name = \"machines\"\nclass = \"vm\"\nwhen = 'state == \"{state}\"'\nfor = \"1d\"\nthen = \"{verb}\""
     ))

@@ -1,11 +1,12 @@
 //! What the cloud answers to a request to delete one disk, and when it is asked again.
 
 use crate::{
-    cloud::{Event, Met},
+    cloud::{Event, MACHINE, Met},
+    plans::machines,
     refusals::Stage,
 };
 use std::time::Duration;
-use sweeper_core::{apply::Ended, claims, deed::DeedKind};
+use sweeper_core::{apply::Ended, claims, clock::Clock as _, deed::DeedKind, plan::Rules};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -69,6 +70,48 @@ fn what_somebody_else_deleted_first_is_not_our_doing() {
     let applied = stage.apply(&[note]);
     assert_eq!((&applied.ended[&1], stage.deleted()), (&Ended::AlreadyGone, 0));
     assert_eq!(stage.house.sim.asked(1, DeedKind::Delete).len(), 1);
+}
+
+/// A disk that is deleted, or a machine that is stopped, and what becomes of it when somebody else deletes it meanwhile:
+/// how it ends, and how long after the first request the last one was made.
+fn vanishes(deed: DeedKind, met: &[Met], gone: Option<Duration>) -> (Ended, Duration) {
+    let mut stage = match deed {
+        DeedKind::Delete => Stage::one_disk(|sim| sim.lasts(1, SECOND)),
+        _ => Stage::under(&machines("stop", "running"), &Rules::default(), &MACHINE, (0, 1), |_| {}),
+    };
+    stage.house.sim.meets(1, deed, met);
+    let before = stage.house.sim.clock.mono();
+    if let Some(gone) = gone {
+        stage.house.sim.soon(Event::Delete(1), gone);
+    }
+    let note = stage.note(|_| {});
+    let applied = stage.apply(&[note]);
+    let last = stage.house.sim.asked(1, deed).last().copied().unwrap_or_default();
+    (applied.ended[&1].clone(), last.saturating_sub(before))
+}
+
+#[test]
+fn what_goes_while_a_stop_waits_was_not_stopped() {
+    let (ended, _) = vanishes(DeedKind::Stop, &[Met::Busy(60 * SECOND)], Some(40 * SECOND));
+    assert_eq!(ended, Ended::Failed("it is gone".to_owned()));
+}
+
+/// Whatever the moment at which it goes after a request that nobody answered: a deletion has what it wanted, and a stop
+/// does not know what it did.
+#[test]
+fn what_goes_after_a_request_that_nobody_answered_is_deleted_but_not_stopped() {
+    for deed in [DeedKind::Delete, DeedKind::Stop] {
+        let (ended, again) = vanishes(deed, &[Met::Lost], None);
+        assert!(matches!(ended, Ended::Done { .. }), "{ended:?}");
+        for early in (0..2_000).step_by(20) {
+            let (ended, _) = vanishes(deed, &[Met::Lost], Some(again.saturating_sub(Duration::from_millis(early))));
+            let right = match deed {
+                DeedKind::Delete => matches!(ended, Ended::Done { .. } | Ended::AlreadyGone),
+                _ => matches!(ended, Ended::Unknown(_) | Ended::Failed(_) | Ended::AlreadyGone),
+            };
+            assert!(right, "{deed:?}, {early} ms before the second request: {ended:?}");
+        }
+    }
 }
 
 /// The connection breaks long after the lock ran out: what was sent is looked for all the same, and nothing follows.

@@ -464,3 +464,16 @@ fn lost(error: &LeaseError) -> Stop {
         _ => Stop::Locked(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_came_after_us_has_the_lock_and_a_lock_that_is_gone_is_damage() {
+        assert!(matches!(unwritten(&LogError::Fenced { ours: 3, theirs: 4 }), Stop::Locked(_)));
+        assert!(matches!(unwritten(&LogError::Damaged("line 3".to_owned())), Stop::Damaged(_)));
+        assert!(matches!(lost(&Lost::Gone.into()), Stop::Damaged(_)));
+        assert!(matches!(lost(&Lost::Expired.into()), Stop::Locked(_)));
+    }
+}

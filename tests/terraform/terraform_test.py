@@ -314,7 +314,7 @@ def mistakes(terraform):
     for what, old, new, says in (
         ("a misspelt argument", "memory_size      =", "memory_sise      =", 'Did you mean "memory_size"?'),
         ("a misspelt block", "flexible_time_window {", "flexible_time_windows {", 'Did you mean "flexible_time_window"?'),
-        ("an argument that is missing", "  role             = aws_iam_role.function[each.key].arn\n", "", 'The argument "role" is required'),
+        ("an argument that is missing", "  role             = aws_iam_role.this[\"scanner\"].arn\n", "", 'The argument "role" is required'),
         ("a number that is a word", "maximum_event_age_in_seconds = 3600", 'maximum_event_age_in_seconds = "an hour"', "a number is required"),
         ("an attribute that is none", "aws_sqs_queue.dead.arn", "aws_sqs_queue.dead.amazon_name", "no argument, nested block, or exported attribute"),
     ):

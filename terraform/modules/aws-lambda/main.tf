@@ -1,5 +1,6 @@
-# Sweeper as a Lambda function that EventBridge Scheduler calls. Each identity that is enabled has its own function and
-# role: unless the marker or the deleter is enabled there is nothing here that could change a thing.
+# Sweeper as a Lambda function that EventBridge Scheduler calls. The function is the scanner. The marker and the deleter
+# are roles that people or a pipeline enter to run `sweeper apply`, and are there only where they are enabled: otherwise
+# nothing here could change a thing.
 
 data "aws_caller_identity" "this" {}
 
@@ -9,28 +10,44 @@ locals {
   partition = data.aws_partition.this.partition
   account   = data.aws_caller_identity.this.account_id
 
-  identities = {
-    for identity, wanted in {
-      scanner = { enabled = true, config_file = var.config_file, schedules = var.schedules }
-      marker  = var.marker
-      deleter = var.deleter
-    } : identity => wanted if wanted.enabled
-  }
-  schedules = merge([
-    for identity, wanted in local.identities : {
-      for name, schedule in wanted.schedules : "${identity}/${name}" => merge(schedule, { identity = identity, name = name })
-    }
-  ]...)
+  people     = { for identity, wanted in { marker = var.marker, deleter = var.deleter } : identity => wanted if wanted.enabled }
+  identities = toset(concat(["scanner"], keys(local.people)))
+  trusts = merge(
+    {
+      scanner = [{
+        Sid       = "Function"
+        Effect    = "Allow"
+        Principal = { Service = "lambda.amazonaws.com" }
+        Action    = "sts:AssumeRole"
+      }]
+    },
+    {
+      for identity, wanted in local.people : identity => [
+        merge(
+          {
+            Sid       = "Enter"
+            Effect    = "Allow"
+            Principal = { AWS = sort(wanted.principals) }
+            Action    = ["sts:AssumeRole", "sts:SetSourceIdentity"]
+          },
+          {
+            for key in ["Condition"] : key => { StringLike = { "sts:SourceIdentity" = wanted.source_identities } }
+            if length(wanted.source_identities) > 0
+          },
+        )
+      ]
+    },
+  )
 
   # Whoever changes something looks first, by the scanner's role.
   enters = {
-    for identity in keys(local.identities) : identity => var.organization ? [
+    for identity in local.identities : identity => var.organization ? [
       for name in distinct([var.role_names.scanner, var.role_names[identity]]) :
       "arn:${local.partition}:iam::*:role/${name}"
     ] : []
   }
   policies = merge([
-    for identity in keys(local.identities) : {
+    for identity in local.identities : {
       for name, document in module.documents[identity].policies[identity] :
       "${identity}/${name}" => { identity = identity, name = name, document = document }
     }
@@ -45,27 +62,20 @@ module "documents" {
   for_each = local.identities
 
   organization         = var.organization
+  source_identity      = each.key != "scanner"
   enter                = local.enters[each.key]
   regions              = var.regions
   spare_cloudformation = var.spare_cloudformation
 }
 
-resource "aws_iam_role" "function" {
+resource "aws_iam_role" "this" {
   for_each = local.identities
 
   name                 = "${var.name}-${each.key}"
-  description          = "sweeper: the ${each.key} as a function"
+  description          = "sweeper: the ${each.key}"
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "lambda.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-    }]
-  })
+  assume_role_policy   = jsonencode({ Version = "2012-10-17", Statement = local.trusts[each.key] })
 }
 
 # What sweeper may do to the cloud.
@@ -73,16 +83,16 @@ resource "aws_iam_role_policy" "sweeper" {
   for_each = local.policies
 
   name   = "sweeper-${each.value.name}"
-  role   = aws_iam_role.function[each.value.identity].name
+  role   = aws_iam_role.this[each.value.identity].name
   policy = each.value.document
 }
 
-# What the deployment needs of its own things: each by its name.
-resource "aws_iam_role_policy" "deployment" {
+# What each needs of the deployment's own things, by their names.
+resource "aws_iam_role_policy" "state" {
   for_each = local.identities
 
-  name = "deployment"
-  role = aws_iam_role.function[each.key].name
+  name = "state"
+  role = aws_iam_role.this[each.key].name
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(
@@ -99,11 +109,31 @@ resource "aws_iam_role_policy" "deployment" {
           Action   = ["s3:ListBucket"]
           Resource = var.state.arn
         },
+      ],
+      [
+        for key in compact([var.state.kms_key_arn]) : {
+          Sid      = "StateKey"
+          Effect   = "Allow"
+          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Resource = key
+        }
+      ],
+    )
+  })
+}
+
+resource "aws_iam_role_policy" "function" {
+  name = "function"
+  role = aws_iam_role.this["scanner"].name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
         {
           Sid      = "Logs"
           Effect   = "Allow"
           Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-          Resource = "${aws_cloudwatch_log_group.this[each.key].arn}:*"
+          Resource = "${aws_cloudwatch_log_group.this.arn}:*"
         },
         {
           Sid      = "DeadLetters"
@@ -113,8 +143,8 @@ resource "aws_iam_role_policy" "deployment" {
         },
       ],
       [
-        for key in toset(compact([var.state.kms_key_arn, var.kms_key_arn])) : {
-          Sid      = "Keys${substr(md5(key), 0, 8)}"
+        for key in compact([var.kms_key_arn]) : {
+          Sid      = "Keys"
           Effect   = "Allow"
           Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
           Resource = key
@@ -125,9 +155,7 @@ resource "aws_iam_role_policy" "deployment" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
-  for_each = local.identities
-
-  name              = "/aws/lambda/${var.name}-${each.key}"
+  name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
   tags              = var.tags
@@ -144,11 +172,9 @@ resource "aws_sqs_queue" "dead" {
 }
 
 resource "aws_lambda_function" "this" {
-  for_each = local.identities
-
-  function_name    = "${var.name}-${each.key}"
-  description      = "sweeper: the ${each.key}"
-  role             = aws_iam_role.function[each.key].arn
+  function_name    = var.name
+  description      = "sweeper: the scanner"
+  role             = aws_iam_role.this["scanner"].arn
   filename         = var.zip
   source_code_hash = try(filebase64sha256(var.zip), null)
   runtime          = "provided.al2023"
@@ -169,27 +195,25 @@ resource "aws_lambda_function" "this" {
   environment {
     variables = merge(var.environment, var.secrets, {
       SWEEPER_STATE  = local.url
-      SWEEPER_CONFIG = each.value.config_file
+      SWEEPER_CONFIG = var.config_file
     })
   }
 
   logging_config {
     log_format = "Text"
-    log_group  = aws_cloudwatch_log_group.this[each.key].name
+    log_group  = aws_cloudwatch_log_group.this.name
   }
 
   dead_letter_config {
     target_arn = aws_sqs_queue.dead.arn
   }
 
-  depends_on = [aws_iam_role_policy.deployment, aws_iam_role_policy.sweeper]
+  depends_on = [aws_iam_role_policy.function, aws_iam_role_policy.state, aws_iam_role_policy.sweeper]
 }
 
 # A run that failed is not run again by Lambda: the next one of the schedule is the retry.
 resource "aws_lambda_function_event_invoke_config" "this" {
-  for_each = local.identities
-
-  function_name                = aws_lambda_function.this[each.key].function_name
+  function_name                = aws_lambda_function.this.function_name
   maximum_retry_attempts       = 0
   maximum_event_age_in_seconds = 3600
 
@@ -202,7 +226,7 @@ resource "aws_lambda_function_event_invoke_config" "this" {
 
 resource "aws_iam_role" "scheduler" {
   name                 = "${var.name}-scheduler"
-  description          = "sweeper: calls the functions"
+  description          = "sweeper: calls the function"
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 
@@ -228,7 +252,7 @@ resource "aws_iam_role_policy" "scheduler" {
           Sid      = "Call"
           Effect   = "Allow"
           Action   = ["lambda:InvokeFunction"]
-          Resource = [for function in aws_lambda_function.this : function.arn]
+          Resource = aws_lambda_function.this.arn
         },
         {
           Sid      = "DeadLetters"
@@ -255,9 +279,9 @@ resource "aws_scheduler_schedule_group" "this" {
 }
 
 resource "aws_scheduler_schedule" "this" {
-  for_each = local.schedules
+  for_each = var.schedules
 
-  name                         = "${each.value.identity}-${each.value.name}"
+  name                         = each.key
   group_name                   = aws_scheduler_schedule_group.this.name
   schedule_expression          = each.value.expression
   schedule_expression_timezone = each.value.timezone
@@ -267,13 +291,13 @@ resource "aws_scheduler_schedule" "this" {
   }
 
   target {
-    arn      = aws_lambda_function.this[each.value.identity].arn
+    arn      = aws_lambda_function.this.arn
     role_arn = aws_iam_role.scheduler.arn
 
     # The scheduler delivers at least once. The token is the scheduled time, the same each time that it delivers, and
     # by it sweeper knows a trigger that it has had. It is put in where these words stand, and jsonencode would hide
     # them: it writes < and > as \u003c and \u003e.
-    input = "{\"schedule\":${jsonencode(each.value.name)},\"token\":\"<aws.scheduler.scheduled-time>\"}"
+    input = "{\"schedule\":${jsonencode(each.key)},\"token\":\"<aws.scheduler.scheduled-time>\"}"
 
     retry_policy {
       maximum_retry_attempts       = 0

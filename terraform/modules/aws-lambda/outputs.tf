@@ -1,16 +1,16 @@
-output "function_names" {
-  description = "The function of each identity that is enabled."
-  value       = { for identity, function in aws_lambda_function.this : identity => function.function_name }
+output "function_name" {
+  description = "The function."
+  value       = aws_lambda_function.this.function_name
 }
 
 output "role_arns" {
-  description = "The role of each identity that is enabled: the principals of aws-member-role."
-  value       = { for identity, role in aws_iam_role.function : identity => role.arn }
+  description = "The role of each identity that there is: the principals of aws-member-role."
+  value       = { for identity, role in aws_iam_role.this : identity => role.arn }
 }
 
-output "log_groups" {
-  description = "Where each function logs."
-  value       = { for identity, group in aws_cloudwatch_log_group.this : identity => group.name }
+output "log_group" {
+  description = "Where the function logs."
+  value       = aws_cloudwatch_log_group.this.name
 }
 
 output "dead_letters" {

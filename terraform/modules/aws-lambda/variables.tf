@@ -29,7 +29,7 @@ variable "state" {
 }
 
 variable "name" {
-  description = "What everything is called: functions and roles are `<name>-scanner`, `<name>-marker`, `<name>-deleter`."
+  description = "What everything is called: the function is `<name>`, the roles are `<name>-scanner`, `<name>-marker`, `<name>-deleter`."
   type        = string
   default     = "sweeper"
 
@@ -40,7 +40,7 @@ variable "name" {
 }
 
 variable "schedules" {
-  description = "When the scanner runs. The key is the name of a `[[schedule]]` in sweeper.toml; `expression` is EventBridge Scheduler's: cron(…), rate(…) or at(…)."
+  description = "When the function runs. The key is the name of a `[[schedule]]` in sweeper.toml; `expression` is EventBridge Scheduler's: cron(…), rate(…) or at(…)."
   type = map(object({
     expression = string
     timezone   = optional(string, "UTC")
@@ -59,29 +59,43 @@ variable "schedules" {
 }
 
 variable "marker" {
-  description = "The identity that puts tags on what was found. Off unless enabled. It has a function and a config of its own, whose `delete_role` is the marker's."
+  description = "Who may run sweeper to put tags on what was found: the ARNs of roles or users that enter the marker's role. Off unless enabled. With `source_identities`, only a session that carries a source identity like one of these."
   type = object({
-    enabled     = optional(bool, false)
-    config_file = optional(string, "/var/task/sweeper-mark.toml")
-    schedules = optional(map(object({
-      expression = string
-      timezone   = optional(string, "UTC")
-    })), {})
+    enabled           = optional(bool, false)
+    principals        = optional(list(string), [])
+    source_identities = optional(list(string), [])
   })
   default = {}
+
+  validation {
+    condition     = !var.marker.enabled || length(var.marker.principals) > 0
+    error_message = "A marker that is enabled needs principals."
+  }
+
+  validation {
+    condition     = alltrue([for arn in var.marker.principals : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[^*]+$", arn))])
+    error_message = "A principal is the ARN of one role or user: no wildcard, and no whole account."
+  }
 }
 
 variable "deleter" {
-  description = "The identity that stops and deletes what was approved. Off unless enabled. It has a function and a config of its own."
+  description = "Who may run `sweeper apply` on what was approved: the ARNs of roles or users, people or a pipeline, that enter the deleter's role. Off unless enabled. No schedule ever applies, so this is no function. Only a session that carries a source identity enters, so that CloudTrail names somebody for each deletion; with an empty list none is asked for."
   type = object({
-    enabled     = optional(bool, false)
-    config_file = optional(string, "/var/task/sweeper-delete.toml")
-    schedules = optional(map(object({
-      expression = string
-      timezone   = optional(string, "UTC")
-    })), {})
+    enabled           = optional(bool, false)
+    principals        = optional(list(string), [])
+    source_identities = optional(list(string), ["*"])
   })
   default = {}
+
+  validation {
+    condition     = !var.deleter.enabled || length(var.deleter.principals) > 0
+    error_message = "A deleter that is enabled needs principals."
+  }
+
+  validation {
+    condition     = alltrue([for arn in var.deleter.principals : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/[^*]+$", arn))])
+    error_message = "A principal is the ARN of one role or user: no wildcard, and no whole account."
+  }
 }
 
 variable "organization" {
@@ -123,7 +137,7 @@ variable "spare_cloudformation" {
 }
 
 variable "config_file" {
-  description = "The scanner's config within the function: what lies in the zip is below /var/task."
+  description = "The config within the function: what lies in the zip is below /var/task."
   type        = string
   default     = "/var/task/sweeper.toml"
 

@@ -30,7 +30,7 @@ locals {
           [
             for statement in document.Statement : merge(statement, {
               Sid      = "${statement.Sid}Enter"
-              Action   = [local.enter]
+              Action   = concat([local.enter], var.source_identity ? ["sts:SetSourceIdentity"] : [])
               Resource = var.enter
             }) if contains(statement.Action, local.enter) && length(var.enter) > 0
           ],

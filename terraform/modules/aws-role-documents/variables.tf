@@ -10,6 +10,12 @@ variable "enter" {
   default     = []
 }
 
+variable "source_identity" {
+  description = "Whether sessions of the identity carry a source identity, which is taken along into the roles that are entered."
+  type        = bool
+  default     = false
+}
+
 variable "regions" {
   description = "Regions that the deleter works in; in any other it is denied. Empty: in all."
   type        = list(string)

@@ -28,7 +28,7 @@ run "default_cannot_delete" {
   command = apply
 
   assert {
-    condition     = keys(aws_lambda_function.this) == ["scanner"] && keys(aws_iam_role.function) == ["scanner"]
+    condition     = keys(aws_iam_role.this) == ["scanner"] && aws_lambda_function.this.role == aws_iam_role.this["scanner"].arn
     error_message = "by default there is the scanner, and nobody else"
   }
 
@@ -36,7 +36,7 @@ run "default_cannot_delete" {
   assert {
     condition = length(setintersection(
       flatten([
-        for policy in concat(values(aws_iam_role_policy.sweeper), values(aws_iam_role_policy.deployment), [aws_iam_role_policy.scheduler]) :
+        for policy in concat(values(aws_iam_role_policy.sweeper), values(aws_iam_role_policy.state), [aws_iam_role_policy.function, aws_iam_role_policy.scheduler]) :
         [for statement in jsondecode(policy.policy).Statement : statement.Action if statement.Effect == "Allow"]
       ]),
       setsubtract(
@@ -61,35 +61,35 @@ run "default_runs_once" {
 
   assert {
     condition = alltrue([
-      aws_lambda_function.this["scanner"].reserved_concurrent_executions == 1,
-      aws_lambda_function_event_invoke_config.this["scanner"].maximum_retry_attempts == 0,
-      aws_scheduler_schedule.this["scanner/nightly"].target[0].retry_policy[0].maximum_retry_attempts == 0,
-      aws_scheduler_schedule.this["scanner/nightly"].flexible_time_window[0].mode == "OFF",
+      aws_lambda_function.this.reserved_concurrent_executions == 1,
+      aws_lambda_function_event_invoke_config.this.maximum_retry_attempts == 0,
+      aws_scheduler_schedule.this["nightly"].target[0].retry_policy[0].maximum_retry_attempts == 0,
+      aws_scheduler_schedule.this["nightly"].flexible_time_window[0].mode == "OFF",
     ])
     error_message = "one run at a time, and no blind retries"
   }
 
   # As it stands, not as it reads: the scheduler looks for these very characters.
   assert {
-    condition     = aws_scheduler_schedule.this["scanner/nightly"].target[0].input == "{\"schedule\":\"nightly\",\"token\":\"<aws.scheduler.scheduled-time>\"}"
+    condition     = aws_scheduler_schedule.this["nightly"].target[0].input == "{\"schedule\":\"nightly\",\"token\":\"<aws.scheduler.scheduled-time>\"}"
     error_message = "the event has the schedule and the token"
   }
 
   assert {
     condition = alltrue([
-      aws_scheduler_schedule.this["scanner/nightly"].target[0].dead_letter_config[0].arn == aws_sqs_queue.dead.arn,
-      aws_lambda_function_event_invoke_config.this["scanner"].destination_config[0].on_failure[0].destination == aws_sqs_queue.dead.arn,
-      aws_lambda_function.this["scanner"].logging_config[0].log_group == aws_cloudwatch_log_group.this["scanner"].name,
-      aws_cloudwatch_log_group.this["scanner"].retention_in_days == 90,
+      aws_scheduler_schedule.this["nightly"].target[0].dead_letter_config[0].arn == aws_sqs_queue.dead.arn,
+      aws_lambda_function_event_invoke_config.this.destination_config[0].on_failure[0].destination == aws_sqs_queue.dead.arn,
+      aws_lambda_function.this.logging_config[0].log_group == aws_cloudwatch_log_group.this.name,
+      aws_cloudwatch_log_group.this.retention_in_days == 90,
     ])
     error_message = "what fails is kept, and logs end"
   }
 
   assert {
     condition = alltrue([
-      aws_lambda_function.this["scanner"].environment[0].variables["SWEEPER_STATE"] == "s3://acme-sweeper",
-      aws_lambda_function.this["scanner"].environment[0].variables["SWEEPER_CONFIG"] == "/var/task/sweeper.toml",
-      aws_lambda_function.this["scanner"].runtime == "provided.al2023",
+      aws_lambda_function.this.environment[0].variables["SWEEPER_STATE"] == "s3://acme-sweeper",
+      aws_lambda_function.this.environment[0].variables["SWEEPER_CONFIG"] == "/var/task/sweeper.toml",
+      aws_lambda_function.this.runtime == "provided.al2023",
     ])
     error_message = "the function knows its state and config"
   }
@@ -120,8 +120,8 @@ run "default_of_an_organization_enters_the_scanner_alone" {
 
   assert {
     condition = alltrue([
-      aws_lambda_function.this["scanner"].environment[0].variables["SWEEPER_STATE"] == "s3://acme-sweeper/prod/eu",
-      jsondecode(aws_iam_role_policy.deployment["scanner"].policy).Statement[0].Resource == "arn:aws:s3:::acme-sweeper/prod/eu/*",
+      aws_lambda_function.this.environment[0].variables["SWEEPER_STATE"] == "s3://acme-sweeper/prod/eu",
+      jsondecode(aws_iam_role_policy.state["scanner"].policy).Statement[0].Resource == "arn:aws:s3:::acme-sweeper/prod/eu/*",
     ])
     error_message = "state below a prefix is all that is reached"
   }
@@ -132,12 +132,23 @@ run "deleter_when_enabled_has_the_generated_permissions" {
 
   variables {
     organization = true
-    deleter      = { enabled = true }
+    deleter      = { enabled = true, principals = ["arn:aws:iam::111122223333:role/release-pipeline"] }
   }
 
   assert {
-    condition     = keys(aws_lambda_function.this) == ["deleter", "scanner"] && length(aws_scheduler_schedule.this) == 1
-    error_message = "the deleter is another function, and runs when it is called"
+    condition     = keys(aws_iam_role.this) == ["deleter", "scanner"] && aws_lambda_function.this.role == aws_iam_role.this["scanner"].arn
+    error_message = "the deleter is a role of its own, and no function has it"
+  }
+
+  assert {
+    condition = jsondecode(aws_iam_role.this["deleter"].assume_role_policy).Statement == [{
+      Sid       = "Enter"
+      Effect    = "Allow"
+      Principal = { AWS = ["arn:aws:iam::111122223333:role/release-pipeline"] }
+      Action    = ["sts:AssumeRole", "sts:SetSourceIdentity"]
+      Condition = { StringLike = { "sts:SourceIdentity" = ["*"] } }
+    }]
+    error_message = "one principal enters the deleter, and says who it is"
   }
 
   assert {
@@ -170,7 +181,7 @@ run "marker_when_enabled_cannot_delete" {
   command = apply
 
   variables {
-    marker = { enabled = true, schedules = { mark = { expression = "cron(0 6 ? * MON *)", timezone = "Europe/Berlin" } } }
+    marker = { enabled = true, principals = ["arn:aws:iam::111122223333:role/release-pipeline"] }
   }
 
   assert {
@@ -182,17 +193,24 @@ run "marker_when_enabled_cannot_delete" {
     condition     = toset(keys(aws_iam_role_policy.sweeper)) == toset(["scanner/read-1", "marker/read-1", "marker/mark-1"])
     error_message = "the marker reads and marks"
   }
-
-  assert {
-    condition     = aws_scheduler_schedule.this["marker/mark"].schedule_expression_timezone == "Europe/Berlin"
-    error_message = "a schedule has its time zone"
-  }
 }
 
 run "a_cron_line_is_no_schedule" {
   command = plan
   variables { schedules = { nightly = { expression = "0 4 * * *" } } }
   expect_failures = [var.schedules]
+}
+
+run "a_deleter_needs_principals" {
+  command = plan
+  variables { deleter = { enabled = true } }
+  expect_failures = [var.deleter]
+}
+
+run "an_account_is_no_principal" {
+  command = plan
+  variables { marker = { enabled = true, principals = ["arn:aws:iam::111122223333:root"] } }
+  expect_failures = [var.marker]
 }
 
 run "a_bucket_is_named_by_its_arn" {

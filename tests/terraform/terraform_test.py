@@ -37,6 +37,7 @@ OWN = {
     ("google_storage_bucket_iam_member", "roles/storage.legacyBucketWriter"),
     ("google_secret_manager_secret_iam_member", "roles/secretmanager.secretAccessor"),
     ("google_cloud_run_v2_job_iam_member", "roles/run.invoker"),
+    ("google_service_account_iam_member", "roles/iam.serviceAccountTokenCreator"),
     ("azurerm_role_assignment", "Storage Blob Data Contributor"),
     ("azurerm_role_assignment", "Key Vault Secrets User"),
 }

@@ -40,6 +40,7 @@ OWN = {
     ("google_service_account_iam_member", "roles/iam.serviceAccountTokenCreator"),
     ("azurerm_role_assignment", "Storage Blob Data Contributor"),
     ("azurerm_role_assignment", "Key Vault Secrets User"),
+    ("azurerm_role_assignment", "AcrPull"),
 }
 
 
@@ -163,6 +164,8 @@ class Given:
     def __init__(self, state):
         self.held = {cloud: set() for cloud in CLOUDS.values()}
         self.wrong = []
+        # Who may act as one of the service accounts.
+        self.actors = []
         for one in resources(state["root_module"]):
             kind, values, address = one["type"], one["values"], one["address"]
             if one["mode"] != "managed":
@@ -177,6 +180,8 @@ class Given:
             role = values.get("role_definition_name") or values.get("role") if "_iam_" in kind or "role_assignment" in kind else None
             if role and kind.startswith(("google", "azurerm")) and (kind, role) not in OWN and not own(role):
                 self.wrong.append(f"{address} has the role {role}")
+            if kind == "google_service_account_iam_member":
+                self.actors.append(f"{address}: {values['member']}")
             if kind.endswith("_policy_attachment") or values.get("managed_policy_arns"):
                 self.wrong.append(f"{address} has a policy that does not stand here")
         for cloud, held in self.held.items():
@@ -205,6 +210,7 @@ def own(role):
 
 def changeless(where, run, given):
     """A deployment that is not to change anything."""
+    given.wrong += given.actors
     for cloud, held in given.held.items():
         more = held - generated(cloud, "read-all")
         if more:

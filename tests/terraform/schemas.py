@@ -59,7 +59,7 @@ CALLS = {
 # What the list of blocks calls the types of a provider's own arguments, which have no setters of their own.
 STORED = {"string": "string", "number": "number", "boolean": "bool", "stringList": ["list", "string"], "stringMap": ["map", "string"]}
 # Optional, and computed where they are not given, wherever they occur.
-ALSO_COMPUTED = {"id", "arn", "tags_all"}
+ALSO_COMPUTED = {"id", "arn", "tags_all", "region", "project"}
 
 
 def lower_first(name):

@@ -54,8 +54,11 @@ locals {
     [for identity, principals in local.people : { for id in principals : id => id }]...
   )
 
-  url     = "az://${var.state.account}/${var.state.container}${var.state.prefix == "" ? "" : "/${var.state.prefix}"}"
-  secrets = { for name, id in var.secrets : name => { id = id, secret = lower(replace(name, "_", "-")) } }
+  # Files are called as their secrets are, and all lie in one directory.
+  mounted  = merge({ "sweeper-config" = var.config }, var.policies == null ? {} : { "sweeper-policies" = var.policies })
+  policies = var.policies == null ? [] : ["--policies", "/etc/sweeper/sweeper-policies"]
+  url      = "az://${var.state.account}/${var.state.container}${var.state.prefix == "" ? "" : "/${var.state.prefix}"}"
+  secrets  = { for name, id in var.secrets : name => { id = id, secret = lower(replace(name, "_", "-")) } }
 }
 
 resource "azurerm_user_assigned_identity" "scanner" {
@@ -151,10 +154,13 @@ resource "azurerm_container_app_job" "this" {
     }
   }
 
-  # The config is no secret: this is how a job has a file. It is called as its secret is.
-  secret {
-    name  = "sweeper-config"
-    value = var.config
+  # Config and policies are no secrets: this is how a job has files.
+  dynamic "secret" {
+    for_each = local.mounted
+    content {
+      name  = secret.key
+      value = secret.value
+    }
   }
 
   dynamic "secret" {
@@ -170,7 +176,7 @@ resource "azurerm_container_app_job" "this" {
     container {
       name   = "sweeper"
       image  = var.image
-      args   = ["job", each.key]
+      args   = concat(["job", each.key], local.policies)
       cpu    = var.cpu
       memory = "${var.cpu * 2}Gi"
 
@@ -181,6 +187,10 @@ resource "azurerm_container_app_job" "this" {
       env {
         name  = "SWEEPER_CONFIG"
         value = "/etc/sweeper/sweeper-config"
+      }
+      env {
+        name  = "SWEEPER_DEADLINE"
+        value = tostring(var.timeout - 60)
       }
       # Which of the job's identities is meant.
       env {

@@ -38,7 +38,13 @@ locals {
 
   role_id = replace(var.name, "-", "_")
   url     = "gs://${var.state.bucket}${var.state.prefix == "" ? "" : "/${var.state.prefix}"}"
-  objects = "projects/_/buckets/${var.state.bucket}/objects/${var.state.prefix == "" ? "" : "${var.state.prefix}/"}"
+  # What the job finds as files, and where.
+  files = merge(
+    { config = { text = var.config, directory = "/etc/sweeper/config", name = "sweeper.toml" } },
+    var.policies == null ? {} : { policies = { text = var.policies, directory = "/etc/sweeper/policies", name = "policies.toml" } },
+  )
+  policies = var.policies == null ? [] : ["--policies", "/etc/sweeper/policies/policies.toml"]
+  objects  = "projects/_/buckets/${var.state.bucket}/objects/${var.state.prefix == "" ? "" : "${var.state.prefix}/"}"
 }
 
 resource "google_service_account" "this" {
@@ -161,10 +167,12 @@ resource "google_storage_bucket_iam_member" "replace" {
   }
 }
 
-# The config is no secret: this is how a job has a file.
-resource "google_secret_manager_secret" "config" {
+# Config and policies are no secrets: this is how a job has files.
+resource "google_secret_manager_secret" "file" {
+  for_each = local.files
+
   project   = var.project
-  secret_id = "${var.name}-config"
+  secret_id = "${var.name}-${each.key}"
   labels    = var.labels
 
   replication {
@@ -172,13 +180,15 @@ resource "google_secret_manager_secret" "config" {
   }
 }
 
-resource "google_secret_manager_secret_version" "config" {
-  secret      = google_secret_manager_secret.config.id
-  secret_data = var.config
+resource "google_secret_manager_secret_version" "file" {
+  for_each = local.files
+
+  secret      = google_secret_manager_secret.file[each.key].id
+  secret_data = each.value.text
 }
 
 resource "google_secret_manager_secret_iam_member" "this" {
-  for_each = merge({ config = google_secret_manager_secret.config.secret_id }, var.secrets)
+  for_each = merge({ for what, secret in google_secret_manager_secret.file : what => secret.secret_id }, var.secrets)
 
   project   = var.project
   secret_id = each.value
@@ -207,7 +217,7 @@ resource "google_cloud_run_v2_job" "this" {
 
       containers {
         image = var.image
-        args  = ["job", each.key]
+        args  = concat(["job", each.key], local.policies)
 
         env {
           name  = "SWEEPER_STATE"
@@ -215,7 +225,11 @@ resource "google_cloud_run_v2_job" "this" {
         }
         env {
           name  = "SWEEPER_CONFIG"
-          value = "/etc/sweeper/sweeper.toml"
+          value = "/etc/sweeper/config/sweeper.toml"
+        }
+        env {
+          name  = "SWEEPER_DEADLINE"
+          value = tostring(var.timeout - 60)
         }
         env {
           name  = "GOOGLE_CLOUD_PROJECT"
@@ -245,19 +259,25 @@ resource "google_cloud_run_v2_job" "this" {
           limits = { cpu = var.cpu, memory = var.memory }
         }
 
-        volume_mounts {
-          name       = "config"
-          mount_path = "/etc/sweeper"
+        dynamic "volume_mounts" {
+          for_each = local.files
+          content {
+            name       = volume_mounts.key
+            mount_path = volume_mounts.value.directory
+          }
         }
       }
 
-      volumes {
-        name = "config"
-        secret {
-          secret = google_secret_manager_secret.config.secret_id
-          items {
-            path    = "sweeper.toml"
-            version = google_secret_manager_secret_version.config.version
+      dynamic "volumes" {
+        for_each = local.files
+        content {
+          name = volumes.key
+          secret {
+            secret = google_secret_manager_secret.file[volumes.key].secret_id
+            items {
+              path    = volumes.value.name
+              version = google_secret_manager_secret_version.file[volumes.key].version
+            }
           }
         }
       }

@@ -19,12 +19,23 @@ variable "image" {
 }
 
 variable "config" {
-  description = "The text of sweeper.toml: file(\"sweeper.toml\"). Without `policies` in it the shipped ones are used. It holds no secret."
+  description = "The text of sweeper.toml: file(\"sweeper.toml\"). It holds no secret."
   type        = string
 
   validation {
     condition     = length(trimspace(var.config)) > 0 && length(var.config) <= 65536
     error_message = "The config is a text of at most 64 KiB."
+  }
+}
+
+variable "policies" {
+  description = "The text of your policies, one file after another. Null: those that `policies` of the config names, or the shipped ones."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.policies == null || try(length(trimspace(var.policies)) > 0 && length(var.policies) <= 65536, false)
+    error_message = "Policies are a text of at most 64 KiB."
   }
 }
 
@@ -146,8 +157,8 @@ variable "environment" {
   default     = {}
 
   validation {
-    condition     = alltrue([for name in keys(var.environment) : !contains(["SWEEPER_STATE", "SWEEPER_CONFIG", "GOOGLE_CLOUD_PROJECT"], name)])
-    error_message = "SWEEPER_STATE, SWEEPER_CONFIG and GOOGLE_CLOUD_PROJECT are set by this module."
+    condition     = alltrue([for name in keys(var.environment) : !contains(["SWEEPER_STATE", "SWEEPER_CONFIG", "SWEEPER_DEADLINE", "GOOGLE_CLOUD_PROJECT"], name)])
+    error_message = "SWEEPER_STATE, SWEEPER_CONFIG, SWEEPER_DEADLINE and GOOGLE_CLOUD_PROJECT are set by this module."
   }
 }
 
@@ -175,13 +186,13 @@ variable "memory" {
 }
 
 variable "timeout" {
-  description = "How long a run may take, seconds."
+  description = "How long a run may take, seconds. It is told to end a minute before, and says what it has not seen."
   type        = number
   default     = 7200
 
   validation {
-    condition     = var.timeout >= 60 && var.timeout <= 86400
-    error_message = "A run takes 60 to 86400 seconds."
+    condition     = var.timeout >= 300 && var.timeout <= 86400
+    error_message = "A run takes 300 to 86400 seconds."
   }
 }
 

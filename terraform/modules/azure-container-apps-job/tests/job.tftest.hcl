@@ -72,6 +72,7 @@ run "default_runs_once" {
       } == {
       SWEEPER_STATE     = "az://acmesweeper/sweeper"
       SWEEPER_CONFIG    = "/etc/sweeper/sweeper-config"
+      SWEEPER_DEADLINE  = "7140"
       AZURE_CLIENT_ID   = azurerm_user_assigned_identity.scanner.client_id
       SLACK_WEBHOOK_URL = "slack-webhook-url"
     }
@@ -92,6 +93,22 @@ run "default_runs_once" {
       azurerm_role_assignment.state["scanner"].scope == var.state.container_id,
     ])
     error_message = "each thing of the deployment's own by its name"
+  }
+}
+
+run "default_with_policies" {
+  command = apply
+
+  variables {
+    policies = "[[policy]]\nname = \"disks\"\nsweep = \"unattached-disk\"\n"
+  }
+
+  assert {
+    condition = alltrue([
+      azurerm_container_app_job.this["nightly"].template[0].container[0].args == tolist(["job", "nightly", "--policies", "/etc/sweeper/sweeper-policies"]),
+      { for one in azurerm_container_app_job.this["nightly"].secret : one.name => one.value } == { "sweeper-config" = var.config, "sweeper-policies" = var.policies },
+    ])
+    error_message = "the job has the policies as a file"
   }
 }
 

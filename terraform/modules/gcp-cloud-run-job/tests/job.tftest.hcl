@@ -74,7 +74,8 @@ run "default_runs_once" {
       for one in google_cloud_run_v2_job.this["nightly"].template[0].template[0].containers[0].env : one.name => one.value if length(one.value_source) == 0
       } == {
       SWEEPER_STATE        = "gs://acme-sweeper"
-      SWEEPER_CONFIG       = "/etc/sweeper/sweeper.toml"
+      SWEEPER_CONFIG       = "/etc/sweeper/config/sweeper.toml"
+      SWEEPER_DEADLINE     = "7140"
       GOOGLE_CLOUD_PROJECT = "acme-finops"
     }
     error_message = "the job knows its state and config"
@@ -100,6 +101,25 @@ run "default_runs_once" {
       "resource.name.startsWith(\"projects/_/buckets/acme-sweeper/objects/\") && (!resource.name.startsWith(\"projects/_/buckets/acme-sweeper/objects/audit/\") || resource.name.endsWith(\"/latest\"))"
     )
     error_message = "what writes the log cannot take it back"
+  }
+}
+
+run "default_with_policies" {
+  command = apply
+
+  variables {
+    policies = "[[policy]]\nname = \"disks\"\nsweep = \"unattached-disk\"\n"
+  }
+
+  assert {
+    condition = alltrue([
+      google_cloud_run_v2_job.this["nightly"].template[0].template[0].containers[0].args == tolist(["job", "nightly", "--policies", "/etc/sweeper/policies/policies.toml"]),
+      {
+        for one in google_cloud_run_v2_job.this["nightly"].template[0].template[0].containers[0].volume_mounts : one.name => one.mount_path
+      } == { config = "/etc/sweeper/config", policies = "/etc/sweeper/policies" },
+      google_secret_manager_secret_version.file["policies"].secret_data == var.policies,
+    ])
+    error_message = "the job has the policies as a file"
   }
 }
 

@@ -28,21 +28,19 @@ WANTED = {
         aws_lambda_function_event_invoke_config aws_s3_bucket aws_s3_bucket_lifecycle_configuration
         aws_s3_bucket_object_lock_configuration aws_s3_bucket_ownership_controls aws_s3_bucket_policy
         aws_s3_bucket_public_access_block aws_s3_bucket_server_side_encryption_configuration aws_s3_bucket_versioning
-        aws_scheduler_schedule aws_scheduler_schedule_group aws_sfn_state_machine aws_sqs_queue aws_sqs_queue_policy
-        data.aws_caller_identity data.aws_partition data.aws_region data.aws_secretsmanager_secret_version
-        data.aws_subnets data.aws_vpc aws_security_group"""),
+        aws_scheduler_schedule aws_scheduler_schedule_group aws_security_group aws_sfn_state_machine aws_sqs_queue
+        data.aws_caller_identity data.aws_partition data.aws_region data.aws_secretsmanager_secret_version"""),
     "google": ("@cdktf/provider-google@16.12.1", """
-        google_cloud_run_v2_job google_cloud_run_v2_job_iam_member google_cloud_scheduler_job
-        google_folder_iam_member google_organization_iam_custom_role google_organization_iam_member
-        google_project_iam_custom_role google_project_iam_member google_project_service google_secret_manager_secret
+        google_cloud_run_v2_job google_cloud_run_v2_job_iam_member google_cloud_scheduler_job google_folder_iam_member
+        google_organization_iam_custom_role google_organization_iam_member google_project_iam_custom_role
+        google_project_iam_member google_project_service google_secret_manager_secret
         google_secret_manager_secret_iam_member google_secret_manager_secret_version google_service_account
         google_service_account_iam_member google_storage_bucket google_storage_bucket_iam_member
-        google_storage_transfer_job data.google_storage_transfer_project_service_account data.google_project"""),
+        google_storage_transfer_job data.google_storage_transfer_project_service_account"""),
     "azurerm": ("@cdktf/provider-azurerm@14.23.1", """
         azurerm_container_app_environment azurerm_container_app_job azurerm_log_analytics_workspace
         azurerm_resource_group azurerm_role_assignment azurerm_role_definition azurerm_storage_account
-        azurerm_storage_container azurerm_storage_management_policy azurerm_user_assigned_identity
-        data.azurerm_client_config data.azurerm_subscription data.azurerm_key_vault data.azurerm_key_vault_secret"""),
+        azurerm_storage_container azurerm_storage_management_policy azurerm_user_assigned_identity"""),
 }
 # What a getter calls tells the attribute's type.
 CALLS = {

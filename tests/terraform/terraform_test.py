@@ -358,6 +358,12 @@ def pins(folder):
     check(f"{name}: Terraform's version is pinned", 'required_version = ">= 1.9"' in text)
 
 
+def used():
+    """The types of all resources and data."""
+    texts = (path.read_text() for path in (root / "terraform").rglob("*.tf"))
+    return {kind for text in texts for kind in re.findall(r'^(?:resource|data) "(\w+)"', text, re.M)}
+
+
 def described(folder):
     """Every variable and output says what it is, and every variable its type."""
     for kind, wanted in (("variable", ("description", "type")), ("output", ("description",))):
@@ -385,6 +391,8 @@ def main():
         for name, schema in terraform.schemas.items():
             major, pin = schema["version"].split(".")[0], PINS[name].removeprefix("~> ").split(".")[0]
             check(f"the schemas of {name} are of {PINS[name]}", major == pin, schema["version"])
+            unused = sorted({*schema["resources"], *schema["data"]} - used())
+            check(f"the schemas of {name} are of types that something uses", not unused, unused)
         copied = terraform.copy()
         form = terraform.run(copied, "fmt", "-check", "-recursive", "-diff", "-no-color")
         check("fmt", form.returncode == 0, form.stdout + form.stderr)

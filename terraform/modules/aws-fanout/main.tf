@@ -60,8 +60,10 @@ locals {
           ProcessorConfig = { Mode = "DISTRIBUTED", ExecutionType = "STANDARD" }
           StartAt         = "Shard"
           States = {
+            # What Step Functions tells of a task is long, and all of it together more than a state may hold.
             Shard = merge(local.task, {
-              End = true
+              End            = true
+              ResultSelector = {}
               Parameters = merge(local.run_task, {
                 Overrides = { ContainerOverrides = [{ Name = "sweeper", "Command.$" = local.shard }] }
               })

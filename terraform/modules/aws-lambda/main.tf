@@ -186,7 +186,7 @@ resource "aws_lambda_function" "this" {
   tags             = var.tags
 
   # One run at a time. The lease in the state holds where this does not.
-  reserved_concurrent_executions = 1
+  reserved_concurrent_executions = var.reserved_concurrency
 
   ephemeral_storage {
     size = var.scratch

@@ -128,6 +128,11 @@ variable "regions" {
   description = "Regions that the deleter works in; in any other it is denied. Empty: in all."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for region in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", region))])
+    error_message = "A region is written as eu-west-1."
+  }
 }
 
 variable "spare_cloudformation" {
@@ -211,6 +216,17 @@ variable "timeout" {
   validation {
     condition     = var.timeout >= 60 && var.timeout <= 900
     error_message = "A run takes 60 to 900 seconds: Lambda ends it after that."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "How many runs there are at a time: 1, or -1 where the account has too little concurrency to reserve any. The lease in the state holds either way."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = contains([1, -1], var.reserved_concurrency)
+    error_message = "One run at a time is reserved (1), or none (-1)."
   }
 }
 

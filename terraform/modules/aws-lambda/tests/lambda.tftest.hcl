@@ -237,6 +237,18 @@ run "scanner_and_deleter_are_two_roles" {
   expect_failures = [var.role_names]
 }
 
+run "no_two_runs_at_a_time" {
+  command = plan
+  variables { reserved_concurrency = 2 }
+  expect_failures = [var.reserved_concurrency]
+}
+
+run "a_zone_is_no_region" {
+  command = plan
+  variables { regions = ["eu-west-1a"] }
+  expect_failures = [var.regions]
+}
+
 run "logs_do_not_stay_for_ever" {
   command = plan
   variables { log_retention_days = 0 }

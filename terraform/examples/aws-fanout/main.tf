@@ -28,6 +28,7 @@ module "fanout" {
 
   image           = var.image
   shards          = var.shards
+  bucket          = "${var.bucket}-shards"
   state           = module.state.state
   subnets         = var.subnets
   security_groups = [aws_security_group.tasks.id]

@@ -1,6 +1,7 @@
-# A survey of a large organization by many tasks: a Distributed Map of Step Functions over the numbers of the shards, and
-# then one task that puts together what they sealed. A shard that failed or never came fails nothing: the merge says what
-# was not seen. All of it is the scanner; whoever applies does it alone and never from here.
+# A survey of a large organization by many tasks. A Distributed Map of Step Functions goes over the numbers of the shards;
+# one task gathers what the rules still ask; a second map asks it; and one task puts together what all of them sealed. A
+# shard that failed or never came fails nothing: the merge says what was not seen, and ends with 3. All of it is the
+# scanner; whoever applies does it alone and never from here.
 
 data "aws_caller_identity" "this" {}
 
@@ -17,24 +18,50 @@ locals {
   objects = "${var.state.arn}/${var.state.prefix == "" ? "" : "${var.state.prefix}/"}*"
   url     = "s3://${var.state.bucket}${var.state.prefix == "" ? "" : "/${var.state.prefix}"}"
 
-  # The run is called as the execution is, by every task of it.
-  shard = "States.Array('survey', '--run', $.run, '--shard', $.shard)"
-  merge = "States.Array('survey', 'merge', '--run', $$.Execution.Name)"
+  # Where the tasks meet. The run is called as the execution is, by every task of it.
+  meet = "s3://${aws_s3_bucket.shards.bucket}"
+  commands = {
+    units   = "States.Array('survey', '--to', '${local.meet}', '--run', $.run, '--shard', $.shard)"
+    answers = "States.Array('survey', '--to', '${local.meet}', '--run', $.run, '--shard', $.shard, '--stage', 'answers')"
+    asks    = "States.Array('survey', 'merge', '--from', '${local.meet}', '--run', $$.Execution.Name, '--asks')"
+    merge   = "States.Array('survey', 'merge', '--from', '${local.meet}', '--run', $$.Execution.Name, '--output', States.Format('${local.meet}/surveys/{}.json', $$.Execution.Name))"
+  }
 
   task = {
     Type           = "Task"
     Resource       = "arn:${local.partition}:states:::ecs:runTask.sync"
     TimeoutSeconds = var.timeout
   }
-  run_task = {
-    LaunchType     = "FARGATE"
-    Cluster        = aws_ecs_cluster.this.arn
-    TaskDefinition = aws_ecs_task_definition.this.arn
-    NetworkConfiguration = {
-      AwsvpcConfiguration = {
-        Subnets        = var.subnets
-        SecurityGroups = var.security_groups
-        AssignPublicIp = var.assign_public_ip ? "ENABLED" : "DISABLED"
+  tasks = {
+    for what, command in local.commands : what => merge(local.task, {
+      Parameters = {
+        LaunchType     = "FARGATE"
+        Cluster        = aws_ecs_cluster.this.arn
+        TaskDefinition = aws_ecs_task_definition.this.arn
+        NetworkConfiguration = {
+          AwsvpcConfiguration = {
+            Subnets        = var.subnets
+            SecurityGroups = var.security_groups
+            AssignPublicIp = var.assign_public_ip ? "ENABLED" : "DISABLED"
+          }
+        }
+        Overrides = { ContainerOverrides = [{ Name = "sweeper", "Command.$" = command }] }
+      }
+    })
+  }
+  maps = {
+    for what in ["units", "answers"] : what => {
+      Type                       = "Map"
+      Label                      = what
+      ItemSelector               = { "shard.$" = "$$.Map.Item.Value.shard", "run.$" = "$$.Execution.Name" }
+      MaxConcurrency             = coalesce(var.concurrency, var.shards)
+      ToleratedFailurePercentage = 100
+      ResultPath                 = null
+      ItemProcessor = {
+        ProcessorConfig = { Mode = "DISTRIBUTED", ExecutionType = "STANDARD" }
+        StartAt         = "Shard"
+        # What Step Functions tells of a task is long, and all of it together more than a state may hold.
+        States = { Shard = merge(local.tasks[what], { End = true, ResultSelector = {} }) }
       }
     }
   }
@@ -48,35 +75,15 @@ locals {
         Result = [for index in range(var.shards) : { shard = "${index}/${var.shards}" }]
         Next   = "Survey"
       }
-      Survey = {
-        Type                       = "Map"
-        Label                      = "Survey"
-        ItemSelector               = { "shard.$" = "$$.Map.Item.Value.shard", "run.$" = "$$.Execution.Name" }
-        MaxConcurrency             = coalesce(var.concurrency, var.shards)
-        ToleratedFailurePercentage = 100
-        ResultPath                 = null
-        Next                       = "Merge"
-        ItemProcessor = {
-          ProcessorConfig = { Mode = "DISTRIBUTED", ExecutionType = "STANDARD" }
-          StartAt         = "Shard"
-          States = {
-            # What Step Functions tells of a task is long, and all of it together more than a state may hold.
-            Shard = merge(local.task, {
-              End            = true
-              ResultSelector = {}
-              Parameters = merge(local.run_task, {
-                Overrides = { ContainerOverrides = [{ Name = "sweeper", "Command.$" = local.shard }] }
-              })
-            })
-          }
-        }
-      }
-      Merge = merge(local.task, {
-        End = true
-        Parameters = merge(local.run_task, {
-          Overrides = { ContainerOverrides = [{ Name = "sweeper", "Command.$" = local.merge }] }
-        })
+      Survey = merge(local.maps.units, { Next = "Asks" })
+      # With gaps it ends with 3, and what it wrote is asked all the same.
+      Asks = merge(local.tasks.asks, {
+        ResultPath = null
+        Catch      = [{ ErrorEquals = ["States.ALL"], ResultPath = null, Next = "Answers" }]
+        Next       = "Answers"
       })
+      Answers = merge(local.maps.answers, { Next = "Merge" })
+      Merge   = merge(local.tasks.merge, { End = true })
     }
   }
 }
@@ -86,6 +93,58 @@ module "documents" {
 
   organization = true
   enter        = ["arn:${local.partition}:iam::*:role/${var.role_names.scanner}"]
+}
+
+# Where the tasks meet: shards, and the surveys that are made of them. A survey tells what an organization has.
+resource "aws_s3_bucket" "shards" {
+  bucket        = var.bucket
+  force_destroy = true
+  tags          = var.tags
+}
+
+resource "aws_s3_bucket_public_access_block" "shards" {
+  bucket = aws_s3_bucket.shards.id
+
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_policy" "shards" {
+  bucket = aws_s3_bucket.shards.id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [aws_s3_bucket.shards.arn, "${aws_s3_bucket.shards.arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  depends_on = [aws_s3_bucket_public_access_block.shards]
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "shards" {
+  bucket = aws_s3_bucket.shards.id
+
+  rule {
+    id     = "old"
+    status = "Enabled"
+
+    filter {}
+
+    expiration {
+      days = var.keep_days
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
 }
 
 # What the tasks are: the scanner.
@@ -125,13 +184,13 @@ resource "aws_iam_role_policy" "state" {
           Sid      = "State"
           Effect   = "Allow"
           Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-          Resource = local.objects
+          Resource = [local.objects, "${aws_s3_bucket.shards.arn}/*"]
         },
         {
           Sid      = "StateList"
           Effect   = "Allow"
           Action   = ["s3:ListBucket"]
-          Resource = var.state.arn
+          Resource = [var.state.arn, aws_s3_bucket.shards.arn]
         },
       ],
       [

@@ -12,3 +12,8 @@ output "log_group" {
   description = "Where the tasks log."
   value       = aws_cloudwatch_log_group.this.name
 }
+
+output "surveys" {
+  description = "Where the merged surveys are, one for each execution."
+  value       = "${local.meet}/surveys/"
+}

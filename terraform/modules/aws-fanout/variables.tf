@@ -35,8 +35,29 @@ variable "concurrency" {
   }
 }
 
+variable "bucket" {
+  description = "What the bucket of shards and merged surveys is to be called, unique in the world. They are large and short-lived: state's bucket would keep them for a year."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "A bucket's name has 3 to 63 small letters, digits, . and -"
+  }
+}
+
+variable "keep_days" {
+  description = "How long shards and surveys are kept."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.keep_days >= 1 && var.keep_days <= 3650 && floor(var.keep_days) == var.keep_days
+    error_message = "They are kept for 1 to 3650 whole days."
+  }
+}
+
 variable "state" {
-  description = "Where state and the shards lie: the output `state` of aws-state-bucket."
+  description = "Where state lies: the output `state` of aws-state-bucket."
   type = object({
     bucket      = string
     arn         = string

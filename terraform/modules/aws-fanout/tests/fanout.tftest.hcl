@@ -2,6 +2,9 @@ mock_provider "aws" {
   mock_resource "aws_iam_role" {
     defaults = { arn = "arn:aws:iam::111122223333:role/mocked" }
   }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::acme-sweeper-shards" }
+  }
   mock_resource "aws_cloudwatch_log_group" {
     defaults = { arn = "arn:aws:logs:eu-west-1:111122223333:log-group:mocked" }
   }
@@ -28,6 +31,7 @@ mock_provider "aws" {
 variables {
   image           = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/sweeper:1.0.0"
   shards          = 8
+  bucket          = "acme-sweeper-shards"
   subnets         = ["subnet-0a1b2c3d"]
   security_groups = ["sg-0a1b2c3d"]
   state           = { bucket = "acme-sweeper", arn = "arn:aws:s3:::acme-sweeper" }
@@ -42,22 +46,53 @@ run "default_shares_the_work" {
   }
 
   assert {
-    condition = alltrue([
-      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.ItemProcessor.ProcessorConfig.Mode == "DISTRIBUTED",
-      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.ToleratedFailurePercentage == 100,
-      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.MaxConcurrency == 8,
-      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.Next == "Merge",
-    ])
-    error_message = "however many fail, the merge comes"
+    condition = alltrue(flatten([
+      for name in ["Survey", "Answers"] : [
+        jsondecode(aws_sfn_state_machine.this.definition).States[name].ItemProcessor.ProcessorConfig.Mode == "DISTRIBUTED",
+        jsondecode(aws_sfn_state_machine.this.definition).States[name].ToleratedFailurePercentage == 100,
+        jsondecode(aws_sfn_state_machine.this.definition).States[name].MaxConcurrency == 8,
+        # Children have names of their own: the run's is taken where the map is.
+        jsondecode(aws_sfn_state_machine.this.definition).States[name].ItemSelector["run.$"] == "$$.Execution.Name",
+        jsondecode(aws_sfn_state_machine.this.definition).States[name].ItemSelector["shard.$"] == "$$.Map.Item.Value.shard",
+      ]
+    ]))
+    error_message = "however many fail, the others go on, each with its number and the run's name"
   }
 
-  # Children have names of their own: the run's is taken where the map is.
+  assert {
+    condition = [
+      for name in ["Shards", "Survey", "Asks", "Answers"] : jsondecode(aws_sfn_state_machine.this.definition).States[name].Next
+    ] == ["Survey", "Asks", "Answers", "Merge"]
+    error_message = "the merge comes last, and always"
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.ItemProcessor.States.Shard.Parameters.Overrides.ContainerOverrides[0]["Command.$"] ==
+      "States.Array('survey', '--to', 's3://acme-sweeper-shards', '--run', $.run, '--shard', $.shard)"
+    )
+    error_message = "a shard lists its part"
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_sfn_state_machine.this.definition).States.Merge.Parameters.Overrides.ContainerOverrides[0]["Command.$"] ==
+      "States.Array('survey', 'merge', '--from', 's3://acme-sweeper-shards', '--run', $$.Execution.Name, '--output', States.Format('s3://acme-sweeper-shards/surveys/{}.json', $$.Execution.Name))"
+    )
+    error_message = "the merge writes one survey"
+  }
+
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.this.definition).States.Asks.Catch[0].Next == "Answers"
+    error_message = "gaps do not end it"
+  }
+
   assert {
     condition = alltrue([
-      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.ItemSelector["run.$"] == "$$.Execution.Name",
-      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.ItemSelector["shard.$"] == "$$.Map.Item.Value.shard",
+      aws_s3_bucket_lifecycle_configuration.shards.rule[0].expiration[0].days == 30,
+      aws_s3_bucket_public_access_block.shards.restrict_public_buckets,
     ])
-    error_message = "every shard knows its number and the run"
+    error_message = "surveys are nobody's business, and go"
   }
 }
 

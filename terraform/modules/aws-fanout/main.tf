@@ -59,9 +59,9 @@ locals {
       ResultPath                 = null
       ItemProcessor = {
         ProcessorConfig = { Mode = "DISTRIBUTED", ExecutionType = "STANDARD" }
-        StartAt         = "Shard"
+        StartAt         = "Shard: ${what}"
         # What Step Functions tells of a task is long, and all of it together more than a state may hold.
-        States = { Shard = merge(local.tasks[what], { End = true, ResultSelector = {} }) }
+        States = { "Shard: ${what}" = merge(local.tasks[what], { End = true, ResultSelector = {} }) }
       }
     }
   }
@@ -375,10 +375,13 @@ resource "aws_iam_role_policy" "machine" {
         Resource = "arn:${local.partition}:states:${local.where}:stateMachine:${var.name}"
       },
       {
-        Sid      = "ChildrenEnd"
-        Effect   = "Allow"
-        Action   = ["states:DescribeExecution", "states:StopExecution"]
-        Resource = "arn:${local.partition}:states:${local.where}:execution:${var.name}/*"
+        Sid    = "ChildrenEnd"
+        Effect = "Allow"
+        Action = ["states:DescribeExecution", "states:StopExecution"]
+        Resource = [
+          "arn:${local.partition}:states:${local.where}:execution:${var.name}:*",
+          "arn:${local.partition}:states:${local.where}:execution:${var.name}/*",
+        ]
       },
     ]
   })

@@ -68,7 +68,7 @@ run "default_shares_the_work" {
 
   assert {
     condition = (
-      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.ItemProcessor.States.Shard.Parameters.Overrides.ContainerOverrides[0]["Command.$"] ==
+      jsondecode(aws_sfn_state_machine.this.definition).States.Survey.ItemProcessor.States["Shard: units"].Parameters.Overrides.ContainerOverrides[0]["Command.$"] ==
       "States.Array('survey', '--to', 's3://acme-sweeper-shards', '--run', $.run, '--shard', $.shard)"
     )
     error_message = "a shard lists its part"
@@ -80,6 +80,16 @@ run "default_shares_the_work" {
       "States.Array('survey', 'merge', '--from', 's3://acme-sweeper-shards', '--run', $$.Execution.Name, '--output', States.Format('s3://acme-sweeper-shards/surveys/{}.json', $$.Execution.Name))"
     )
     error_message = "the merge writes one survey"
+  }
+
+  # Step Functions wants every state of a machine to have a name of its own, also within maps.
+  assert {
+    condition = length(distinct(concat(
+      keys(jsondecode(aws_sfn_state_machine.this.definition).States),
+      keys(jsondecode(aws_sfn_state_machine.this.definition).States.Survey.ItemProcessor.States),
+      keys(jsondecode(aws_sfn_state_machine.this.definition).States.Answers.ItemProcessor.States),
+    ))) == 7
+    error_message = "no two states are called the same"
   }
 
   assert {

@@ -43,6 +43,20 @@ OWN = {
     ("azurerm_role_assignment", "AcrPull"),
 }
 
+# What the examples' configs are about.
+SLACK = """
+[[schedule]]
+name = "nightly"
+cron = "0 4 * * *"
+run = "notify"
+
+[[channel]]
+name = "slack"
+by = "slack"
+url_env = "SLACK_WEBHOOK_URL"
+"""
+# Where the next run of a test begins.
+NEXT = '\nrun "'
 # Actions about nothing in particular, which every deployment may have: a token for pulling images.
 ABOUT_NOTHING = {"ecr:GetAuthorizationToken"}
 
@@ -333,19 +347,61 @@ def mistakes(terraform):
         answer = terraform.run(lambda_, "validate", "-no-color")
         said = " ".join((answer.stdout + answer.stderr).replace("│", " ").split())
         check(f"mistakes: {what} fails `validate`", answer.returncode != 0 and says in said, said)
-    # A scanner that were given what the deleter has.
     main.write_text(good)
-    documents_ = copied / "modules" / "aws-role-documents" / "main.tf"
-    text = documents_.read_text()
-    old = "scanner = { read = local.documents.read }"
-    check("mistakes: the scanner's documents are known", old in text)
-    documents_.write_text(text.replace(old, "scanner = { read = local.documents.read, more = local.documents.delete }"))
-    answer = terraform.run(lambda_, "test", "-json", "-verbose")
-    states = [json.loads(line) for line in answer.stdout.splitlines()]
-    first = next((one for one in states if one["type"] == "test_state" and one["@testrun"] == "default_cannot_delete"), None)
-    check("mistakes: a scanner that can delete fails `terraform test`", answer.returncode != 0)
-    held = Given(first["test_state"]).held["aws"] if first else set()
-    check("mistakes: a scanner that can delete is seen from outside", "ec2:DeleteVolume" in held & changes("aws"))
+    # Scanners that were given what a deleter has: both kinds of test say so.
+    for module, file, old, new, held, permission in (
+        ("aws-lambda", "../aws-role-documents/main.tf", "scanner = { read = local.documents.read }",
+         "scanner = { read = local.documents.read, more = local.documents.delete }", "aws", "ec2:DeleteVolume"),
+        ("gcp-cloud-run-job", "main.tf", 'scanner = ["read"]', 'scanner = ["read", "delete"]', "gcp", "compute.disks.delete"),
+        ("azure-container-apps-job", "main.tf", "scanner = local.reads", 'scanner = concat(local.reads, ["delete"])',
+         "azure", "Microsoft.Compute/disks/delete"),
+    ):
+        where = copied / "modules" / module
+        path = where / file
+        text = path.read_text()
+        check(f"mistakes: what the scanner of {module} holds is known", old in text)
+        path.write_text(text.replace(old, new))
+        # The first run alone: the others take their time and say nothing more.
+        for tests in where.glob("tests/*.tftest.hcl"):
+            head, first = tests.read_text().split('run "default_cannot_delete"')
+            tests.write_text(f'{head}run "default_cannot_delete"{first[: first.index(NEXT)]}')
+        terraform.run(where, "init", "-backend=false")
+        answer = terraform.run(where, "test", "-json", "-verbose")
+        path.write_text(text)
+        check(f"mistakes: in {module}, a scanner that can delete fails `terraform test`", answer.returncode != 0)
+        lines = [json.loads(line) for line in answer.stdout.splitlines()]
+        states = [one["test_state"] for one in lines if one["type"] == "test_state" and one["@testrun"] == "default_cannot_delete"]
+        seen = bool(states) and permission in Given(states[0]).held[held] & changes(held)
+        check(f"mistakes: in {module}, a scanner that can delete is seen from outside", seen)
+
+
+def configs():
+    """The configs of the examples, with the shipped policies as the README says, are ones that the binary takes."""
+    binary = os.environ.get("SWEEPER_BIN")
+    if not binary or not os.path.exists(binary):
+        skipped("configs of the examples: SWEEPER_BIN names no sweeper")
+        return
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SWEEPER_")}
+
+    def checked(where):
+        words = [binary, "policy", "check", "--config", "sweeper.toml"]
+        return subprocess.run(words, cwd=where, env=clean, capture_output=True, text=True, timeout=60)
+
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "sweeper.toml").write_text(SLACK)
+        if checked(folder).returncode != 0:
+            print("NOT CHECKED configs of the examples: this sweeper knows no schedule that tells Slack", flush=True)
+            return
+        for example in sorted((root / "terraform" / "examples").glob("*/sweeper.toml")):
+            beside = pathlib.Path(folder, example.parent.name)
+            shutil.copytree(root / "policies", beside / "policies", ignore=shutil.ignore_patterns("*.md"))
+            shutil.copy(example, beside)
+            for path in (beside / "policies").iterdir():
+                path.write_text(re.sub(r"^(sweep .*)", r'\1\ntell = ["slack"]', path.read_text(), flags=re.M))
+            answer = checked(beside)
+            check(f"examples/{example.parent.name}: sweeper takes its config", answer.returncode == 0, answer.stdout + answer.stderr)
+            told = all('tell = ["slack"]' in path.read_text() for path in (beside / "policies").iterdir())
+            check(f"examples/{example.parent.name}: every policy tells Slack", told)
 
 
 def pins(folder):
@@ -376,9 +432,13 @@ def described(folder):
 
 def main():
     permissions()
+    configs()
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     folders = sorted(path.parent for path in (root / "terraform").glob("*/*/main.tf") if word in str(path.parent))
     check("there are modules", folders)
+    text = (root / "terraform" / "README.md").read_text()
+    untold = [folder.name for folder in folders if folder.name != "aws-role-documents" and folder.name not in text]
+    check("the README tells of every module and example", not untold, untold)
     for folder in folders:
         pins(folder)
         problems = list(described(folder))

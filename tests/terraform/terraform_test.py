@@ -10,6 +10,7 @@ that it makes is held against what the marker and the deleter may do. Where ther
 and fails if SWEEPER_CI=1 is set.
 """
 import concurrent.futures
+import fnmatch
 import importlib.util
 import json
 import os
@@ -252,6 +253,36 @@ def changing(where, run, given):
     check(f"{where}: {run} has what the binary says, and no more", not given.wrong and any(given.held.values()), given.wrong)
 
 
+def entered(state):
+    """Who enters which role of another account, as both sides allow it: its own policies, and the trust of that role."""
+    found, made = set(), list(resources(state["root_module"]))
+    roles = {one["values"]["name"]: one["values"]["arn"] for one in made if one["type"] == "aws_iam_role"}
+    may = {}
+    for one in made:
+        if one["type"] == "aws_iam_role_policy":
+            for statement in statements(one["values"]["policy"]):
+                if statement["Effect"] == "Allow" and "sts:AssumeRole" in listed(statement["Action"]):
+                    may.setdefault(one["values"]["role"], []).extend(listed(statement["Resource"]))
+    for one in made:
+        if one["type"] != "aws_cloudformation_stack_set":
+            continue
+        member = json.loads(one["values"]["template_body"])["Resources"]["Role"]["Properties"]
+        arn = f"arn:aws:iam::999988887777:role/{member['RoleName']}"
+        for statement in member["AssumeRolePolicyDocument"]["Statement"]:
+            if "sts:AssumeRole" in listed(statement["Action"]):
+                for name, own in roles.items():
+                    if own in listed(statement["Principal"]["AWS"]) and any(fnmatch.fnmatchcase(arn, one) for one in may.get(name, [])):
+                        found.add((name, member["RoleName"]))
+    return found
+
+
+# Who enters what in the example of an organization, by the words of its runs.
+ENTERED = {
+    "default": {("sweeper-scanner", "sweeper-read")},
+    "deleter": {("sweeper-scanner", "sweeper-read"), ("sweeper-deleter", "sweeper-read"), ("sweeper-deleter", "sweeper-delete")},
+}
+
+
 # Terraform.
 
 
@@ -319,6 +350,9 @@ def told(name, answers):
             check(f"{name}: {run}", said["test_run"]["status"] == "pass", why.get(run))
         if said["type"] == "test_state":
             given = Given(said["test_state"])
+            if name == "examples/aws-organization":
+                found = entered(said["test_state"])
+                check(f"{name}: {run}: who enters what", found == ENTERED[run.split("_")[0]], sorted(found))
             if "marker" in run or "deleter" in run:
                 changing(name, run, given)
             else:
@@ -445,6 +479,9 @@ def main():
         check(f"{folder.relative_to(root / 'terraform')}: variables and outputs are described", not problems, problems)
     if shutil.which("terraform") is None:
         skipped(f"terraform in {len(folders)} folders: there is no such program on this machine")
+        end()
+    if importlib.util.find_spec("grpc") is None:
+        skipped(f"terraform in {len(folders)} folders: no grpc (tests/terraform/requirements.txt)")
         end()
     with tempfile.TemporaryDirectory() as folder:
         terraform = Terraform(folder)

@@ -9,7 +9,16 @@ module "documents" {
 
 locals {
   wanted = {
-    scanner = { enabled = true, principals = var.scanner.principals, source_identities = [] }
+    # Whoever marks or deletes looks first.
+    scanner = {
+      enabled = true
+      principals = distinct(concat(
+        var.scanner.principals,
+        var.marker.enabled ? var.marker.principals : [],
+        var.deleter.enabled ? var.deleter.principals : [],
+      ))
+      source_identities = []
+    }
     marker  = var.marker
     deleter = var.deleter
   }

@@ -9,7 +9,7 @@ variable "external_id" {
 }
 
 variable "scanner" {
-  description = "Who may look: the ARNs of the roles that enter the scanner's role."
+  description = "Who may look: the ARNs of the roles that enter the scanner's role. Marker and deleter enter it as well."
   type        = object({ principals = list(string) })
 
   validation {

@@ -5,6 +5,15 @@ mock_provider "aws" {
   mock_resource "aws_s3_bucket" {
     defaults = { arn = "arn:aws:s3:::acme-sweeper" }
   }
+  # Each role of this account has an ARN of its own: who enters whose role is seen by it.
+  override_resource {
+    target = module.sweeper.aws_iam_role.this["scanner"]
+    values = { arn = "arn:aws:iam::111122223333:role/sweeper-scanner" }
+  }
+  override_resource {
+    target = module.sweeper.aws_iam_role.this["deleter"]
+    values = { arn = "arn:aws:iam::111122223333:role/sweeper-deleter" }
+  }
   mock_data "aws_partition" {
     defaults = { partition = "aws" }
   }
@@ -28,5 +37,18 @@ run "default_cannot_delete" {
   assert {
     condition     = keys(output.role_arns) == ["scanner"] && keys(output.stack_sets) == ["scanner"]
     error_message = "nobody deletes, here or in an account"
+  }
+}
+
+run "deleter_is_who_applies" {
+  command = apply
+
+  variables {
+    appliers = ["arn:aws:iam::111122223333:role/platform"]
+  }
+
+  assert {
+    condition     = keys(output.role_arns) == ["deleter", "scanner"] && keys(output.stack_sets) == ["deleter", "scanner"]
+    error_message = "whoever applies has a role here and in every account"
   }
 }

@@ -79,6 +79,13 @@ run "deleter_when_enabled_has_the_generated_permissions" {
     error_message = "whoever deletes is named"
   }
 
+  assert {
+    condition = jsondecode(aws_iam_role.this["scanner"].assume_role_policy).Statement[0].Principal.AWS == [
+      "arn:aws:iam::111122223333:role/sweeper-apply", "arn:aws:iam::111122223333:role/sweeper-scanner",
+    ]
+    error_message = "whoever deletes looks first, by the scanner's role; and the scanner does not delete"
+  }
+
   # What the fences deny: everything elsewhere, and what takes away where a stack made the thing.
   assert {
     condition = alltrue([

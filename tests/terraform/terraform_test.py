@@ -283,6 +283,50 @@ ENTERED = {
 }
 
 
+# Every command that something made here starts sweeper with.
+COMMANDS = set()
+
+
+def commands(value, key=None):
+    """The commands within a value: arguments of containers, and what Step Functions puts together."""
+    if isinstance(value, str) and value.startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return
+    if key == "args" and isinstance(value, list):
+        yield tuple(value)
+    elif key == "Command.$":
+        # A path stands for a name of a run or a number of a shard; a format, for a URL.
+        text = re.sub(r"States.Format\('([^']*)', [^)]*\)", r"'\1'", value)
+        words = re.findall(r"'([^']*)'|(\$[$.\w]+)", text)
+        yield tuple(word or ("0/8" if path == "$.shard" else "run") for word, path in words)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from commands(one, name)
+    elif isinstance(value, list):
+        for one in value:
+            yield from commands(one)
+
+
+def spoken():
+    """The binary knows every word that it is started with: it says what they are for, and not that it knows one not."""
+    check("there are commands of the jobs and of each stage of a survey", len(COMMANDS) >= 6, sorted(COMMANDS))
+    binary = os.environ.get("SWEEPER_BIN")
+    if not binary or not os.path.exists(binary):
+        skipped("commands of the jobs: SWEEPER_BIN names no sweeper")
+        return
+    ask = lambda *words: subprocess.run([binary, *words, "--help"], capture_output=True, text=True, timeout=60)
+    for command in sorted(COMMANDS):
+        knows = "--to" in ask("survey").stdout if command[0] == "survey" else ask("job").returncode == 0
+        if not knows:
+            print(f"NOT CHECKED sweeper {' '.join(command)}: this sweeper has none yet", flush=True)
+            continue
+        answer = ask(*command)
+        check(f"sweeper knows {' '.join(command)}", answer.returncode == 0, answer.stderr)
+        check(f"sweeper says so if it knows not all of {' '.join(command)} --no-such-flag", ask(*command, "--no-such-flag").returncode != 0)
+
+
 # Terraform.
 
 
@@ -349,6 +393,8 @@ def told(name, answers):
             runs += 1
             check(f"{name}: {run}", said["test_run"]["status"] == "pass", why.get(run))
         if said["type"] == "test_state":
+            for one in resources(said["test_state"]["root_module"]):
+                COMMANDS.update(commands(one["values"]))
             given = Given(said["test_state"])
             if name == "examples/aws-organization":
                 found = entered(said["test_state"])
@@ -498,6 +544,7 @@ def main():
             for name, answers in zip(names_, pool.map(lambda name: terraform.folder_of(copied / name), names_)):
                 told(name, answers)
         if not word:
+            spoken()
             mistakes(terraform)
     end()
 

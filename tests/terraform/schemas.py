@@ -23,9 +23,9 @@ here = pathlib.Path(__file__).resolve().parent
 # The package of each provider, and the types that the modules use. The version says which provider it was made of.
 WANTED = {
     "aws": ("@cdktf/provider-aws@21.22.1", """
-        aws_cloudformation_stack_set aws_cloudformation_stack_set_instance aws_cloudwatch_log_group aws_ecs_cluster
-        aws_ecs_task_definition aws_iam_role aws_iam_role_policy aws_lambda_function
-        aws_lambda_function_event_invoke_config aws_s3_bucket aws_s3_bucket_lifecycle_configuration
+        aws_cloudformation_stack_set aws_cloudformation_stack_set_instance aws_cloudwatch_log_group
+        aws_cloudwatch_metric_alarm aws_ecs_cluster aws_ecs_task_definition aws_iam_role aws_iam_role_policy
+        aws_lambda_function aws_lambda_function_event_invoke_config aws_s3_bucket aws_s3_bucket_lifecycle_configuration
         aws_s3_bucket_object_lock_configuration aws_s3_bucket_ownership_controls aws_s3_bucket_policy
         aws_s3_bucket_public_access_block aws_s3_bucket_server_side_encryption_configuration aws_s3_bucket_versioning
         aws_scheduler_schedule aws_scheduler_schedule_group aws_security_group aws_sfn_state_machine aws_sqs_queue

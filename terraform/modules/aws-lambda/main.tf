@@ -171,6 +171,24 @@ resource "aws_sqs_queue" "dead" {
   tags                              = var.tags
 }
 
+resource "aws_cloudwatch_metric_alarm" "dead" {
+  for_each = toset(var.alarm_topic_arn == null ? [] : ["this"])
+
+  alarm_name          = "${var.name}-dead-letters"
+  alarm_description   = "A run of sweeper failed, or a trigger became no run: look into ${aws_sqs_queue.dead.name} and the function's log."
+  namespace           = "AWS/SQS"
+  metric_name         = "ApproximateNumberOfMessagesVisible"
+  dimensions          = { QueueName = aws_sqs_queue.dead.name }
+  statistic           = "Maximum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alarm_topic_arn]
+  tags                = var.tags
+}
+
 resource "aws_lambda_function" "this" {
   function_name    = var.name
   description      = "sweeper: the scanner"

@@ -241,6 +241,17 @@ variable "log_retention_days" {
   }
 }
 
+variable "alarm_topic_arn" {
+  description = "The topic of SNS that is told when a run failed or a trigger became no run. Null: nobody is."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_topic_arn == null || can(regex("^arn:[a-z-]+:sns:", var.alarm_topic_arn))
+    error_message = "A topic is named by its ARN: arn:aws:sns:…"
+  }
+}
+
 variable "kms_key_arn" {
   description = "A key of your own for environment, logs and dead letters. Null: AWS's keys."
   type        = string

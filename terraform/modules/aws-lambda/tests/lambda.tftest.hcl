@@ -127,6 +127,23 @@ run "default_of_an_organization_enters_the_scanner_alone" {
   }
 }
 
+run "default_tells_of_failures" {
+  command = apply
+
+  variables {
+    alarm_topic_arn = "arn:aws:sns:eu-west-1:111122223333:platform"
+  }
+
+  assert {
+    condition = alltrue([
+      aws_cloudwatch_metric_alarm.dead["this"].dimensions == tomap({ QueueName = "sweeper-dead-letters" }),
+      aws_cloudwatch_metric_alarm.dead["this"].threshold == 0,
+      aws_cloudwatch_metric_alarm.dead["this"].alarm_actions == toset(["arn:aws:sns:eu-west-1:111122223333:platform"]),
+    ])
+    error_message = "somebody is told"
+  }
+}
+
 run "deleter_when_enabled_has_the_generated_permissions" {
   command = apply
 
@@ -247,6 +264,12 @@ run "a_zone_is_no_region" {
   command = plan
   variables { regions = ["eu-west-1a"] }
   expect_failures = [var.regions]
+}
+
+run "a_mail_address_is_no_topic" {
+  command = plan
+  variables { alarm_topic_arn = "platform@example.com" }
+  expect_failures = [var.alarm_topic_arn]
 }
 
 run "logs_do_not_stay_for_ever" {

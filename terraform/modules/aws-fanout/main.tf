@@ -291,16 +291,11 @@ resource "aws_ecs_task_definition" "this" {
     cpu_architecture        = var.architecture
   }
 
-  volume {
-    name = "scratch"
-  }
-
   container_definitions = jsonencode([{
     name                   = "sweeper"
     image                  = var.image
     essential              = true
     readonlyRootFilesystem = true
-    mountPoints            = [{ sourceVolume = "scratch", containerPath = "/tmp", readOnly = false }]
     environment = [
       { name = "SWEEPER_CONFIG", value = var.config_file },
       { name = "SWEEPER_STATE", value = local.url },

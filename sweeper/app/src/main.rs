@@ -29,8 +29,9 @@ mod state;
 mod states;
 mod watch;
 
-/// When a daemon runs.
+/// When and what a daemon runs.
 mod run {
+    pub mod job;
     pub mod schedule;
 }
 
@@ -112,6 +113,8 @@ enum Command {
     Init(commands::init::Args),
     /// Write which resources Terraform, OpenTofu, Pulumi and CloudFormation manage: ids and addresses, no values
     IacIndex(commands::iac_index::Args),
+    /// Run one of the config's schedules once, now
+    Job(commands::job::Args),
     /// Report by the config's schedules until stopped
     Daemon(commands::daemon::Args),
     /// Sweep an organisation that is served on this machine: no account needed
@@ -181,6 +184,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Trend(args) => stoppable(async move { commands::trend::run(&args) }),
         Command::Survey(args) => stoppable(commands::survey::run(args)),
         Command::Doctor(args) => stoppable(commands::doctor::run(args)),
+        Command::Job(args) => gently(|stopped| commands::job::run(args, stopped)),
         Command::Daemon(args) => stoppable(commands::daemon::run(args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => stoppable(commands::demo::run(args)),

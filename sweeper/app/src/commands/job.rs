@@ -4,7 +4,7 @@ use super::{LookArgs, Settings};
 use crate::{
     config::{Config, Entry},
     exit::{Exit, Failure},
-    log,
+    log, platform,
     run::job::{self, Job, To},
 };
 use std::time::Duration;
@@ -18,7 +18,8 @@ pub struct Args {
     /// The same
     #[arg(long, value_name = "NAME", env = "SWEEPER_SCHEDULE")]
     schedule: Option<String>,
-    /// Names what triggered the run: what was done for it already is not done again
+    /// Names what triggered the run: what was done for it already is not done again [default: the execution, where
+    /// Cloud Run, Container Apps, Batch or Kubernetes (JOB_NAME) names one]
     #[arg(long, value_name = "TEXT", env = "SWEEPER_TOKEN")]
     token: Option<String>,
     /// End within so many seconds: reading stops early enough, and what was not seen is said
@@ -37,12 +38,15 @@ pub async fn run(args: Args, mut stopped: watch::Receiver<bool>) -> Result<Exit,
     let settings = Settings::new(&args.look, &config)?;
     let job = Job { entry, config: &config, settings: &settings, look: &args.look, to: To::Output };
     let deadline = args.deadline.map(Duration::from_secs);
+    // A platform that starts an execution again, as it does after exit codes that are no failure, is told the same.
+    let execution = if args.token.is_none() { platform::token() } else { None };
+    let token = args.token.as_deref().or(execution.as_deref());
     let done = tokio::select! {
-        done = job::run(&job, args.token.as_deref(), deadline) => done?,
+        done = job::run(&job, token, deadline) => done?,
         _ = stopped.wait_for(|stopped| *stopped) => return Ok(Exit::Done),
     };
     log::say(&done.line(&entry.name));
-    Ok(done.exit())
+    Ok(done.earlier.filter(|_| execution.is_some()).unwrap_or(done.exit()))
 }
 
 /// The schedule of a name, or the only one.

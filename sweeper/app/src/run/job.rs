@@ -104,10 +104,11 @@ pub struct Done {
     pub status: Status,
     pub causes: Vec<Cause>,
     /// The name of the run that was made; of the earlier or other one, where none was.
-    #[expect(dead_code, reason = "for the answer of functions")]
     pub run: String,
     /// In a few words.
     pub says: String,
+    /// The exit code of the earlier run, where that is what was asked for.
+    pub earlier: Option<Exit>,
 }
 
 impl Done {
@@ -121,7 +122,7 @@ impl Done {
             Exit::FailOn | Exit::Blind => Status::Done,
             _ => Status::Failed,
         };
-        Self { status, causes: ended.causes, run: ended.run, says: ended.says }
+        Self { status, causes: ended.causes, run: ended.run, says: ended.says, earlier: None }
     }
 
     /// Of a trigger that was done before.
@@ -131,13 +132,16 @@ impl Done {
             format!(" by run {} at {}{code}", trigger.run, end.at)
         });
         let says = format!("already done{end}");
-        Self { status: Status::AlreadyDone, causes: Vec::new(), run: trigger.run, says }
+        let code = trigger.end.and_then(|end| end.code);
+        let earlier = Exit::ORDER.into_iter().find(|exit| Some(exit.code()) == code);
+        Self { status: Status::AlreadyDone, causes: Vec::new(), run: trigger.run, says, earlier }
     }
 
     /// Of a trigger that another run is at.
     fn elsewhere(trigger: Trigger) -> Self {
         let says = format!("somebody else is at it: run {}, since {}", trigger.run, trigger.began);
-        Self { status: Status::Elsewhere, causes: vec![Exit::Locked.cause(&says)], run: trigger.run, says }
+        let causes = vec![Exit::Locked.cause(&says)];
+        Self { status: Status::Elsewhere, causes, run: trigger.run, says, earlier: None }
     }
 
     pub fn exit(&self) -> Exit {

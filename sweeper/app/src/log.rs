@@ -18,7 +18,12 @@ use tracing_subscriber::{
 
 /// Whether a person is watching.
 pub fn is_watched() -> bool {
-    io::stderr().is_terminal() && Platform::here().is_none()
+    io::stderr().is_terminal()
+}
+
+/// Whether everything said is read by a platform's log, line by line.
+fn is_collected() -> bool {
+    Platform::here().is_some() && !is_watched()
 }
 
 /// Our own words; what the SDK says of its tries is said again, better, by the error they end in.
@@ -128,7 +133,7 @@ pub fn warn(text: &str) {
 
 /// Why a command stopped: the last thing said, to whoever called. Plain, save where lines are only read by machines.
 pub fn fail(failure: &Failure) {
-    if Platform::here().is_some() {
+    if is_collected() {
         let problems = failure.problems.iter().map(|problem| lines(problem));
         let message: Vec<String> = problems.chain([inert::line(&failure.message).into_owned()]).collect();
         let help = failure.help.as_ref().map(|help| inert::line(help));
@@ -146,7 +151,7 @@ pub fn fail(failure: &Failure) {
 
 /// The process ends here, by a signal.
 pub fn stopped(code: i32) {
-    if Platform::here().is_none() {
+    if !is_collected() {
         let _ = writeln!(io::stderr(), "\nstopped");
         return;
     }
@@ -157,7 +162,7 @@ pub fn stopped(code: i32) {
 /// The process ends here, by a defect of ours.
 pub fn bug(what: &str) {
     let help = format!("please report it, with the command and {}", crate::TOOL);
-    if Platform::here().is_some() {
+    if is_collected() {
         return last(Level::ERROR, &format!("bug: {}", lines(what)), Some(&help));
     }
     let mut out = io::stderr().lock();

@@ -27,9 +27,14 @@ if not tool:
     end()
 place = Place()
 port = free_port()
+# It wants a package of Rust about it, and builds nothing of it.
+package = place.path / "package"
+(package / "src").mkdir(parents=True)
+(package / "Cargo.toml").write_text('[package]\nname = "none"\nversion = "0.0.0"\nedition = "2021"\n\n[workspace]\n')
+(package / "src/main.rs").write_text("fn main() {}\n")
 # The emulator answers calls for functions, and hands them to whoever asks its Runtime API.
 emulator = subprocess.Popen([tool, "lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1", "--invoke-port", str(port)],
-                            cwd=place.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                            cwd=package, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def listening():

@@ -6,8 +6,10 @@ that come twice, processes that are killed, deadlines.
 """
 import json
 import subprocess
+import threading
+import time
 
-from place import BINARY, Cloud, Function, Place, Runtime, check, clouds, end, skip, until
+from place import BINARY, BUCKET, Cloud, Function, Place, Runtime, check, clouds, end, skip, until
 
 place = Place()
 
@@ -66,6 +68,39 @@ def wrong_places():
     runtime = Runtime()
     function = Function(place, runtime, place.environment(None, place.state(), SWEEPER_CONFIG=broken))
     told("a config with mistakes is told with their lines", runtime.ask({}, 60), "error", ["sweeper.Usage", "broken.toml:"])
+    function.kill()
+    runtime.close()
+
+
+def others():
+    """What other runs left in the state, or are about to."""
+    runtime, state = Runtime(), place.state()
+    function = Function(place, runtime, place.environment(None, state))
+    now = int(time.time())
+    place.remember(state, token="a", end={"at": now, "code": 3, "done": True})
+    told("what another run did is done", runtime.ask({"schedule": "nightly", "token": "a"}, 60), "response",
+         ['"already-done"', '"exit": 0', '"another"', "which ended with 3"])
+    place.remember(state, token="b")
+    stop = threading.Event()
+
+    def beat():
+        beats = 0
+        while not stop.wait(1):
+            beats += 1
+            place.remember(state, token="b", beat=beats)
+
+    beating = threading.Thread(target=beat)
+    beating.start()
+    told("while another run is alive, nothing is done", runtime.ask({"schedule": "nightly", "token": "b"}, 60), "response",
+         ['"elsewhere"', '"exit": 7', "somebody else is at it"])
+    stop.set()
+    beating.join()
+    place.remember(state, token="c", seen=now - 100_000)
+    got = runtime.ask({"schedule": "nightly", "token": "c"}, 60)
+    check("a run that was silent for long is taken over", '"another"' not in place.claimed(state), got)
+    place.s3.put_object(Bucket=BUCKET, Key=place.key(state), Body=b"rubbish")
+    told("a state that is damaged is an error", runtime.ask({"schedule": "nightly", "token": "d"}, 60), "error", ["sweeper.Damaged"])
+    check("and stays as it was", place.claimed(state) == "rubbish")
     function.kill()
     runtime.close()
 
@@ -174,6 +209,7 @@ def failing():
 by_hand()
 wrong_events()
 wrong_places()
+others()
 if clouds():
     for test in (runs, deadlines, at_once, failing, killed):
         test()

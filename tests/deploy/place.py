@@ -1,11 +1,13 @@
 """What the tests of deployments share: a place with config and policies, a cloud, a bucket for state, and a fake of
 Lambda's Runtime API."""
+import hashlib
 import http.server
 import json
 import logging
 import os
 import pathlib
 import queue
+import secrets
 import select
 import shutil
 import socket
@@ -136,12 +138,25 @@ class Place:
         self.prefixes += 1
         return f"s3://{BUCKET}/state-{self.prefixes}"
 
+    def key(self, state):
+        return f"{state.removeprefix(f's3://{BUCKET}/')}/state/job/triggers"
+
     def claimed(self, state):
-        """What the state remembers of triggers."""
-        found = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=state.removeprefix(f"s3://{BUCKET}/") + "/job/").get("Contents", [])
-        if not found:
+        """What the state remembers of triggers; nothing, where it remembers none."""
+        try:
+            return self.s3.get_object(Bucket=BUCKET, Key=self.key(state))["Body"].read().decode()
+        except self.s3.exceptions.NoSuchKey:
             return ""
-        return self.s3.get_object(Bucket=BUCKET, Key=found[0]["Key"])["Body"].read().decode(errors="replace")
+
+    def remember(self, state, **trigger):
+        """Writes a trigger as another run would, in the forms of `core/triggers` and of objects in buckets."""
+        now = int(time.time())
+        trigger = {"schedule": "nightly", "run": "another", "began": now, "beat": 0, "seen": now, "end": None, **trigger}
+        body = json.dumps({"format": "sweeper.triggers/1", "body": {"last": [trigger]}}).encode()
+        nonce = secrets.token_hex(16)
+        head = {"format": "sweeper.object/1", "nonce": nonce, "before": [], "counter": 1, "bytes": len(body),
+                "sha256": hashlib.sha256(f"job/triggers\n{nonce}\n\n1\n".encode() + body).hexdigest()}
+        self.s3.put_object(Bucket=BUCKET, Key=self.key(state), Body=json.dumps(head, separators=(",", ":")).encode() + b"\n" + body)
 
     def environment(self, cloud, state, **more):
         """No home, no path, nothing of this machine."""

@@ -13,6 +13,7 @@ mod clouds;
 mod demo;
 mod files;
 mod iac;
+mod job;
 mod keep;
 mod look;
 #[cfg(feature = "aws")]

@@ -13,7 +13,10 @@ pub use bill::{Bill, MOST_LAG};
 pub use channel::{By, Channel};
 pub use prices::{Prices, place as price_place};
 
-use crate::{exit::Failure, run::schedule::Schedule};
+use crate::{
+    exit::Failure,
+    run::{job::Sort, schedule::Schedule},
+};
 use jiff::tz::TimeZone;
 use std::{
     collections::BTreeSet,
@@ -162,13 +165,15 @@ pub struct Gcp {
     pub billing_bytes: Option<u64>,
 }
 
-/// `[[schedule]]`: one report, again and again.
+/// `[[schedule]]`: one job, again and again.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub name: String,
     pub when: Schedule,
+    pub run: Sort,
+    /// Of a report.
     pub format: String,
-    /// A directory; the daemon writes a file a run.
+    /// A directory, in which each run writes.
     pub output: Option<PathBuf>,
 }
 
@@ -291,7 +296,7 @@ const LIMITS: &[&str] = &["concurrency", "rate", "burst", "tries", "call_timeout
 const AWS: &[&str] = &["org", "role", "delete_role", "external_id", "accounts", "regions"];
 const AZURE: &[&str] = &["org", "management_group", "subscriptions", "regions"];
 const GCP: &[&str] = &["organization", "folder", "projects", "regions", "billing_table", "billing_bytes"];
-const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "format", "output"];
+const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "run", "format", "output"];
 const APPLY: &[&str] = &[
     "enabled",
     "rate",
@@ -708,7 +713,16 @@ impl Reader<'_> {
         };
         let format = self.word(table, "format", FORMATS).unwrap_or_else(|| "json".to_owned());
         let output = self.string(table, "output").map(|path| self.beside.join(path));
-        Some(Entry { name, when, format, output })
+        let run =
+            self.word(table, "run", &Sort::ALL.map(Sort::name)).and_then(|word| Sort::named(&word)).unwrap_or_default();
+        if run.writes() && output.is_none() && !table.contains_key("output") {
+            self.problem(
+                span,
+                format!("a schedule that runs a {} needs `output`", run.name()),
+                Some("write `output = \"DIRECTORY\"`".to_owned()),
+            );
+        }
+        Some(Entry { name, when, run, format, output })
     }
 
     // What a value is.

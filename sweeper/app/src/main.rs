@@ -13,9 +13,11 @@ mod engine;
 mod exit;
 mod history;
 mod iac;
+mod lambda;
 mod log;
 mod notify;
 mod output;
+mod platform;
 mod policies;
 mod price_lists;
 mod program;
@@ -29,8 +31,9 @@ mod state;
 mod states;
 mod watch;
 
-/// When a daemon runs.
+/// When and what a daemon runs.
 mod run {
+    pub mod job;
     pub mod schedule;
 }
 
@@ -38,7 +41,6 @@ use clap::Parser as _;
 use exit::{Exit, Failure};
 use std::{
     future::Future,
-    io::Write as _,
     process::{self, ExitCode},
 };
 
@@ -112,6 +114,8 @@ enum Command {
     Init(commands::init::Args),
     /// Write which resources Terraform, OpenTofu, Pulumi and CloudFormation manage: ids and addresses, no values
     IacIndex(commands::iac_index::Args),
+    /// Run one of the config's schedules once, now
+    Job(commands::job::Args),
     /// Report by the config's schedules until stopped
     Daemon(commands::daemon::Args),
     /// Sweep an organisation that is served on this machine: no account needed
@@ -123,12 +127,10 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         review::leave();
         output::abandon();
-        let mut out = std::io::stderr().lock();
-        let _ = writeln!(out, "\nerror: bug: {}", log::lines(&panic.to_string()));
-        let _ = writeln!(out, "help: please report it, with the command and {TOOL}");
+        log::bug(&panic.to_string());
         process::exit(i32::from(Exit::Bug.code()));
     }));
-    let outcome = dispatch(Cli::parse().command);
+    let outcome = if lambda::is_here() { stoppable(lambda::serve()) } else { dispatch(Cli::parse().command) };
     ExitCode::from(match outcome {
         Ok(exit) => exit.code(),
         Err(failure) => {
@@ -181,6 +183,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Trend(args) => stoppable(async move { commands::trend::run(&args) }),
         Command::Survey(args) => stoppable(commands::survey::run(args)),
         Command::Doctor(args) => stoppable(commands::doctor::run(args)),
+        Command::Job(args) => gently(|stopped| commands::job::run(args, stopped)),
         Command::Daemon(args) => stoppable(commands::daemon::run(args)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => stoppable(commands::demo::run(args)),
@@ -233,7 +236,7 @@ fn run_until(
                 }
                 review::leave();
                 output::abandon();
-                let _ = writeln!(std::io::stderr(), "\nstopped");
+                log::stopped(signal);
                 process::exit(signal);
             }
         }

@@ -1,12 +1,11 @@
 //! `sweeper daemon`: the same report, by the config's schedules.
 
-use super::{LookArgs, Settings, random_id};
+use super::{LookArgs, Settings};
 use crate::{
-    commands::report::{Past, ShowArgs, show},
-    config::{Config, Entry},
+    config::Config,
     exit::{Exit, Failure},
     log,
-    render::Format,
+    run::job::{self, Job, To},
 };
 use std::time::Duration;
 use sweeper_core::{
@@ -34,9 +33,8 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     }
     // Everything wrong with the settings is found at the start, not at six in the morning.
     let settings = Settings::new(&args.look, &config)?;
-    for directory in config.schedules.iter().filter_map(|entry| entry.output.as_ref()) {
-        std::fs::create_dir_all(directory)
-            .map_err(|error| Failure::usage(format!("failed to make {}: {error}", directory.display())))?;
+    for entry in &config.schedules {
+        job::directory(entry)?;
     }
     let clock = SystemClock::default();
     let mut last: Vec<Timestamp> = vec![clock.wall(); config.schedules.len()];
@@ -60,16 +58,9 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         // However many times have passed meanwhile, one run makes up for them.
         last[due] = now;
         let entry = &config.schedules[due];
-        let outcome = match settings.run().await {
-            Ok(outcome) => outcome,
-            Err(failure) => {
-                log::fail(&failure);
-                continue;
-            }
-        };
-        let past = Past { then: None, state: settings.state.as_ref() };
-        match random_id().and_then(|id| show(&outcome, &settings.set, id, &shown(entry, now), past)) {
-            Ok(exit) => log::say(&format!("{} ended with {}", entry.name, exit.code())),
+        let job = Job { entry, config: &config, settings: &settings, look: &args.look, to: To::Output };
+        match job::run(&job, None, None).await {
+            Ok(done) => log::say(&done.line(&entry.name)),
             Err(failure) => log::fail(&failure),
         }
     }
@@ -84,17 +75,4 @@ async fn wait(clock: &SystemClock, until: Timestamp) {
         let nap = Duration::from_secs(left.min(NAP).unsigned_abs());
         clock.sleep_until(clock.mono() + nap).await;
     }
-}
-
-fn shown(entry: &Entry, at: Timestamp) -> ShowArgs {
-    let (format, ending) = match entry.format.as_str() {
-        "table" => (Format::Table, "txt"),
-        "csv" => (Format::Csv, "csv"),
-        "markdown" => (Format::Markdown, "md"),
-        "html" => (Format::Html, "html"),
-        _ => (Format::Json, "json"),
-    };
-    let stamp = at.to_string().replace(':', "");
-    let output = entry.output.as_ref().map(|directory| directory.join(format!("report-{stamp}.{ending}")));
-    ShowArgs { format, output, all: false, fail_on: None }
 }

@@ -29,9 +29,16 @@ mod state;
 mod states;
 mod watch;
 
-/// When a daemon runs.
+/// When and what a daemon runs.
 mod run {
+    pub mod agenda;
+    pub mod checkout;
+    pub mod http;
+    pub mod remembered;
+    pub mod rules;
     pub mod schedule;
+    pub mod vitals;
+    pub mod window;
 }
 
 use clap::Parser as _;
@@ -112,7 +119,7 @@ enum Command {
     Init(commands::init::Args),
     /// Write which resources Terraform, OpenTofu, Pulumi and CloudFormation manage: ids and addresses, no values
     IacIndex(commands::iac_index::Args),
-    /// Report by the config's schedules until stopped
+    /// Run the config's schedules until stopped
     Daemon(commands::daemon::Args),
     /// Sweep an organisation that is served on this machine: no account needed
     #[cfg(feature = "demo")]
@@ -181,7 +188,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Trend(args) => stoppable(async move { commands::trend::run(&args) }),
         Command::Survey(args) => stoppable(commands::survey::run(args)),
         Command::Doctor(args) => stoppable(commands::doctor::run(args)),
-        Command::Daemon(args) => stoppable(commands::daemon::run(args)),
+        Command::Daemon(args) => gently(|stopped| commands::daemon::run(args, stopped)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => stoppable(commands::demo::run(args)),
     }

@@ -173,8 +173,18 @@ impl Schedule {
     }
 }
 
-/// A weekday field of crontab, by names: `1-5` is Monday to Friday, and both 0 and 7 are Sunday.
+/// A weekday field of crontab, by names.
 fn weekdays(field: &str) -> Result<String, String> {
+    let days = days(field)?;
+    if days == [true; 7] {
+        return Ok("*".to_owned());
+    }
+    let names: Vec<&str> = WEEKDAYS.iter().zip(days).filter(|(_, is)| *is).map(|(name, _)| *name).collect();
+    Ok(names.join(","))
+}
+
+/// The days of a weekday field of crontab, from Sunday on: `1-5` is Monday to Friday, and both 0 and 7 are Sunday.
+pub fn days(field: &str) -> Result<[bool; 7], String> {
     let mut days = [false; 7];
     for item in field.split(',') {
         let wrong = || format!("`{item}` is not a weekday, a range of weekdays or a step");
@@ -200,11 +210,7 @@ fn weekdays(field: &str) -> Result<String, String> {
             days[day % 7] = true;
         }
     }
-    if days == [true; 7] {
-        return Ok("*".to_owned());
-    }
-    let names: Vec<&str> = WEEKDAYS.iter().zip(days).filter(|(_, is)| *is).map(|(name, _)| *name).collect();
-    Ok(names.join(","))
+    Ok(days)
 }
 
 /// 0 to 7, or by the first three letters of its name.

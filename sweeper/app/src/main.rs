@@ -34,6 +34,7 @@ mod run {
     pub mod agenda;
     pub mod checkout;
     pub mod http;
+    pub mod job;
     pub mod remembered;
     pub mod rules;
     pub mod schedule;
@@ -119,6 +120,8 @@ enum Command {
     Init(commands::init::Args),
     /// Write which resources Terraform, OpenTofu, Pulumi and CloudFormation manage: ids and addresses, no values
     IacIndex(commands::iac_index::Args),
+    /// Run one of the config's schedules once, now
+    Job(commands::job::Args),
     /// Run the config's schedules until stopped
     Daemon(commands::daemon::Args),
     /// Sweep an organisation that is served on this machine: no account needed
@@ -188,6 +191,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Trend(args) => stoppable(async move { commands::trend::run(&args) }),
         Command::Survey(args) => stoppable(commands::survey::run(args)),
         Command::Doctor(args) => stoppable(commands::doctor::run(args)),
+        Command::Job(args) => gently(|stopped| commands::job::run(args, stopped)),
         Command::Daemon(args) => gently(|stopped| commands::daemon::run(args, stopped)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => stoppable(commands::demo::run(args)),

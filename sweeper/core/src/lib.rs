@@ -58,6 +58,7 @@ pub mod survey;
 pub mod survey_file;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod triggers;
 pub mod ttl;
 pub mod used;
 pub mod waiver;

@@ -5,15 +5,14 @@
 
 use super::{LookArgs, random_id};
 use crate::{
-    commands::report::{Past, ShowArgs, show},
     config::Entry,
     deployment,
     exit::{Exit, Failure},
     log,
-    render::Format,
     run::{
         agenda::{self, Step},
         http::{self, Routes},
+        job::{self, Job, To},
         remembered::{self, Claim},
         rules::{self, Rules},
         vitals::Vitals,
@@ -85,9 +84,8 @@ fn checked(rules: Rules) -> Result<Rules, Failure> {
         return Err(Failure::usage("the config has no schedule")
             .help("add `[[schedule]]` with `cron = \"0 6 * * MON-FRI\"` to sweeper.toml"));
     }
-    for directory in rules.config.schedules.iter().filter_map(|entry| entry.output.as_ref()) {
-        std::fs::create_dir_all(directory)
-            .map_err(|error| Failure::usage(format!("failed to make {}: {error}", directory.display())))?;
+    for entry in &rules.config.schedules {
+        job::directory(entry)?;
     }
     Ok(rules)
 }
@@ -419,11 +417,14 @@ impl Daemon {
         let (stop, mut stopping) = watch::channel(false);
         let (done, mut wait) = oneshot::channel();
         let (rules, look, own) = (Arc::clone(&self.rules), self.look.clone(), entry.clone());
+        let longest = self.rules.config.daemon.longest_run;
         let handle = tokio::runtime::Handle::current();
         let began = std::thread::Builder::new().name("run".to_owned()).spawn(move || {
             let outcome = handle.block_on(async {
+                let (config, settings) = (&rules.config, &rules.settings);
+                let job = Job { entry: &own, config, settings, look: &look, to: To::Output };
                 tokio::select! {
-                    outcome = Box::pin(work(&rules, &look, &own)) => Some(outcome),
+                    outcome = Box::pin(job::run(&job, None, Some(longest))) => Some(outcome),
                     () = stopped(&mut stopping) => None,
                 }
             });
@@ -434,14 +435,16 @@ impl Daemon {
             log::warn(&format!("{} cannot begin: {error}", entry.name));
             return Ended::With(Exit::Bug.code());
         }
-        let longest = self.rules.config.daemon.longest_run;
         let end = self.clock.mono() + longest;
         loop {
             self.vitals.beat();
             let nap = (self.clock.mono() + NAP).min(end);
             tokio::select! {
                 outcome = &mut wait => return Ended::With(match outcome {
-                    Ok(Some(Ok(exit))) => exit.code(),
+                    Ok(Some(Ok(done))) => {
+                        log::say(&done.line(&entry.name));
+                        done.exit().code()
+                    }
                     Ok(Some(Err(failure))) => {
                         let help = failure.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
                         log::warn(&format!("{} failed: {}{help}", entry.name, failure.message));
@@ -463,27 +466,6 @@ impl Daemon {
             }
         }
     }
-}
-
-/// One run.
-async fn work(rules: &Rules, look: &LookArgs, entry: &Entry) -> Result<Exit, Failure> {
-    let _ = look;
-    let outcome = rules.settings.run().await?;
-    let past = Past { then: None, state: rules.settings.state.as_ref() };
-    show(&outcome, &rules.settings.set, random_id()?, &shown(entry, SystemClock::default().wall()), past)
-}
-
-fn shown(entry: &Entry, at: Timestamp) -> ShowArgs {
-    let (format, ending) = match entry.format.as_str() {
-        "table" => (Format::Table, "txt"),
-        "csv" => (Format::Csv, "csv"),
-        "markdown" => (Format::Markdown, "md"),
-        "html" => (Format::Html, "html"),
-        _ => (Format::Json, "json"),
-    };
-    let stamp = at.to_string().replace(':', "");
-    let output = entry.output.as_ref().map(|directory| directory.join(format!("report-{stamp}.{ending}")));
-    ShowArgs { format, output, all: false, fail_on: None }
 }
 
 /// Waits until somebody stops the daemon.

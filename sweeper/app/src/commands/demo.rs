@@ -78,7 +78,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         return truth(&outcome, &settings.set, &served.planted());
     }
     let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None };
-    show(&outcome, &settings.set, random_id()?, &show_args, Past::default())
+    Ok(show(&outcome, &settings.set, random_id()?, &show_args, Past::default())?.exit())
 }
 
 /// The demo's clouds that this build has.

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod explain;
 pub mod iac_index;
 pub mod init;
+pub mod job;
 pub mod keep;
 pub mod ledger;
 pub mod lock;
@@ -41,6 +42,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use sweeper_core::{
     calls::{Calls, Limits},
@@ -119,6 +121,23 @@ pub fn severity(text: &str) -> Result<Severity, String> {
         .ok_or_else(|| "one of: info, ticket, page".to_owned())
 }
 
+/// What a look came to, for whoever began it.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The name of the run, as in what it wrote.
+    pub run: String,
+    /// Of its exit code.
+    pub causes: Vec<Cause>,
+    /// In a few words.
+    pub says: String,
+}
+
+impl Ended {
+    pub fn exit(&self) -> Exit {
+        Exit::of(&self.causes)
+    }
+}
+
 /// Everything a run needs, read once; a daemon runs it again and again.
 pub struct Settings {
     pub set: PolicySet,
@@ -195,8 +214,14 @@ impl Settings {
 
     /// Looks and judges.
     pub async fn run(&self) -> Result<Outcome, Failure> {
+        self.run_within(None).await
+    }
+
+    /// As [`Self::run`], reading no longer than that and than the config says.
+    pub async fn run_within(&self, within: Option<Duration>) -> Result<Outcome, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let calls = Calls::new(clock, self.limits.clone());
+        let deadline = self.limits.deadline.into_iter().chain(within).min();
+        let calls = Calls::new(clock, Limits { deadline, ..self.limits.clone() });
         Ok(self.look(&calls).await?.0)
     }
 

@@ -1,7 +1,7 @@
 //! `sweeper notify`: tells owners what is found of theirs and what will become of it. Changes nothing in any cloud;
 //! grace begins when a notice was delivered.
 
-use super::{LookArgs, Settings, random_id};
+use super::{Ended, LookArgs, Settings, random_id};
 use crate::{
     config::{Channel, Config},
     engine,
@@ -12,7 +12,7 @@ use crate::{
     recording::Recorder,
     state,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use sweeper_core::{
     audit::{self, Event},
     clock::{Clock as _, SystemClock},
@@ -24,10 +24,10 @@ use sweeper_core::{
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    look: LookArgs,
+    pub look: LookArgs,
     /// Show what would be sent, and send nothing
     #[arg(long)]
-    preview: bool,
+    pub preview: bool,
 }
 
 /// What became of the notice to one owner, once the ledger has it.
@@ -82,6 +82,16 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     }
     let config = Config::find(args.look.config.as_deref())?;
     let settings = Settings::new(&args.look, &config)?;
+    Ok(tell(&settings, &config, &args, None).await?.exit())
+}
+
+/// Looks, reading no longer than that, and tells.
+pub async fn tell(
+    settings: &Settings,
+    config: &Config,
+    args: &Args,
+    within: Option<Duration>,
+) -> Result<Ended, Failure> {
     let channels = &config.channels;
     if channels.is_empty() {
         return Err(Failure::usage("there is no channel to tell anybody by")
@@ -94,7 +104,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         }
         Some(place) => place,
     };
-    let outcome = settings.run().await?;
+    let outcome = settings.run_within(within).await?;
     for warning in &outcome.warnings {
         log::warn(warning);
     }
@@ -112,11 +122,12 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
             }
             Ok(())
         })?;
-        log::say(&format!("{} would be told", super::counted(digests.len() as u64, "owner")));
-        return Ok(Exit::of(&causes));
+        let says = format!("{} would be told", super::counted(digests.len() as u64, "owner"));
+        log::say(&says);
+        return Ok(Ended { run: id, causes, says });
     }
     // Before the first notice leaves: what the log cannot have is not done.
-    let recorder = Recorder::open(args.look.state.as_deref(), &config)?;
+    let recorder = Recorder::open(args.look.state.as_deref(), config)?;
     if let Some(recorder) = &recorder {
         recorder.record(|| Ok(((), Vec::new())))?;
     }
@@ -161,11 +172,12 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
             causes.push(Exit::Locked.cause("a notice went out that the log does not have: somebody else has the lock"));
         }
     }
-    log::say(&format!("{} told", super::counted(told, "owner")));
+    let says = format!("{} told", super::counted(told, "owner"));
+    log::say(&says);
     if later > 0 {
         log::say(&format!("{} wait for tomorrow: `notices_per_day`", super::counted(later, "owner")));
     }
-    Ok(Exit::of(&causes))
+    Ok(Ended { run: id, causes, says })
 }
 
 /// Sends a digest by each of its channels.

@@ -1,6 +1,6 @@
 //! `sweeper plan`: what would be done, exactly, for somebody to approve. Changes nothing in any cloud.
 
-use super::{LookArgs, Settings, prices};
+use super::{Ended, LookArgs, Settings, prices};
 use crate::{
     TOOL,
     config::Config,
@@ -14,6 +14,7 @@ use std::{
     collections::BTreeSet,
     io::{self, Write as _},
     path::PathBuf,
+    time::Duration,
 };
 use sweeper_core::{
     clock::{Clock as _, SystemClock},
@@ -40,6 +41,13 @@ pub struct Args {
     requester: Option<String>,
     #[arg(long, value_enum, default_value_t = Form::Table)]
     format: Form,
+}
+
+impl Args {
+    /// A plan of every policy, in a file.
+    pub fn all(look: LookArgs, output: PathBuf) -> Self {
+        Self { command: None, look, output, policy: Vec::new(), requester: None, format: Form::Table }
+    }
 }
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -80,8 +88,21 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     }
     let config = Config::find(args.look.config.as_deref())?;
     let settings = Settings::new(&args.look, &config)?;
+    let (ended, plan) = draw(&settings, &config, &args, None).await?;
+    shown(&plan, args.format)?;
+    log::say(&ended.says);
+    Ok(ended.exit())
+}
+
+/// Looks, reading no longer than that, and writes the plan.
+pub async fn draw(
+    settings: &Settings,
+    config: &Config,
+    args: &Args,
+    within: Option<Duration>,
+) -> Result<(Ended, Plan), Failure> {
     let clock = SystemClock::default();
-    let deployment = Deployment::open(args.look.state.as_deref(), &config, clock.wall())?;
+    let deployment = Deployment::open(args.look.state.as_deref(), config, clock.wall())?;
     let only: BTreeSet<String> = args.policy.iter().cloned().collect();
     if let Some(unknown) = only.iter().find(|name| !settings.set.policies.iter().any(|own| own.name == **name)) {
         return Err(Failure::usage(format!("there is no policy `{unknown}`")).help("`sweeper policy list` shows them"));
@@ -90,7 +111,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage("every policy only reports: there is nothing to plan")
             .help("`then = \"delete\"` (or tag, stop) in a policy, with `when`, `for`, `grace` and `limit`"));
     }
-    let outcome = settings.run().await?;
+    let outcome = settings.run_within(within).await?;
     for warning in &outcome.warnings {
         log::warn(warning);
     }
@@ -118,17 +139,12 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     let mut file = Whole::create(&args.output).map_err(unwritten)?;
     file.write_all(&bytes).map_err(unwritten)?;
     file.keep().map_err(unwritten)?;
-    shown(&plan, args.format)?;
-    log::say(&format!(
-        "plan {} in {}: `sweeper approve {}` is next",
-        plan.id,
-        args.output.display(),
-        args.output.display()
-    ));
     let mut report = crate::engine::report(&outcome, &settings.set, plan.id.clone(), None);
     let unremembered = settings.remember(&report);
     report.run.exit.extend(unremembered);
-    Ok(Exit::of(&report.run.exit))
+    let place = args.output.display();
+    let says = format!("plan {} in {place}: `sweeper approve {place}` is next", plan.id);
+    Ok((Ended { says, causes: report.run.exit, run: report.run.id }, plan))
 }
 
 fn shown(plan: &Plan, form: Form) -> io::Result<()> {

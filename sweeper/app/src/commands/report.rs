@@ -1,6 +1,6 @@
 //! `sweeper report`: what is wasted. Changes nothing in any cloud.
 
-use super::{LookArgs, Settings, offline, random_id, width};
+use super::{Ended, LookArgs, Settings, counted, offline, random_id, width};
 use crate::{
     config::Config,
     engine::{self, Outcome},
@@ -15,6 +15,7 @@ use sweeper_core::{
     detect::Severity,
     history::since::{Since, Then},
     policy::PolicySet,
+    report::Report,
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -64,7 +65,7 @@ pub fn run_offline(args: &Args, survey: &std::path::Path) -> Result<Exit, Failur
     }
     let then = args.since.as_deref().map(|since| history::then(since, None, &set)).transpose()?.flatten();
     let past = Past { then: then.as_ref().map(|(then, name)| (then, name.as_str())), state: None };
-    show(&outcome, &set, digest, &args.show, past)
+    Ok(show(&outcome, &set, digest, &args.show, past)?.exit())
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
@@ -78,11 +79,11 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         then: then.as_ref().map(|(then, name)| (then, name.as_str())),
         state: place.filter(|_| settings.now.is_none()),
     };
-    show(&outcome, &settings.set, random_id()?, &args.show, past)
+    Ok(show(&outcome, &settings.set, random_id()?, &args.show, past)?.exit())
 }
 
 /// Writes the report of an outcome, and remembers it.
-pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, past: Past<'_>) -> Result<Exit, Failure> {
+pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, past: Past<'_>) -> Result<Ended, Failure> {
     let mut report = engine::report(outcome, set, id, args.fail_on);
     report.since = past.then.map(|(then, name)| Since::of(&report, then, name));
     // A screen shows them at its end; the other forms have no place for them.
@@ -101,10 +102,25 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, pas
     let look = Look { all: args.all, width: columns, warnings: &outcome.warnings };
     output::to(args.output.as_deref(), |mut out| render::write(&report, args.format, look, &mut out))
         .map_err(|error| unwritten(args, &error))?;
-    // Only now: what nobody could read is not the last report.
+    Ok(remembered(report, past))
+}
+
+/// Remembers a report that goes nowhere.
+pub fn unshown(outcome: &Outcome, set: &PolicySet, id: String, past: Past<'_>) -> Ended {
+    for warning in &outcome.warnings {
+        log::warn(warning);
+    }
+    remembered(engine::report(outcome, set, id, None), past)
+}
+
+/// Only once it is written: what nobody could read is not the last report.
+fn remembered(mut report: Report<'_>, past: Past<'_>) -> Ended {
     let unremembered = past.state.and_then(|place| history::remember(place, &report, Kept::AsLast));
     report.run.exit.extend(unremembered);
-    Ok(Exit::of(&report.run.exit))
+    let (totals, findings) = (report.totals(), counted(report.len() as u64, "finding"));
+    let (firm, up_to) = (render::summary::dollars(totals.firm), render::summary::dollars(totals.up_to));
+    let says = format!("{findings}, {firm} a month, up to {up_to} more, {} unpriced", totals.unpriced);
+    Ended { says, causes: report.run.exit, run: report.run.id }
 }
 
 fn unwritten(args: &ShowArgs, error: &std::io::Error) -> Failure {

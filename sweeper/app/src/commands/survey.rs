@@ -1,6 +1,6 @@
 //! `sweeper survey`: looks once, and seals what was seen in a file.
 
-use super::{LookArgs, Settings};
+use super::{Ended, LookArgs, Settings};
 use crate::{
     TOOL,
     config::Config,
@@ -9,7 +9,10 @@ use crate::{
     log,
     output::Whole,
 };
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use sweeper_core::survey_file;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -24,22 +27,27 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
     let settings = Settings::new(&args.look, &config)?;
-    let outcome = settings.run().await?;
+    Ok(take(&settings, &args.output, None).await?.exit())
+}
+
+/// Looks, reading no longer than that, and writes the survey.
+pub async fn take(settings: &Settings, output: &Path, within: Option<Duration>) -> Result<Ended, Failure> {
+    let outcome = settings.run_within(within).await?;
     for warning in &outcome.warnings {
         log::warn(warning);
     }
-    let failed = |error: std::io::Error| {
-        Failure::usage(format!("failed to write the survey {}: {error}", args.output.display()))
-    };
-    let named = args.output.is_dir();
-    let path = if named { args.output.join("survey") } else { args.output.clone() };
+    let failed =
+        |error: std::io::Error| Failure::usage(format!("failed to write the survey {}: {error}", output.display()));
+    let named = output.is_dir();
+    let path = if named { output.join("survey") } else { output.to_owned() };
     let mut file = Whole::create(&path).map_err(failed)?;
     let digest = survey_file::write(&outcome.sealed, TOOL, &mut file).map_err(failed)?;
-    let path = if named { args.output.join(format!("{digest}.json")) } else { path };
+    let path = if named { output.join(format!("{digest}.json")) } else { path };
     file.keep_as(&path).map_err(failed)?;
-    log::say(&format!("survey {digest} in {}", path.display()));
+    let says = format!("survey {digest} in {}", path.display());
+    log::say(&says);
     let mut report = engine::report(&outcome, &settings.set, digest, None);
     let unremembered = settings.remember(&report);
     report.run.exit.extend(unremembered);
-    Ok(Exit::of(&report.run.exit))
+    Ok(Ended { says, causes: report.run.exit, run: report.run.id })
 }

@@ -1,12 +1,12 @@
 //! `[[schedule]]`: what runs by itself, and when.
 
 use super::{Reader, Span, Table};
-use crate::run::{schedule::Schedule, window::Windows};
+use crate::run::{job::Sort, schedule::Schedule, window::Windows};
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 use sweeper_core::model::{DAY, Timestamp};
 
-const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "windows", "outside", "format", "output"];
+const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "windows", "outside", "run", "format", "output"];
 const FORMATS: &[&str] = &["table", "json", "csv", "markdown", "html"];
 const OUTSIDE: &[&str] = &["wait", "skip"];
 /// More are a mistake, and each is a label of measures.
@@ -23,8 +23,10 @@ pub struct Entry {
     pub written: String,
     pub windows: Windows,
     pub outside: Outside,
+    pub run: Sort,
+    /// Of a report.
     pub format: String,
-    /// A directory; the daemon writes a file a run.
+    /// A directory, in which each run writes.
     pub output: Option<PathBuf>,
 }
 
@@ -85,8 +87,14 @@ impl Reader<'_> {
         }
         let format = self.word(table, "format", FORMATS).unwrap_or_else(|| "json".to_owned());
         let output = self.string(table, "output").map(|path| self.beside.join(path));
+        let sorts = Sort::ALL.map(Sort::name);
+        let run = self.word(table, "run", &sorts).and_then(|word| Sort::named(&word)).unwrap_or_default();
+        if run.writes() && output.is_none() && !table.contains_key("output") {
+            let message = format!("a schedule that runs a {} needs `output`", run.name());
+            self.problem(span.clone(), message, Some("write `output = \"DIRECTORY\"`".to_owned()));
+        }
         let written = format!("{cron}; {}; {jitter}", zone.1);
-        entries.push(Entry { name, when, written, windows, outside, format, output });
+        entries.push(Entry { name, when, written, windows, outside, run, format, output });
     }
 }
 
@@ -115,11 +123,11 @@ mod tests {
     fn a_schedule_has_its_zone_and_windows() {
         let entries = read(
             "[[schedule]]\nname = \"office\"\ncron = \"0 * * * *\"\nzone = \"Europe/Berlin\"\n\
-             windows = [\"MON-FRI 06:00-20:00\", \"SAT 10:00-12:00\"]\noutside = \"skip\"\noutput = \"reports\"\n\
+             windows = [\"MON-FRI 06:00-20:00\", \"SAT 10:00-12:00\"]\noutside = \"skip\"\nrun = \"survey\"\noutput = \"reports\"\n\
              [[schedule]]\ncron = \"@daily\"\n",
         )
         .unwrap();
-        assert_eq!(entries[0].outside, Outside::Skip);
+        assert_eq!((entries[0].outside, entries[0].run), (Outside::Skip, Sort::Survey));
         assert_eq!(entries[0].output.as_deref(), Some(Path::new("/etc/sweeper/reports")));
         let friday = Timestamp::parse("2026-11-20T18:30:00Z").unwrap();
         assert!(entries[0].windows.is_open(friday) && !entries[0].windows.is_open(friday.plus(1800)));
@@ -140,6 +148,8 @@ mod tests {
             ("zone = \"Mars/Base\"\n", "no time zone"),
             ("[[schedule]]\ncron = \"@hourly\"\n", "two schedules `@hourly`"),
             ("[[schedule]]\nname = \"x\"\n", "needs `cron`"),
+            ("run = \"apply\"\n", "unknown run `apply`"),
+            ("run = \"survey\"\n", "needs `output`"),
         ] {
             let found = read(&format!("{hourly}{more}")).unwrap_err();
             assert!(found.contains(said) && found.contains("--> sweeper.toml:"), "{more}: {found}");

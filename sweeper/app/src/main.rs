@@ -32,6 +32,7 @@ mod watch;
 /// When and what a daemon runs.
 mod run {
     pub mod agenda;
+    pub mod apart;
     pub mod checkout;
     pub mod http;
     pub mod job;

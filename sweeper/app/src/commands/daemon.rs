@@ -11,8 +11,9 @@ use crate::{
     log,
     run::{
         agenda::{self, Step},
+        apart::Apart,
         http::{self, Routes},
-        job::{self, Job, To},
+        job::{self, Done, Job, To},
         remembered::{self, Claim},
         rules::{self, Rules},
         vitals::Vitals,
@@ -25,7 +26,7 @@ use sweeper_core::{
     model::Timestamp,
     store::{Store, StoreError},
 };
-use tokio::{net::TcpListener, sync::oneshot, sync::watch, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 /// The longest sleep: a clock that is put right is noticed within it.
 const NAP: Duration = Duration::from_secs(5);
@@ -66,6 +67,7 @@ pub async fn run(args: Args, stopped: watch::Receiver<bool>) -> Result<Exit, Fai
         vitals,
         clock: SystemClock::default(),
         last: BTreeMap::new(),
+        held: BTreeMap::new(),
         stopped,
         looked: Duration::ZERO,
         reached: Duration::ZERO,
@@ -122,6 +124,8 @@ struct Daemon {
     clock: SystemClock,
     /// When each schedule last ran, by its name.
     last: BTreeMap<String, Last>,
+    /// Runs that wait for their windows, and since when they are due.
+    held: BTreeMap<String, Timestamp>,
     stopped: watch::Receiver<bool>,
     /// When it was last looked whether policies changed, and whether the state can be reached.
     looked: Duration,
@@ -143,6 +147,24 @@ enum Ended {
     Stopped,
 }
 
+impl Ended {
+    /// Says what a run came to. `None`: it was stopped before.
+    fn of(entry: &Entry, outcome: Option<Result<Done, Failure>>) -> Self {
+        match outcome {
+            Some(Ok(done)) => {
+                log::say(&done.line(&entry.name));
+                Self::With(done.exit().code())
+            }
+            Some(Err(failure)) => {
+                let help = failure.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+                log::warn(&format!("{} failed: {}{help}", entry.name, failure.message));
+                Self::With(failure.exit.code())
+            }
+            None => Self::Stopped,
+        }
+    }
+}
+
 impl Daemon {
     /// Goes on until somebody stops it.
     async fn go(&mut self, hangup: &mut Hangup) -> Result<(), Failure> {
@@ -159,6 +181,7 @@ impl Daemon {
             self.vitals.beat();
             self.look_around().await;
             let now = self.clock.wall();
+            self.hold(now);
             let Some((entry, step)) = self.due(now) else {
                 let next = self.next(now).ok_or_else(|| Failure::usage("no schedule ever comes again"))?;
                 if said.as_ref() != Some(&next) {
@@ -183,6 +206,21 @@ impl Daemon {
         self.last.get(&entry.name).map_or(now, |last| last.at)
     }
 
+    /// Says, once, which runs are due and wait for their windows.
+    fn hold(&mut self, now: Timestamp) {
+        for entry in &self.rules.config.schedules {
+            let Step::Hold { due, opens } = agenda::step(entry, self.last(entry, now), now) else {
+                self.held.remove(&entry.name);
+                continue;
+            };
+            if self.held.insert(entry.name.clone(), due) != Some(due) {
+                let opens = opens.map_or_else(String::new, |opens| format!(", which opens at {opens}"));
+                log::say(&format!("{}: due at {due}, and waits for its window{opens}", entry.name));
+            }
+        }
+        self.held.retain(|name, _| self.rules.config.schedules.iter().any(|entry| entry.name == *name));
+    }
+
     /// The schedule that has waited longest.
     fn due(&self, now: Timestamp) -> Option<(Entry, Step)> {
         let steps = self.rules.config.schedules.iter().filter_map(|entry| {
@@ -200,11 +238,8 @@ impl Daemon {
             let name = &entry.name;
             match agenda::step(entry, self.last(entry, now), now) {
                 Step::Wait(at) => at.map(|at| (at, name.clone())),
-                // Windows that never open are no reason to sleep for ever.
-                Step::Hold { due, opens } => Some((
-                    opens.unwrap_or(now.plus(NAP.as_secs() as i64)),
-                    format!("{name}, due at {due} and held until its window opens,"),
-                )),
+                // When it opens is found out by looking; no reason to sleep for ever.
+                Step::Hold { opens, .. } => Some((opens.unwrap_or(now.plus(NAP.as_secs() as i64)), name.clone())),
                 Step::Run { due, .. } | Step::Skip { due } => Some((due, name.clone())),
             }
         });
@@ -412,55 +447,36 @@ impl Daemon {
         self.vitals.last(&entry.name, last.at);
     }
 
-    /// Runs a schedule, on a thread of its own: it may compute for a while, and the loop must come round.
+    /// Runs a schedule to its end, or until somebody stops the daemon, or until it takes too long.
     async fn finish(&mut self, entry: &Entry) -> Ended {
-        let (stop, mut stopping) = watch::channel(false);
-        let (done, mut wait) = oneshot::channel();
-        let (rules, look, own) = (Arc::clone(&self.rules), self.look.clone(), entry.clone());
         let longest = self.rules.config.daemon.longest_run;
-        let handle = tokio::runtime::Handle::current();
-        let began = std::thread::Builder::new().name("run".to_owned()).spawn(move || {
-            let outcome = handle.block_on(async {
-                let (config, settings) = (&rules.config, &rules.settings);
-                let job = Job { entry: &own, config, settings, look: &look, to: To::Output };
-                tokio::select! {
-                    outcome = Box::pin(job::run(&job, None, Some(longest))) => Some(outcome),
-                    () = stopped(&mut stopping) => None,
-                }
-            });
-            // Nobody waits any more only when the process ends.
-            let _ = done.send(outcome);
+        let (rules, look, own) = (Arc::clone(&self.rules), self.look.clone(), entry.clone());
+        let begun = Apart::begin(move || async move {
+            let (config, settings) = (&rules.config, &rules.settings);
+            let job = Job { entry: &own, config, settings, look: &look, to: To::Output };
+            job::run(&job, None, Some(longest)).await
         });
-        if let Err(error) = began {
-            log::warn(&format!("{} cannot begin: {error}", entry.name));
-            return Ended::With(Exit::Bug.code());
-        }
-        let end = self.clock.mono() + longest;
+        let mut apart = match begun {
+            Ok(apart) => apart,
+            Err(error) => {
+                log::warn(&format!("{} cannot begin: {error}", entry.name));
+                return Ended::With(Exit::Bug.code());
+            }
+        };
+        let last = self.clock.mono() + longest;
         loop {
             self.vitals.beat();
-            let nap = (self.clock.mono() + NAP).min(end);
+            let nap = (self.clock.mono() + NAP).min(last);
             tokio::select! {
-                outcome = &mut wait => return Ended::With(match outcome {
-                    Ok(Some(Ok(done))) => {
-                        log::say(&done.line(&entry.name));
-                        done.exit().code()
-                    }
-                    Ok(Some(Err(failure))) => {
-                        let help = failure.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-                        log::warn(&format!("{} failed: {}{help}", entry.name, failure.message));
-                        failure.exit.code()
-                    }
-                    Ok(None) | Err(_) => Exit::Bug.code(),
-                }),
+                outcome = apart.end() => return Ended::of(entry, outcome),
                 () = stopped(&mut self.stopped) => {
-                    stop.send_replace(true);
-                    let _ = timeout(PUT_AWAY, &mut wait).await;
-                    return Ended::Stopped;
+                    apart.stop();
+                    return Ended::of(entry, timeout(PUT_AWAY, apart.end()).await.ok().flatten());
                 }
-                () = self.clock.sleep_until(nap) => if self.clock.mono() >= end {
-                    stop.send_replace(true);
+                () = self.clock.sleep_until(nap) => if self.clock.mono() >= last {
+                    apart.stop();
                     log::warn(&format!("{} was ended: it took longer than {} s", entry.name, longest.as_secs()));
-                    let _ = timeout(PUT_AWAY, &mut wait).await;
+                    let _ = timeout(PUT_AWAY, apart.end()).await;
                     return Ended::With(Exit::Blind.code());
                 }
             }

@@ -124,12 +124,6 @@ impl Schedule {
         None
     }
 
-    /// Whether a scheduled time has passed since the last run began. However many have, it is made up for
-    /// by one run.
-    pub fn missed(&self, last_run: Timestamp, now: Timestamp) -> bool {
-        self.next_after(last_run).is_some_and(|at| at <= now)
-    }
-
     fn on(&self, date: Date) -> bool {
         let day = self.times.days_of_month().includes(u32::from(date.day().unsigned_abs()));
         // The crate counts weekdays from Sunday, which is 1.
@@ -398,18 +392,5 @@ mod tests {
         }
         assert!(seen.len() > 100, "{}", seen.len());
         assert_eq!(plain.clone().jittered("x", 0).next_after(after), plain.next_after(after));
-    }
-
-    #[test]
-    fn a_missed_time_is_made_up_for_once() {
-        let schedule = schedule("0 6 * * *", "UTC");
-        let last = at("2026-11-01T06:00:05Z");
-        assert!(!schedule.missed(last, at("2026-11-02T05:59:59Z")));
-        assert!(schedule.missed(last, at("2026-11-02T06:00:00Z")));
-        let back = at("2026-11-20T13:00:00Z");
-        assert!(schedule.missed(last, back));
-        assert!(!schedule.missed(back, back.plus(60)));
-        // A clock that was set back.
-        assert!(!schedule.missed(back, last));
     }
 }

@@ -108,11 +108,11 @@ async fn serve(
     }
     log::say(&format!("listening on http://{address}"));
     let (alive, ready, measured) = (Arc::clone(vitals), Arc::clone(vitals), Arc::clone(vitals));
-    let routes = Routes::default()
+    let routes = Routes::at(address)
         .read("/healthz", move || alive.alive())
         .read("/readyz", move || ready.ready())
         .read("/metrics", move || measured.metrics());
-    Ok(tokio::spawn(http::serve(listener, address, routes)))
+    Ok(tokio::spawn(http::serve(listener, routes)))
 }
 
 struct Daemon {

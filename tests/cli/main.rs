@@ -9,6 +9,8 @@ mod bill;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
 mod bill_api;
 mod clouds;
+#[cfg(unix)]
+mod daemon;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
 mod demo;
 mod files;

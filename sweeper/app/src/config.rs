@@ -7,17 +7,17 @@
 mod bill;
 mod calendar;
 mod channel;
+mod daemon;
 mod prices;
+mod schedule;
 
 pub use bill::{Bill, MOST_LAG};
 pub use channel::{By, Channel};
+pub use daemon::Daemon;
 pub use prices::{Prices, place as price_place};
+pub use schedule::{Entry, Outside};
 
-use crate::{
-    exit::Failure,
-    run::{job::Sort, schedule::Schedule},
-};
-use jiff::tz::TimeZone;
+use crate::exit::Failure;
 use std::{
     collections::BTreeSet,
     ops::Range,
@@ -69,6 +69,7 @@ pub struct Config {
     pub azure: Azure,
     pub gcp: Gcp,
     pub schedules: Vec<Entry>,
+    pub daemon: Daemon,
     pub channels: Vec<Channel>,
     pub bill: Bill,
     pub apply: Apply,
@@ -165,18 +166,6 @@ pub struct Gcp {
     pub billing_bytes: Option<u64>,
 }
 
-/// `[[schedule]]`: one job, again and again.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub name: String,
-    pub when: Schedule,
-    pub run: Sort,
-    /// Of a report.
-    pub format: String,
-    /// A directory, in which each run writes.
-    pub output: Option<PathBuf>,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -193,6 +182,7 @@ impl Default for Config {
             azure: Azure::default(),
             gcp: Gcp::default(),
             schedules: Vec::new(),
+            daemon: Daemon::default(),
             channels: Vec::new(),
             bill: Bill::default(),
             apply: Apply::default(),
@@ -268,6 +258,7 @@ const TOP: &[&str] = &[
     "azure",
     "gcp",
     "schedule",
+    "daemon",
     "calendar",
     "freeze",
     "channel",
@@ -296,7 +287,6 @@ const LIMITS: &[&str] = &["concurrency", "rate", "burst", "tries", "call_timeout
 const AWS: &[&str] = &["org", "role", "delete_role", "external_id", "accounts", "regions"];
 const AZURE: &[&str] = &["org", "management_group", "subscriptions", "regions"];
 const GCP: &[&str] = &["organization", "folder", "projects", "regions", "billing_table", "billing_bytes"];
-const SCHEDULE: &[&str] = &["name", "cron", "zone", "jitter", "run", "format", "output"];
 const APPLY: &[&str] = &[
     "enabled",
     "rate",
@@ -317,7 +307,6 @@ const APPLY: &[&str] = &[
 ];
 const CAPS: &[&str] = &["count", "share", "monthly_usd"];
 const APPROVER: &[&str] = &["name", "roles", "key", "ssh", "aliases", "from", "until", "revoked"];
-const FORMATS: &[&str] = &["table", "json", "csv", "markdown", "html"];
 
 impl Reader<'_> {
     fn top(&mut self, table: &Table<'_>, config: &mut Config) {
@@ -407,9 +396,10 @@ impl Reader<'_> {
             self.channel(&span, channel, &mut config.channels);
         }
         for (span, schedule) in self.tables(table, "schedule") {
-            if let Some(entry) = self.schedule(span, schedule) {
-                config.schedules.push(entry);
-            }
+            self.schedule(&span, schedule, &mut config.schedules);
+        }
+        if let Some(daemon) = self.table(table, "daemon") {
+            self.daemon(daemon, &mut config.daemon);
         }
     }
 
@@ -680,49 +670,6 @@ impl Reader<'_> {
         let known: BTreeSet<String> = aliases;
         person.aliases.extend(known);
         trust.keys.extend(keys.into_iter().map(|kind| Key { person: name.clone(), kind, from, until, revoked }));
-    }
-
-    fn schedule(&mut self, span: Span, table: &Table<'_>) -> Option<Entry> {
-        self.known(table, SCHEDULE);
-        let zone = match (self.string(table, "zone"), table.get("zone")) {
-            (Some(name), Some(value)) => {
-                if let Ok(zone) = TimeZone::get(&name) {
-                    zone
-                } else {
-                    self.wrong(value, format!("`{name}` is no time zone"));
-                    return None;
-                }
-            }
-            _ => TimeZone::UTC,
-        };
-        let Some(cron) = self.string(table, "cron") else {
-            if !table.contains_key("cron") {
-                self.problem(span, "a schedule needs `cron`", Some("write `cron = \"0 6 * * MON-FRI\"`".to_owned()));
-            }
-            return None;
-        };
-        let name = self.string(table, "name").unwrap_or_else(|| cron.clone());
-        let jitter = self.length(table, "jitter").map_or(0, |length| length.as_secs() as u32);
-        let when = match (Schedule::parse(&cron, zone), table.get("cron")) {
-            (Ok(when), _) => when.jittered(&name, jitter),
-            (Err(error), Some(value)) => {
-                self.wrong(value, error.to_string());
-                return None;
-            }
-            (Err(_), None) => return None,
-        };
-        let format = self.word(table, "format", FORMATS).unwrap_or_else(|| "json".to_owned());
-        let output = self.string(table, "output").map(|path| self.beside.join(path));
-        let run =
-            self.word(table, "run", &Sort::ALL.map(Sort::name)).and_then(|word| Sort::named(&word)).unwrap_or_default();
-        if run.writes() && output.is_none() && !table.contains_key("output") {
-            self.problem(
-                span,
-                format!("a schedule that runs a {} needs `output`", run.name()),
-                Some("write `output = \"DIRECTORY\"`".to_owned()),
-            );
-        }
-        Some(Entry { name, when, run, format, output })
     }
 
     // What a value is.

@@ -33,8 +33,16 @@ mod watch;
 
 /// When and what a daemon runs.
 mod run {
+    pub mod agenda;
+    pub mod apart;
+    pub mod checkout;
+    pub mod http;
     pub mod job;
+    pub mod remembered;
+    pub mod rules;
     pub mod schedule;
+    pub mod vitals;
+    pub mod window;
 }
 
 use clap::Parser as _;
@@ -116,7 +124,7 @@ enum Command {
     IacIndex(commands::iac_index::Args),
     /// Run one of the config's schedules once, now
     Job(commands::job::Args),
-    /// Report by the config's schedules until stopped
+    /// Run the config's schedules until stopped
     Daemon(commands::daemon::Args),
     /// Sweep an organisation that is served on this machine: no account needed
     #[cfg(feature = "demo")]
@@ -184,7 +192,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Survey(args) => stoppable(commands::survey::run(args)),
         Command::Doctor(args) => stoppable(commands::doctor::run(args)),
         Command::Job(args) => gently(|stopped| commands::job::run(args, stopped)),
-        Command::Daemon(args) => stoppable(commands::daemon::run(args)),
+        Command::Daemon(args) => gently(|stopped| commands::daemon::run(args, stopped)),
         #[cfg(feature = "demo")]
         Command::Demo(args) => stoppable(commands::demo::run(args)),
     }

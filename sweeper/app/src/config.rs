@@ -10,7 +10,7 @@ mod channel;
 mod prices;
 
 pub use bill::{Bill, MOST_LAG};
-pub use channel::{By, Channel};
+pub use channel::{By, Channel, Keys};
 pub use prices::{Prices, place as price_place};
 
 use crate::{exit::Failure, run::schedule::Schedule};

@@ -12,7 +12,7 @@ mod prices;
 mod schedule;
 
 pub use bill::{Bill, MOST_LAG};
-pub use channel::{By, Channel};
+pub use channel::{By, Channel, Keys};
 pub use daemon::Daemon;
 pub use prices::{Prices, place as price_place};
 pub use schedule::{Entry, Outside};

@@ -88,6 +88,9 @@ enum Command {
     Undo(commands::undo::Args),
     /// Tell owners what is found of theirs, what will become of it, and how to keep it
     Notify(commands::notify::Args),
+    /// Draw the line between backlog and what is new: alerts and objectives count only what is new
+    #[command(subcommand)]
+    Baseline(commands::baseline::Command),
     /// Keep a resource until a date: writes an exception with its reason into a file of policies
     Keep(commands::keep::Args),
     /// Show what is remembered between runs, or forget it
@@ -185,6 +188,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Audit(command) => stoppable(async move { commands::audit::run(&command) }),
         Command::Lock(command) => stoppable(async move { commands::lock::run(&command) }),
         Command::Notify(args) => stoppable(commands::notify::run(args)),
+        Command::Baseline(command) => stoppable(async move { commands::baseline::run(&command) }),
         Command::Keep(args) => stoppable(async move { commands::keep::run(&args) }),
         Command::Ledger(command) => stoppable(async move { commands::ledger::run(&command) }),
         Command::Floor(command) => stoppable(async move { commands::ledger::run_floor(&command) }),

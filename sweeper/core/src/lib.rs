@@ -18,6 +18,7 @@ pub mod answers;
 pub mod apply;
 pub mod approve;
 pub mod audit;
+pub mod baseline;
 pub mod calendar;
 pub mod calls;
 pub mod caps;

@@ -65,6 +65,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The state that was named.
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
     /// The state that is there: looking makes none.
     pub fn open(&self) -> Result<(Arc<dyn Store>, Config), Failure> {
         let config = Config::find(self.config.as_deref())?;

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod approve;
 pub mod audit;
+pub mod baseline;
 pub mod bill;
 pub mod daemon;
 #[cfg(feature = "demo")]

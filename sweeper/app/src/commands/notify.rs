@@ -1,78 +1,81 @@
-//! `sweeper notify`: tells owners what is found of theirs and what will become of it. Changes nothing in any cloud;
-//! grace begins when a notice was delivered.
+//! `sweeper notify`: tells owners what is found of theirs and what will become of it, and whoever watches what is out of
+//! the ordinary. Changes nothing in any cloud; grace begins when a notice was delivered.
 
-use super::{Ended, LookArgs, Settings, random_id};
+use super::{Ended, LookArgs, Settings, offline, random_id};
 use crate::{
     config::{Channel, Config},
-    engine,
+    engine::{self, Outcome},
     exit::{Exit, Failure},
     log,
-    notify::{self, Digest, deliver},
+    notify::{
+        self,
+        tell::{Came, Notified, Seen, Telling},
+        wire::{self, Wire},
+    },
     output,
     recording::Recorder,
     state,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use sweeper_core::{
     audit::{self, Event},
+    baseline,
     clock::{Clock as _, SystemClock},
-    ledger::{Ledger as _, LedgerKey, Told},
-    model::Timestamp,
+    detect::View,
+    ledger::{self, Ledger},
+    model::DAY,
+    policy::PolicySet,
     report::Cause,
+    store::Store,
 };
+use sweeper_store::StoreLedger;
+
+/// How old a survey may be that owners are told from, seconds.
+const FRESH: i64 = DAY;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     pub look: LookArgs,
+    /// Tell from a survey that was taken in the last 24 hours, and look at no cloud: for a machine that may not
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cloud", "account", "subscription", "project", "org", "region", "all_kinds"])]
+    pub survey: Option<PathBuf>,
     /// Show what would be sent, and send nothing
     #[arg(long)]
     pub preview: bool,
+    /// Try also what waits after a failure
+    #[arg(long)]
+    pub again: bool,
 }
 
-/// What became of the notice to one owner, once the ledger has it.
-struct Notified<'a> {
-    to: Option<&'a str>,
-    /// By channel.
-    sent: &'a BTreeMap<&'a str, Sent>,
-    at: Timestamp,
-    /// What its owner is told by it: what every channel of its policies delivered.
-    marks: &'a [(LedgerKey, Told)],
+/// An event for each channel.
+fn events(notified: &Notified<'_>) -> Vec<Event> {
+    let event = |(channel, sent): (&&str, &notify::tell::Sent)| {
+        Event::new(audit::Notice {
+            channel: (*channel).to_owned(),
+            to: notified.to.to_owned(),
+            delivered: sent.delivered,
+            receipt: sent.receipt.clone(),
+            resources: sent.resources,
+            digest: Some(sent.digest.clone()),
+        })
+    };
+    notified.sent.iter().map(event).collect()
 }
 
-/// A notice that was handed to a channel.
-struct Sent {
-    delivered: bool,
-    resources: u64,
-    /// The SHA-256 of its text.
-    digest: String,
-}
-
-impl Notified<'_> {
-    /// An event for each channel.
-    fn events(&self) -> Vec<Event> {
-        let event = |(channel, sent): (&&str, &Sent)| {
-            Event::new(audit::Notice {
-                channel: (*channel).to_owned(),
-                to: self.to.unwrap_or("nobody known").to_owned(),
-                delivered: sent.delivered,
-                receipt: None,
-                resources: sent.resources,
-                digest: Some(sent.digest.clone()),
-            })
-        };
-        self.sent.iter().map(event).collect()
-    }
-
-    fn say(&self) {
-        if self.marks.is_empty() {
-            return;
-        }
-        let channels: Vec<&str> =
-            self.sent.iter().filter(|(_, sent)| sent.delivered).map(|(channel, _)| *channel).collect();
-        let count = super::counted(self.marks.len() as u64, "finding");
-        let to = self.to.unwrap_or("nobody known");
-        log::say(&format!("{to} was told of {count} by {} at {}", channels.join(", "), self.at));
+fn say(notified: &Notified<'_>) {
+    let channels = notified.sent.iter().filter(|(_, sent)| sent.delivered);
+    let channels: Vec<&str> = channels.map(|(channel, _)| *channel).collect();
+    if !notified.marks.is_empty() {
+        let count = super::counted(notified.marks.len() as u64, "finding");
+        let by = if channels.is_empty() { String::new() } else { format!(" by {}", channels.join(", ")) };
+        log::say(&format!("{} was told of {count}{by} at {}", notified.to, notified.at));
+    } else if !channels.is_empty() {
+        log::say(&format!("{} was told by {} at {}", notified.to, channels.join(", "), notified.at));
     }
 }
 
@@ -81,13 +84,13 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage("notices are sent now: --now is for reports"));
     }
     let config = Config::find(args.look.config.as_deref())?;
-    let settings = Settings::new(&args.look, &config)?;
-    Ok(tell(&settings, &config, &args, None).await?.exit())
+    let settings = args.survey.is_none().then(|| Settings::new(&args.look, &config)).transpose()?;
+    Ok(tell(settings.as_ref(), &config, &args, None).await?.exit())
 }
 
-/// Looks, reading no longer than that, and tells.
+/// Looks, reading no longer than that, and tells; without settings, from the survey of the arguments.
 pub async fn tell(
-    settings: &Settings,
+    settings: Option<&Settings>,
     config: &Config,
     args: &Args,
     within: Option<Duration>,
@@ -95,34 +98,67 @@ pub async fn tell(
     let channels = &config.channels;
     if channels.is_empty() {
         return Err(Failure::usage("there is no channel to tell anybody by")
-            .help("write a `[[channel]]` with `name` and `file` or `command` in the config"));
+            .help(format!("write a `[[channel]]` with `name` and `by` in the config: {}", config_names())));
     }
-    let place = match &settings.state {
+    let place = match state::place(args.look.state.as_deref(), config)? {
         Some(state::Place::Memory) | None => {
             return Err(Failure::usage("notices need a state that lasts: who was told would not be remembered")
                 .help("--state PATH, or `state = \"…\"` in the config"));
         }
         Some(place) => place,
     };
-    let outcome = settings.run_within(within).await?;
-    for warning in &outcome.warnings {
-        log::warn(warning);
+    if !args.preview {
+        // Before minutes of looking.
+        secrets(channels)?;
     }
-    let id = random_id()?;
-    let report = engine::report(&outcome, &settings.set, id.clone(), None);
-    let mut causes = report.run.exit.clone();
-    causes.extend(settings.remember(&report));
-    let digests = notify::digests(&outcome, &report, channels);
-    if args.preview {
-        output::to(None, |out| {
-            for digest in &digests {
-                for channel in digest.channels() {
-                    write!(out, "Channel: {channel}\n{}\n", digest.notice(channel, &id, outcome.now).text)?;
-                }
+    let failed = |error: &sweeper_core::store::StoreError| crate::deployment::failed(error);
+    let read;
+    let (outcome, set, mut causes) = match (&args.survey, settings) {
+        (Some(path), _) => {
+            let store = state::open(&place).map_err(|error| failed(&error))?;
+            let (outcome, set) = surveyed(&args.look, config, path, &store)?;
+            read = set;
+            (outcome, &read, Vec::new())
+        }
+        (None, Some(settings)) => {
+            let outcome = settings.run_within(within).await?;
+            for warning in &outcome.warnings {
+                log::warn(warning);
             }
-            Ok(())
-        })?;
-        let says = format!("{} would be told", super::counted(digests.len() as u64, "owner"));
+            let report = engine::report(&outcome, &settings.set, String::new(), None);
+            let causes: Vec<Cause> = settings.remember(&report).into_iter().collect();
+            drop(report);
+            (outcome, &settings.set, causes)
+        }
+        (None, None) => return Err(Failure::usage("there is nothing to tell from: neither clouds nor a survey")),
+    };
+    let id = random_id()?;
+    let store = state::open(&place).map_err(|error| failed(&error))?;
+    let baseline = baseline::load(store.as_ref()).map_err(|error| failed(&error))?;
+    let (digests, seen) = {
+        let report = engine::report(&outcome, set, id.clone(), None);
+        causes.extend(report.run.exit.iter().cloned());
+        (notify::digests(&outcome, &report, channels, &baseline), Seen::of(&report))
+    };
+    let clock = SystemClock::default();
+    let ledger = StoreLedger::new(Arc::clone(&store));
+    let wire = Wire::new(wire::TIMEOUT).map_err(Failure::usage)?;
+    let telling = Telling {
+        channels,
+        store: store.as_ref(),
+        ledger: &ledger,
+        clock: &clock,
+        wire: &wire,
+        deployment: &config.deployment,
+        run: &id,
+        looked: outcome.sealed.survey.taken_at,
+        again: args.again,
+    };
+    if args.preview {
+        let shown = telling.preview(&digests)?;
+        output::to(None, |out| shown.iter().try_for_each(|text| write!(out, "{text}")))?;
+        let owners = digests.iter().filter(|digest| !digest.channels().is_empty()).count();
+        let says = format!("{} would be told", super::counted(owners as u64, "owner"));
         log::say(&says);
         return Ok(Ended { run: id, causes, says });
     }
@@ -131,80 +167,89 @@ pub async fn tell(
     if let Some(recorder) = &recorder {
         recorder.record(|| Ok(((), Vec::new())))?;
     }
-    let ledger = state::ledger(place).map_err(|error| crate::deployment::failed(&error))?;
-    let known = ledger.load().map_err(|error| Failure::new(Exit::Damaged, error))?;
-    let clock = SystemClock::default();
-    let mut room: BTreeMap<&str, usize> = channels
-        .iter()
-        .map(|channel| {
-            let carried = notify::carried(&known, &channel.name, clock.wall());
-            (channel.name.as_str(), (channel.per_day as usize).saturating_sub(carried))
+    let mut came = telling
+        .tell(&digests, &mut |notified| {
+            say(notified);
+            let Some(recorder) = &recorder else { return Ok(None) };
+            let is_recorded = recorder.record_if_free(events(notified))?;
+            let unrecorded =
+                || Exit::Locked.cause("a notice went out that the log does not have: somebody else has the lock");
+            Ok((!is_recorded).then(unrecorded))
         })
-        .collect();
-    let (mut told, mut later) = (0, 0);
-    for digest in &digests {
-        let names = digest.channels();
-        // All or none: half a notice starts no grace.
-        if names.iter().any(|name| room.get(name).is_none_or(|room| *room == 0)) {
-            later += 1;
-            continue;
-        }
-        for name in &names {
-            if let Some(room) = room.get_mut(name) {
-                *room -= 1;
-            }
-        }
-        let sent = send(digest, channels, &id, clock.wall(), &mut causes);
-        let at = clock.wall();
-        let delivered = sent.iter().filter(|(_, sent)| sent.delivered).map(|(channel, _)| *channel).collect();
-        let marks = digest.marks(&delivered, at);
-        if !marks.is_empty() {
-            ledger.mark(&marks).map_err(|error| {
-                Failure::new(Exit::Damaged, format!("a notice went out and could not be remembered: {error}"))
-            })?;
-            told += 1;
-        }
-        let notified = Notified { to: digest.to.as_deref(), sent: &sent, at, marks: &marks };
-        notified.say();
-        if let Some(recorder) = &recorder
-            && !recorder.record_if_free(notified.events())?
-        {
-            causes.push(Exit::Locked.cause("a notice went out that the log does not have: somebody else has the lock"));
-        }
+        .await?;
+    let known = ledger.load().map_err(|error| Failure::new(Exit::Damaged, error))?;
+    if outcome.sealed.ledger.doubt().is_none() {
+        telling.settle(&digests, &known, &seen, &mut came).await?;
     }
-    let says = format!("{} told", super::counted(told, "owner"));
-    log::say(&says);
-    if later > 0 {
-        log::say(&format!("{} wait for tomorrow: `notices_per_day`", super::counted(later, "owner")));
-    }
-    Ok(Ended { run: id, causes, says })
+    summary(&came);
+    causes.append(&mut came.causes);
+    Ok(Ended { run: id, causes, says: format!("{} told", super::counted(came.told, "owner")) })
 }
 
-/// Sends a digest by each of its channels.
-fn send<'d>(
-    digest: &'d Digest,
-    channels: &[Channel],
-    run: &str,
-    made: Timestamp,
-    causes: &mut Vec<Cause>,
-) -> BTreeMap<&'d str, Sent> {
-    let mut all = BTreeMap::new();
-    for name in digest.channels() {
-        let Some(channel) = channels.iter().find(|channel| channel.name == name) else { continue };
-        let notice = digest.notice(name, run, made);
-        let mut sent =
-            Sent { delivered: true, resources: notice.new.len() as u64, digest: audit::digest(&notice.text) };
-        match deliver::deliver(channel, &notice, deliver::TIMEOUT) {
-            Ok(()) => {}
-            Err(error) => {
-                sent.delivered = false;
-                let to = digest.to.as_deref().unwrap_or("nobody known");
-                let said = format!("the notice to {to} by `{name}` was not delivered, and no grace begins: {error}");
-                log::warn(&said);
-                causes.push(Exit::ActionsFailed.cause(said));
+fn summary(came: &Came) {
+    log::say(&format!("{} told", super::counted(came.told, "owner")));
+    for (why, count) in &came.waits {
+        log::say(&format!("{} waits {why}", super::counted(*count, "notice")));
+    }
+    if came.closed > 0 {
+        log::say(&format!("{} closed: all of it is gone", super::counted(came.closed, "ticket")));
+    }
+}
+
+fn config_names() -> String {
+    crate::config::By::NAMES.join(", ")
+}
+
+/// Every secret is there, or nothing is begun.
+fn secrets(channels: &[Channel]) -> Result<(), Failure> {
+    let mut missing = Vec::new();
+    for channel in channels {
+        for secret in channel.by.notifier().secrets() {
+            if let Err(error) = secret.open() {
+                missing.push(format!("the channel `{}`: {error}", channel.name));
             }
         }
-        all.insert(name, sent);
     }
-    all
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(missing.join("; ")).help("secrets are named by `…_env` or `…_file` in the config"))
+}
+
+/// What a survey comes to, with the clocks and marks of the state: those of the survey may be older.
+fn surveyed(
+    look: &LookArgs,
+    config: &Config,
+    path: &Path,
+    store: &Arc<dyn Store>,
+) -> Result<(Outcome, PolicySet), Failure> {
+    let look =
+        LookArgs { config: look.config.clone().or_else(|| Some(PathBuf::from(crate::config::NAME))), ..look.clone() };
+    let (mut outcome, set, _, warnings) = offline(&look, path)?;
+    for warning in warnings.into_iter().chain(notify::unknown_channels(&set, &config.channels)?) {
+        log::warn(&warning);
+    }
+    let now = SystemClock::default().wall();
+    let taken = outcome.sealed.survey.taken_at;
+    if !(-ledger::MAX_SKEW..=FRESH).contains(&now.since(taken)) {
+        return Err(Failure::usage(format!(
+            "the survey was taken {taken}: what owners are told is of the last 24 hours"
+        ))
+        .help("take it again: `sweeper survey --output FILE`"));
+    }
+    let ledger = StoreLedger::new(Arc::clone(store));
+    let damaged = |error: String| Failure::new(Exit::Damaged, error);
+    let mut known = ledger.load().map_err(damaged)?;
+    known.check(now);
+    let view =
+        View::new(&outcome.sealed.survey.inventory, &outcome.sealed.survey.answers, &outcome.sealed.house, outcome.now);
+    let advanced = ledger::advance(known, &set, &view, &outcome.sealed.costs, &outcome.evaluation, ledger::MAX_GAP);
+    drop(view);
+    if let Some(why) = advanced.slice.doubt() {
+        log::warn(&format!("the clock cannot be trusted, so no clock moves: {why}"));
+    } else {
+        ledger.merge(&advanced).map_err(damaged)?;
+    }
+    outcome.sealed.ledger = advanced.slice;
+    Ok((outcome, set))
 }

@@ -54,6 +54,17 @@ impl Fingerprint {
         }
     }
 
+    /// What a notice says, as one word: the same for as long as nothing of it differs, its cost within a power of two.
+    pub fn state(&self) -> String {
+        let band = self.monthly.map(|monthly| {
+            let dollars: u64 =
+                monthly.cents().split('.').next().and_then(|whole| whole.parse().ok()).unwrap_or_default();
+            u64::BITS - dollars.leading_zeros()
+        });
+        let band = band.map_or_else(|| "-".to_owned(), |band| band.to_string());
+        format!("{:016x}{:016x}{:016x}{band}", self.policy, self.owner, self.seen)
+    }
+
     /// What of a notice is not so any more, in words.
     pub fn differs(&self, now: &Self) -> Option<&'static str> {
         if self.policy != now.policy {

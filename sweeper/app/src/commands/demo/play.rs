@@ -12,7 +12,10 @@ use crate::{
     config::Config,
     deployment::{self, Deployment},
     exit::{Exit, Failure},
-    notify::{self, deliver},
+    notify::{
+        self, About, deliver,
+        wire::{self, Wire},
+    },
     output::{self, Whole},
     render::{inert, plan as show, summary},
 };
@@ -29,6 +32,7 @@ use sweeper_core::{
     apply::{self, Applied, Ended, Look, OpenTrail, Pace, Parts, World, copies, undo},
     approve::{Against, Items},
     audit::{AuditEvent, Body},
+    baseline::Baseline,
     calls::Calls,
     clock::{Clock, SystemClock},
     deed::Target,
@@ -267,20 +271,27 @@ async fn told(stage: &Stage) -> Result<(), Failure> {
     let (outcome, settings) = Stage::look(stage).await?;
     let ledger = stage.ledger()?;
     let run = random_id()?;
-    let report = crate::engine::report(&outcome, &settings.set, run.clone(), None);
+    let digests = {
+        let report = crate::engine::report(&outcome, &settings.set, run.clone(), None);
+        notify::digests(&outcome, &report, &stage.config.channels, &Baseline::default())
+    };
     let mut first = None;
-    for digest in notify::digests(&outcome, &report, &stage.config.channels) {
+    let wire = Wire::new(wire::TIMEOUT).map_err(Failure::usage)?;
+    for digest in digests {
         for channel in &stage.config.channels {
-            let notice = digest.notice(&channel.name, &run, stage.clock.wall());
-            deliver::deliver(channel, &notice, deliver::TIMEOUT)
-                .map_err(|error| Failure::usage(format!("the notice was not delivered: {error}")))?;
+            let about = About { deployment: &stage.config.deployment, run: &run, made: stage.clock.wall(), sent: 0 };
+            let made = digest.notice(&channel.name, channel.by.notifier().most(), &|_, _| true, &about);
+            let Some((notice, _)) = made else { continue };
+            deliver::deliver(channel, &notice, &wire, stage.clock.as_ref(), &mut BTreeMap::new())
+                .await
+                .map_err(|error| Failure::usage(format!("the notice was not delivered: {}", error.why())))?;
             let to = notice.to.clone().unwrap_or_else(|| "nobody known".to_owned());
             let count = counted(notice.new.len() as u64, "finding");
             output::to(None, |out| writeln!(out, "   {} told of {count}", inert::line(&to)))?;
             first.get_or_insert(notice.text);
         }
-        let names = digest.channels();
-        ledger.mark(&digest.marks(&names, stage.clock.wall())).map_err(|error| Failure::new(Exit::Damaged, error))?;
+        let marks = digest.marks(&|_, _| true, stage.clock.wall());
+        ledger.mark(&marks).map_err(|error| Failure::new(Exit::Damaged, error))?;
     }
     let first = first.unwrap_or_default();
     output::to(None, |out| {

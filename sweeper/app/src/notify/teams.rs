@@ -1,0 +1,160 @@
+//! Microsoft Teams, by the webhook of a Workflow ("When a Teams webhook request is received"): an Adaptive Card.
+//!
+//! Foreign text goes into runs of a `RichTextBlock`, which knows no markup (adaptivecards.io/explorer/TextRun.html).
+
+use super::{
+    Item, Notice,
+    escape::{Target, short},
+    notifier::{Message, Notifier, Way, Whole},
+    secret::Secret,
+    wire::{self, Call, Undelivered, Wire},
+    words,
+};
+use crate::config::Keys;
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+pub const KEYS: &[&str] = &["url_env", "url_file"];
+
+pub const fn target(_: &str) -> Option<Target> {
+    Some(Target::Card)
+}
+
+/// A message has at most 28 KB (learn.microsoft.com/microsoftteams/limits-specifications-teams).
+const LARGEST: usize = 27_000;
+const ITEMS: usize = 20;
+const VALUE: usize = 100;
+
+/// The webhook of a Workflow. Its URL is the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Teams {
+    pub url: Secret,
+}
+
+impl Teams {
+    pub fn read(keys: &mut Keys<'_, '_, '_>) -> Option<Self> {
+        keys.needed_secret("url").map(|url| Self { url })
+    }
+}
+
+impl Notifier for Teams {
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.url]
+    }
+
+    fn most(&self) -> usize {
+        ITEMS
+    }
+
+    fn preview(&self, message: &Message<'_>) -> Result<String, Undelivered> {
+        Ok(format!("{:#}\n", payload(message)?))
+    }
+
+    fn way(&self) -> Way<'_> {
+        Way::Whole(self)
+    }
+}
+
+#[async_trait]
+impl Whole for Teams {
+    async fn send(&self, message: &Message<'_>, wire: &Wire) -> Result<Option<String>, Undelivered> {
+        let secret = self.url.open().map_err(Undelivered::later)?;
+        let url = wire::place(secret.reveal()).map_err(|why| Undelivered::refused(format!("its URL: {why}")))?;
+        wire.send(Call::json(url, &payload(message)?), &[&secret]).await?;
+        Ok(None)
+    }
+}
+
+fn payload(message: &Message<'_>) -> Result<Value, Undelivered> {
+    let notice = message.notice;
+    let title = rich(vec![run(&short(&words::headline(notice), 200), true, false)]);
+    let templated = message.templated()?;
+    // With less and less of each resource until it fits; all of them are named in any case.
+    let mut last = Value::Null;
+    for evidence in [words::EVIDENCE, 2, 0] {
+        let mut body = vec![title.clone()];
+        match &templated {
+            Some(text) => body.push(json!({"type": "TextBlock", "wrap": true, "text": text})),
+            None => body.extend(listed(notice, evidence)),
+        }
+        body.extend(words::closing(notice).iter().map(|line| rich(vec![run(line, false, false)])));
+        last = card(body);
+        if last.to_string().len() <= LARGEST {
+            return Ok(last);
+        }
+    }
+    if templated.is_some() {
+        return Err(Undelivered::refused("what the template makes is larger than a message of Teams"));
+    }
+    Ok(last)
+}
+
+fn card(body: Vec<Value>) -> Value {
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "contentUrl": null,
+            "content": {
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                "type": "AdaptiveCard",
+                "version": "1.4",
+                "msteams": {"width": "Full"},
+                "body": body,
+            },
+        }],
+    })
+}
+
+fn listed(notice: &Notice, evidence: usize) -> Vec<Value> {
+    let to = notice.to.as_deref().map_or_else(String::new, |to| format!("For {}. ", short(to, 100)));
+    let mut body = vec![rich(vec![run(&format!("{to}{}", words::opening(notice)), false, false)])];
+    for alert in &notice.alerts {
+        let title = format!("{}: {}", alert.severity.name(), words::alert_title(alert));
+        body.push(rich(vec![run(&short(&title, 250), true, false), run(&short(&format!(" {}", alert.says), 400), false, false)]));
+    }
+    for item in &notice.new {
+        body.extend(said(item, evidence));
+    }
+    if !notice.pending.is_empty() {
+        let text = format!("Told before, and not done yet: {}", notice.pending_count);
+        body.push(rich(vec![run(&text, true, false)]));
+        if evidence > 0 {
+            body.extend(notice.pending.iter().take(10).map(|item| {
+                rich(vec![run(&format!("{}, {}", short(&words::name(item), 100), words::money(item)), false, false)])
+            }));
+        }
+    }
+    body
+}
+
+fn said(item: &Item, evidence: usize) -> Vec<Value> {
+    let title = format!("{}, {}", short(&words::name(item), 160), words::money(item));
+    let mut blocks = vec![rich(vec![run(&title, true, false)])];
+    let mut plain = |text: String| blocks.push(rich(vec![run(&text, false, false)]));
+    if evidence > 0 {
+        plain(short(&words::found(item), 160));
+    }
+    for one in item.evidence.iter().take(evidence) {
+        plain(format!("{}: {}", short(&one.fact, 60), short(&one.value, VALUE)));
+    }
+    plain(short(&item.happens, 160));
+    blocks.push(rich(vec![run("To keep it: ", false, false), run(&short(&item.keep, 500), false, true), run(&format!(" {}", words::TAG), false, false)]));
+    blocks
+}
+
+fn rich(inlines: Vec<Value>) -> Value {
+    json!({"type": "RichTextBlock", "inlines": inlines})
+}
+
+fn run(text: &str, bold: bool, code: bool) -> Value {
+    let text = crate::render::inert::line(text);
+    let mut run = json!({"type": "TextRun", "text": text});
+    if bold {
+        run["weight"] = "Bolder".into();
+    }
+    if code {
+        run["fontType"] = "Monospace".into();
+    }
+    run
+}

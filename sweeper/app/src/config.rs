@@ -7,10 +7,13 @@
 mod bill;
 mod calendar;
 mod channel;
+mod measures;
 mod prices;
+mod slo;
 
 pub use bill::{Bill, MOST_LAG};
 pub use channel::{By, Channel};
+pub use measures::Measures;
 pub use prices::{Prices, place as price_place};
 
 use crate::{exit::Failure, run::schedule::Schedule};
@@ -68,6 +71,7 @@ pub struct Config {
     pub schedules: Vec<Entry>,
     pub channels: Vec<Channel>,
     pub bill: Bill,
+    pub measures: Measures,
     pub apply: Apply,
     /// Who may approve what: `[apply]` and every `[[approver]]`.
     pub trust: Trust,
@@ -190,6 +194,7 @@ impl Default for Config {
             schedules: Vec::new(),
             channels: Vec::new(),
             bill: Bill::default(),
+            measures: Measures::default(),
             apply: Apply::default(),
             trust: Trust::default(),
         }
@@ -267,6 +272,8 @@ const TOP: &[&str] = &[
     "freeze",
     "channel",
     "bill",
+    "measures",
+    "slo",
     "apply",
     "approver",
 ];
@@ -391,6 +398,8 @@ impl Reader<'_> {
         if let Some(bill) = self.table(table, "bill") {
             self.bill(bill, &mut config.bill);
         }
+        config.measures = self.measures(table);
+        config.house.slo = self.slo(table);
         if let Some(apply) = self.table(table, "apply") {
             self.apply(apply, config);
         }

@@ -14,6 +14,7 @@ mod exit;
 mod history;
 mod iac;
 mod log;
+mod measures;
 mod notify;
 mod output;
 mod policies;
@@ -91,7 +92,7 @@ enum Command {
     /// Show the log of everything that was done, and hold it against its signatures
     #[command(subcommand)]
     Audit(commands::audit::Command),
-    /// Describe what machines read, as JSON Schema
+    /// Describe what machines read: the audit log as JSON Schema, the measures as a table
     Schema(commands::schema::Args),
     /// Show or break the lock under which changes are made
     #[command(subcommand)]

@@ -32,7 +32,9 @@ use crate::{
     engine::{self, Inputs, Outcome},
     exit::{Exit, Failure},
     history::{self, Kept},
-    iac, log, policies,
+    iac, log,
+    measures::{Measured, Measures},
+    policies,
     render::{progress::Board, summary::counted},
     signs, state, watch,
 };
@@ -132,6 +134,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Opened at every run. `None` where there is no place for it.
     pub state: Option<state::Place>,
+    /// The directory of the audit log, where the config names one.
+    pub log: Option<PathBuf>,
     pub now: Option<Timestamp>,
     pub all_kinds: bool,
 }
@@ -156,6 +160,7 @@ impl Settings {
             prices: config.prices.beside(state.as_ref()),
             limits,
             state,
+            log: config.apply.log.clone(),
             now: args.now,
             all_kinds: args.all_kinds,
         })
@@ -303,6 +308,16 @@ impl Settings {
     pub fn remember(&self, report: &Report<'_>) -> Option<Cause> {
         let place = self.state.as_ref().filter(|_| self.now.is_none())?;
         history::remember(place, report, Kept::Summary)
+    }
+
+    /// What a run comes to in figures: its own, and those of the state.
+    pub fn measured(&self, outcome: &Outcome, report: &Report<'_>) -> Measured {
+        let state = Measures::state(self.state.as_ref(), self.log.as_deref(), outcome.sealed.finished);
+        Measured {
+            run: report.run.id.clone(),
+            exit: Exit::of(&report.run.exit),
+            measures: Measures::of(outcome, report).and(state),
+        }
     }
 
     /// Regions asked for that no account of any cloud has, as far as all clouds tell theirs.

@@ -7,12 +7,13 @@ use crate::{
     engine,
     exit::{Exit, Failure},
     log,
+    measures::{Export, Measured},
     notify::{self, Digest, deliver},
     output,
     recording::Recorder,
     state,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 use sweeper_core::{
     audit::{self, Event},
     clock::{Clock as _, SystemClock},
@@ -28,6 +29,9 @@ pub struct Args {
     /// Show what would be sent, and send nothing
     #[arg(long)]
     preview: bool,
+    /// Write what the run measured to a file for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE")]
+    measures: Option<PathBuf>,
 }
 
 /// What became of the notice to one owner, once the ledger has it.
@@ -81,7 +85,12 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage("notices are sent now: --now is for reports"));
     }
     let config = Config::find(args.look.config.as_deref())?;
-    let settings = Settings::new(&args.look, &config)?;
+    let export = Export::new(args.measures.as_deref(), &config);
+    export.of("notify", told(args, &config)).await
+}
+
+async fn told(args: Args, config: &Config) -> Result<Measured, Failure> {
+    let settings = Settings::new(&args.look, config)?;
     let channels = &config.channels;
     if channels.is_empty() {
         return Err(Failure::usage("there is no channel to tell anybody by")
@@ -102,6 +111,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     let report = engine::report(&outcome, &settings.set, id.clone(), None);
     let mut causes = report.run.exit.clone();
     causes.extend(settings.remember(&report));
+    let mut measured = settings.measured(&outcome, &report);
     let digests = notify::digests(&outcome, &report, channels);
     if args.preview {
         output::to(None, |out| {
@@ -113,10 +123,10 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
             Ok(())
         })?;
         log::say(&format!("{} would be told", super::counted(digests.len() as u64, "owner")));
-        return Ok(Exit::of(&causes));
+        return Ok(Measured { exit: Exit::of(&causes), ..measured });
     }
     // Before the first notice leaves: what the log cannot have is not done.
-    let recorder = Recorder::open(args.look.state.as_deref(), &config)?;
+    let recorder = Recorder::open(args.look.state.as_deref(), config)?;
     if let Some(recorder) = &recorder {
         recorder.record(|| Ok(((), Vec::new())))?;
     }
@@ -136,6 +146,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         // All or none: half a notice starts no grace.
         if names.iter().any(|name| room.get(name).is_none_or(|room| *room == 0)) {
             later += 1;
+            measured.measures.noticed(names.iter().map(|name| (*name, "waiting")));
             continue;
         }
         for name in &names {
@@ -144,6 +155,8 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
             }
         }
         let sent = send(digest, channels, &id, clock.wall(), &mut causes);
+        let word = |sent: &Sent| if sent.delivered { "delivered" } else { "undelivered" };
+        measured.measures.noticed(sent.iter().map(|(channel, sent)| (*channel, word(sent))));
         let at = clock.wall();
         let delivered = sent.iter().filter(|(_, sent)| sent.delivered).map(|(channel, _)| *channel).collect();
         let marks = digest.marks(&delivered, at);
@@ -165,7 +178,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     if later > 0 {
         log::say(&format!("{} wait for tomorrow: `notices_per_day`", super::counted(later, "owner")));
     }
-    Ok(Exit::of(&causes))
+    Ok(Measured { exit: Exit::of(&causes), ..measured })
 }
 
 /// Sends a digest by each of its channels.

@@ -6,7 +6,9 @@ use crate::{
     engine::{self, Outcome},
     exit::{Exit, Failure},
     history::{self, Kept},
-    log, output,
+    log,
+    measures::{Export, Measured, Measures},
+    output,
     render::{self, Format, Look},
     state,
 };
@@ -15,6 +17,7 @@ use sweeper_core::{
     detect::Severity,
     history::since::{Since, Then},
     policy::PolicySet,
+    report::Report,
 };
 
 #[derive(Clone, Debug, clap::Args)]
@@ -28,6 +31,9 @@ pub struct Args {
     /// a file
     #[arg(long, value_name = "last|FILE")]
     pub since: Option<PathBuf>,
+    /// Write what the run measured to a file for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub measures: Option<PathBuf>,
     #[command(flatten)]
     pub show: ShowArgs,
 }
@@ -64,12 +70,20 @@ pub fn run_offline(args: &Args, survey: &std::path::Path) -> Result<Exit, Failur
     }
     let then = args.since.as_deref().map(|since| history::then(since, None, &set)).transpose()?.flatten();
     let past = Past { then: then.as_ref().map(|(then, name)| (then, name.as_str())), state: None };
-    show(&outcome, &set, digest, &args.show, past)
+    let report = shown(&outcome, &set, digest, &args.show, past)?;
+    // A survey is judged here, and nobody is told elsewhere.
+    Export::file(args.measures.as_deref()).write(Measures::of(&outcome, &report));
+    Ok(Exit::of(&report.run.exit))
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
-    let settings = Settings::new(&args.look, &config)?;
+    let export = Export::new(args.measures.as_deref(), &config);
+    export.of("report", measured(args, &config)).await
+}
+
+async fn measured(args: Args, config: &Config) -> Result<Measured, Failure> {
+    let settings = Settings::new(&args.look, config)?;
     output::writable(args.show.output.as_deref()).map_err(|error| unwritten(&args.show, &error))?;
     let place = settings.state.as_ref();
     let then = args.since.as_deref().map(|since| history::then(since, place, &settings.set)).transpose()?.flatten();
@@ -78,11 +92,23 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         then: then.as_ref().map(|(then, name)| (then, name.as_str())),
         state: place.filter(|_| settings.now.is_none()),
     };
-    show(&outcome, &settings.set, random_id()?, &args.show, past)
+    let report = shown(&outcome, &settings.set, random_id()?, &args.show, past)?;
+    Ok(settings.measured(&outcome, &report))
 }
 
 /// Writes the report of an outcome, and remembers it.
 pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, past: Past<'_>) -> Result<Exit, Failure> {
+    shown(outcome, set, id, args, past).map(|report| Exit::of(&report.run.exit))
+}
+
+/// As [`show`]: gives the report as well, with every cause of the exit code.
+pub fn shown<'a>(
+    outcome: &'a Outcome,
+    set: &'a PolicySet,
+    id: String,
+    args: &ShowArgs,
+    past: Past<'_>,
+) -> Result<Report<'a>, Failure> {
     let mut report = engine::report(outcome, set, id, args.fail_on);
     report.since = past.then.map(|(then, name)| Since::of(&report, then, name));
     // A screen shows them at its end; the other forms have no place for them.
@@ -104,7 +130,7 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, pas
     // Only now: what nobody could read is not the last report.
     let unremembered = past.state.and_then(|place| history::remember(place, &report, Kept::AsLast));
     report.run.exit.extend(unremembered);
-    Ok(Exit::of(&report.run.exit))
+    Ok(report)
 }
 
 fn unwritten(args: &ShowArgs, error: &std::io::Error) -> Failure {

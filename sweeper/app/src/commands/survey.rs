@@ -7,6 +7,7 @@ use crate::{
     engine,
     exit::{Exit, Failure},
     log,
+    measures::{Export, Measured},
     output::Whole,
 };
 use std::path::PathBuf;
@@ -19,11 +20,19 @@ pub struct Args {
     /// The file to write, or a directory in which it is named by its content
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Write what the run measured to a file for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub measures: Option<PathBuf>,
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
-    let settings = Settings::new(&args.look, &config)?;
+    let export = Export::new(args.measures.as_deref(), &config);
+    export.of("survey", measured(args, &config)).await
+}
+
+async fn measured(args: Args, config: &Config) -> Result<Measured, Failure> {
+    let settings = Settings::new(&args.look, config)?;
     let outcome = settings.run().await?;
     for warning in &outcome.warnings {
         log::warn(warning);
@@ -41,5 +50,5 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     let mut report = engine::report(&outcome, &settings.set, digest, None);
     let unremembered = settings.remember(&report);
     report.run.exit.extend(unremembered);
-    Ok(Exit::of(&report.run.exit))
+    Ok(settings.measured(&outcome, &report))
 }

@@ -50,9 +50,10 @@ impl Reader<'_> {
         let mut limits = Limits::default();
         const NOTHING: &str = "is at least 1: of nothing, no budget can be spent";
         if let (Some(new), Some(value)) = (self.number::<u64>(table, "new"), table.get("new")) {
-            match (1..=1_000_000_000).contains(&new) {
-                true => limits.new = Some(new),
-                false => self.wrong(value, format!("`new` {NOTHING}")),
+            if (1..=1_000_000_000).contains(&new) {
+                limits.new = Some(new);
+            } else {
+                self.wrong(value, format!("`new` {NOTHING}"));
             }
         }
         if let Some(value) = table.get("monthly_usd") {

@@ -109,7 +109,8 @@ impl Export {
                 Ok(Ok(())) => {}
                 Ok(Err(why)) => log::warn(&format!("the measures are not in the Pushgateway: {why}")),
                 Err(_) => {
-                    log::warn(&format!("the measures are not in the Pushgateway: no answer in {:?}", self.timeout))
+                    let timeout = self.timeout;
+                    log::warn(&format!("the measures are not in the Pushgateway: no answer in {timeout:?}"));
                 }
             }
         };

@@ -55,17 +55,11 @@ impl Measures {
         let unreadable = |error: std::io::Error| LogError::Unreadable(error.to_string());
         let log = FileLog::open_to_read(directory);
         let Some(last) = log.segments(u64::MAX)?.pop() else { return Ok(()) };
+        // A segment has a bounded number of lines.
         let mut lines = 0;
-        let mut reader = log.read(last)?;
-        // A segment has at most so many lines as its reader bounds; only their ends are looked for.
-        loop {
-            let bytes = reader.fill_buf().map_err(unreadable)?;
-            if bytes.is_empty() {
-                break;
-            }
-            lines += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
-            let seen = bytes.len();
-            reader.consume(seen);
+        for line in log.read(last)?.split(b'\n') {
+            line.map_err(unreadable)?;
+            lines += 1;
         }
         self.set(&of::AUDIT_EVENTS, &[], last + lines);
         let mut bytes = 0;

@@ -8,12 +8,15 @@ mod bill;
 mod calendar;
 mod channel;
 mod daemon;
+mod measures;
 mod prices;
 mod schedule;
+mod slo;
 
 pub use bill::{Bill, MOST_LAG};
 pub use channel::{By, Channel, Keys};
 pub use daemon::Daemon;
+pub use measures::Measures;
 pub use prices::{Prices, place as price_place};
 pub use schedule::{Entry, Outside};
 
@@ -72,6 +75,7 @@ pub struct Config {
     pub daemon: Daemon,
     pub channels: Vec<Channel>,
     pub bill: Bill,
+    pub measures: Measures,
     pub apply: Apply,
     /// Who may approve what: `[apply]` and every `[[approver]]`.
     pub trust: Trust,
@@ -185,6 +189,7 @@ impl Default for Config {
             daemon: Daemon::default(),
             channels: Vec::new(),
             bill: Bill::default(),
+            measures: Measures::default(),
             apply: Apply::default(),
             trust: Trust::default(),
         }
@@ -263,6 +268,8 @@ const TOP: &[&str] = &[
     "freeze",
     "channel",
     "bill",
+    "measures",
+    "slo",
     "apply",
     "approver",
 ];
@@ -385,6 +392,8 @@ impl Reader<'_> {
         if let Some(bill) = self.table(table, "bill") {
             self.bill(bill, &mut config.bill);
         }
+        config.measures = self.measures(table);
+        config.house.slo = self.slo(table);
         if let Some(apply) = self.table(table, "apply") {
             self.apply(apply, config);
         }

@@ -5,6 +5,7 @@ use sweeper_core::{
     detect::Severity,
     policy::{PolicySet, watch},
     report::{Report, Verdict},
+    slo::Slo,
 };
 
 pub use sweeper_core::engine::{Inputs, Outcome, run, specs_of};
@@ -13,6 +14,8 @@ pub use sweeper_core::engine::{Inputs, Outcome, run, specs_of};
 pub fn report<'a>(outcome: &'a Outcome, set: &'a PolicySet, id: String, fail_on: Option<Severity>) -> Report<'a> {
     let mut report = Report::new(outcome.parts(set), id, crate::TOOL);
     report.told.clone_from(&outcome.told);
+    let objectives = outcome.sealed.house.slo.as_ref();
+    report.slo = objectives.map(|terms| Slo::of(&report, terms, &|_| false));
     let mut causes = outcome.causes.clone();
     if let Some(least) = fail_on {
         // What somebody excepted, with a reason and an end, fails nobody's build.

@@ -15,6 +15,7 @@ mod history;
 mod iac;
 mod lambda;
 mod log;
+mod measures;
 mod notify;
 mod output;
 mod platform;
@@ -104,7 +105,7 @@ enum Command {
     /// Show the log of everything that was done, and hold it against its signatures
     #[command(subcommand)]
     Audit(commands::audit::Command),
-    /// Describe what machines read, as JSON Schema
+    /// Describe what machines read: the audit log as JSON Schema, the measures as a table
     Schema(commands::schema::Args),
     /// Show or break the lock under which changes are made
     #[command(subcommand)]

@@ -39,6 +39,16 @@ impl Whole {
         self.keep_as(&path)
     }
 
+    /// Puts the file in its place, for everybody to read.
+    pub fn keep_readable(self) -> io::Result<()> {
+        #[cfg(unix)]
+        if let Some(file) = &self.file {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            file.get_ref().set_permissions(mode)?;
+        }
+        self.keep()
+    }
+
     /// Puts the file in another place of the same file system.
     pub fn keep_as(mut self, path: &Path) -> io::Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };

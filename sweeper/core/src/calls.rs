@@ -118,7 +118,7 @@ struct Bucket {
 
 /// The service of a permission: `ec2` of `ec2:DescribeVolumes`, `Microsoft.Compute` of
 /// `Microsoft.Compute/disks/read`, `compute` of `compute.disks.list`.
-fn service(op: &str) -> &str {
+pub fn service(op: &str) -> &str {
     let end = op.find(':').or_else(|| op.find('/')).or_else(|| op.find('.'));
     end.map_or(op, |end| &op[..end])
 }

@@ -17,6 +17,7 @@ use crate::{
     money::{Amount, Basis, Cost},
     owner,
     policy::{self, Act, Costs, Evaluation, Policy, PolicySet, Row, RowVerdict, Told},
+    slo::Slo,
     survey::Survey,
     survey_file::{RunCost, Sealed},
 };
@@ -240,6 +241,9 @@ pub struct Document {
     /// How it differs from an earlier one, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Since>,
+    /// How owners stand to their objectives, where the house has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Slo>,
 }
 
 /// What a row could save.
@@ -333,6 +337,8 @@ pub struct Report<'a> {
     pub told: Vec<Told>,
     /// How it differs from an earlier one, where that was asked for.
     pub since: Option<Since>,
+    /// How owners stand to their objectives, where the house has some.
+    pub slo: Option<Slo>,
     judged: Vec<Judged>,
     reasons: Vec<String>,
     owners: Vec<OwnerOf>,
@@ -365,6 +371,7 @@ impl<'a> Report<'a> {
             },
             told: Vec::new(),
             since: None,
+            slo: None,
             judged: Vec::new(),
             reasons: Vec::new(),
             owners: Vec::new(),
@@ -585,6 +592,36 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// When each rule first found anything of a kind and account: what was found then may have been there for ever.
+    pub(crate) fn starts(&self) -> BTreeMap<(&'a str, &'a str, &'a str), Timestamp> {
+        let mut starts = BTreeMap::new();
+        for (key, sighting) in self.ledger() {
+            let start = starts.entry((key.rule(), key.kind(), key.account())).or_insert(sighting.first_found);
+            *start = (*start).min(sighting.first_found);
+        }
+        starts
+    }
+
+    /// When what a row finds began: the cloud's fact, or when it was first found by a rule that had looked before.
+    /// What was made after `from` began after it, whoever looked when. `None` where nobody knows.
+    pub(crate) fn began(
+        &self,
+        glance: &Glance<'_>,
+        starts: &BTreeMap<(&'a str, &'a str, &'a str), Timestamp>,
+        from: Timestamp,
+    ) -> Option<Timestamp> {
+        let row = self.rows().get(glance.row as usize)?;
+        let resource = self.view.inventory.at(row.resource);
+        if let Some((at, _)) = policy::detail(self.parts.set, &self.view, self.costs(), row).since {
+            return Some(at);
+        }
+        let rule = glance.policy.rule.as_str();
+        let start = starts.get(&(rule, resource.kind().id, resource.account()));
+        let first = self.ledger().of(rule, &resource).map(|sighting| sighting.first_found);
+        let found = first.filter(|first| start.is_some_and(|start| first > start));
+        found.or_else(|| resource.created().filter(|created| *created > from))
+    }
+
     fn resource(&self, resource: Resource<'a>) -> ResourceOf {
         let tags = self.view.tags(resource).ok();
         // The question is noted by the view, and nobody here wants to ask.
@@ -699,7 +736,8 @@ impl Serialize for Report<'_> {
                 serializer.collect_seq((self.0)())
             }
         }
-        let mut out = serializer.serialize_struct("Report", 6 + usize::from(self.since.is_some()))?;
+        let mut out = serializer
+            .serialize_struct("Report", 6 + usize::from(self.since.is_some()) + usize::from(self.slo.is_some()))?;
         out.serialize_field("format", FORMAT)?;
         out.serialize_field("run", &self.run)?;
         out.serialize_field("coverage", &Streamed(|| self.coverage()))?;
@@ -708,6 +746,9 @@ impl Serialize for Report<'_> {
         out.serialize_field("watches", &self.told)?;
         if let Some(since) = &self.since {
             out.serialize_field("since", since)?;
+        }
+        if let Some(slo) = &self.slo {
+            out.serialize_field("slo", slo)?;
         }
         out.end()
     }

@@ -6,6 +6,7 @@ use crate::{
     config::Config,
     deployment::{self, Deployment},
     exit::{Exit, Failure},
+    measures::{Export, Measures},
     output,
 };
 use std::{fs, io::BufRead as _, path::PathBuf};
@@ -33,6 +34,9 @@ pub enum Command {
         /// A signed head from elsewhere (a notice, an auditor): only with one can it be known that the end is there
         #[arg(long, value_name = "FILE")]
         known: Vec<PathBuf>,
+        /// Write whether it is sound to a file for the textfile collector of Prometheus
+        #[arg(long, value_name = "FILE")]
+        measures: Option<PathBuf>,
     },
     /// Write the events for a SIEM, a line of JSON each, after the log was verified
     Export(export::Args),
@@ -85,7 +89,13 @@ fn opened(place: &Place) -> Result<Opened, Failure> {
 pub fn run(command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Show { place, plan } => show(place, plan.as_deref()),
-        Command::Verify { place, known } => verify(place, known),
+        Command::Verify { place, known, measures } => {
+            let verified = verify(place, known);
+            let is_sound = verified.as_ref().is_ok_and(|exit| *exit == Exit::Done);
+            let measured = Measures::verified(is_sound, SystemClock::default().wall());
+            Export::file(measures.as_deref()).write(measured);
+            verified
+        }
         Command::Export(args) => export::run(args),
     }
 }

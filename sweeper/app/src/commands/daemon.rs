@@ -149,9 +149,10 @@ enum Ended {
 
 impl Ended {
     /// Says what a run came to. `None`: it was stopped before.
-    fn of(entry: &Entry, outcome: Option<Result<Done, Failure>>) -> Self {
+    fn of(entry: &Entry, outcome: Option<Result<Done, Failure>>, vitals: &Vitals<SystemClock>) -> Self {
         match outcome {
             Some(Ok(done)) => {
+                vitals.measured(done.measures.prometheus());
                 log::say(&done.line(&entry.name));
                 Self::With(done.exit().code())
             }
@@ -468,10 +469,11 @@ impl Daemon {
             self.vitals.beat();
             let nap = (self.clock.mono() + NAP).min(last);
             tokio::select! {
-                outcome = apart.end() => return Ended::of(entry, outcome),
+                outcome = apart.end() => return Ended::of(entry, outcome, &self.vitals),
                 () = stopped(&mut self.stopped) => {
                     apart.stop();
-                    return Ended::of(entry, timeout(PUT_AWAY, apart.end()).await.ok().flatten());
+                    let outcome = timeout(PUT_AWAY, apart.end()).await.ok().flatten();
+                    return Ended::of(entry, outcome, &self.vitals);
                 }
                 () = self.clock.sleep_until(nap) => if self.clock.mono() >= last {
                     apart.stop();

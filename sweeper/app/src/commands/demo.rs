@@ -12,10 +12,11 @@ use crate::{
         self,
         emulated::{self, Planted, Served},
     },
-    commands::report::show,
+    commands::report::shown,
     config::Config,
     engine::{self, Outcome},
     exit::{Exit, Failure},
+    measures::Export,
     output,
     render::{Format, inert},
     state,
@@ -33,6 +34,9 @@ pub struct Args {
     /// Write to a file, which is there whole or not at all
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Write what the run measured to a file for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["truth", "bill", "bills", "play"])]
+    pub measures: Option<PathBuf>,
     /// Show everything, also what costs next to nothing
     #[arg(long)]
     pub all: bool,
@@ -78,7 +82,10 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         return truth(&outcome, &settings.set, &served.planted());
     }
     let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None };
-    Ok(show(&outcome, &settings.set, random_id()?, &show_args, Past::default())?.exit())
+    let ended = settings.counted(show(&outcome, &settings.set, random_id()?, &show_args, Past::default())?, &outcome);
+    let exit = ended.exit();
+    Export::file(args.measures.as_deref()).write(ended.measures);
+    Ok(exit)
 }
 
 /// The demo's clouds that this build has.

@@ -34,7 +34,9 @@ use crate::{
     engine::{self, Inputs, Outcome},
     exit::{Exit, Failure},
     history::{self, Kept},
-    iac, log, policies,
+    iac, log,
+    measures::Measures,
+    policies,
     render::{progress::Board, summary::counted},
     signs, state, watch,
 };
@@ -123,7 +125,7 @@ pub fn severity(text: &str) -> Result<Severity, String> {
 }
 
 /// What a look came to, for whoever began it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ended {
     /// The name of the run, as in what it wrote.
     pub run: String,
@@ -131,6 +133,8 @@ pub struct Ended {
     pub causes: Vec<Cause>,
     /// In a few words.
     pub says: String,
+    /// In figures.
+    pub measures: Measures,
 }
 
 impl Ended {
@@ -152,6 +156,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Opened at every run. `None` where there is no place for it.
     pub state: Option<state::Place>,
+    /// The directory of the audit log, where the config names one.
+    pub log: Option<PathBuf>,
     pub now: Option<Timestamp>,
     pub all_kinds: bool,
 }
@@ -176,6 +182,7 @@ impl Settings {
             prices: config.prices.beside(state.as_ref()),
             limits,
             state,
+            log: config.apply.log.clone(),
             now: args.now,
             all_kinds: args.all_kinds,
         })
@@ -329,6 +336,13 @@ impl Settings {
     pub fn remember(&self, report: &Report<'_>) -> Option<Cause> {
         let place = self.state.as_ref().filter(|_| self.now.is_none())?;
         history::remember(place, report, Kept::Summary)
+    }
+
+    /// The same, with the figures of the state.
+    pub fn counted(&self, mut ended: Ended, outcome: &Outcome) -> Ended {
+        let state = Measures::state(self.state.as_ref(), self.log.as_deref(), outcome.sealed.finished);
+        ended.measures = ended.measures.and(state);
+        ended
     }
 
     /// Regions asked for that no account of any cloud has, as far as all clouds tell theirs.

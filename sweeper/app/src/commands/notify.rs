@@ -7,6 +7,7 @@ use crate::{
     engine::{self, Outcome},
     exit::{Exit, Failure},
     log,
+    measures::{Export, Measures},
     notify::{
         self,
         tell::{Came, Notified, Seen, Telling},
@@ -50,6 +51,9 @@ pub struct Args {
     /// Try also what waits after a failure
     #[arg(long)]
     pub again: bool,
+    /// Write what the run measured to a file for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub measures: Option<PathBuf>,
 }
 
 /// An event for each channel.
@@ -84,8 +88,9 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage("notices are sent now: --now is for reports"));
     }
     let config = Config::find(args.look.config.as_deref())?;
+    let export = Export::new(args.measures.as_deref(), &config);
     let settings = args.survey.is_none().then(|| Settings::new(&args.look, &config)).transpose()?;
-    Ok(tell(settings.as_ref(), &config, &args, None).await?.exit())
+    Ok(export.of("notify", tell(settings.as_ref(), &config, &args, None)).await?.exit())
 }
 
 /// Looks, reading no longer than that, and tells; without settings, from the survey of the arguments.
@@ -135,10 +140,11 @@ pub async fn tell(
     let id = random_id()?;
     let store = state::open(&place).map_err(|error| failed(&error))?;
     let baseline = baseline::load(store.as_ref()).map_err(|error| failed(&error))?;
-    let (digests, seen) = {
+    let (digests, seen, mut measures) = {
         let report = engine::report(&outcome, set, id.clone(), None);
         causes.extend(report.run.exit.iter().cloned());
-        (notify::digests(&outcome, &report, channels, &baseline), Seen::of(&report))
+        let digests = notify::digests(&outcome, &report, channels, &baseline);
+        (digests, Seen::of(&report), Measures::of(&outcome, &report))
     };
     let clock = SystemClock::default();
     let ledger = StoreLedger::new(Arc::clone(&store));
@@ -160,7 +166,7 @@ pub async fn tell(
         let owners = digests.iter().filter(|digest| !digest.channels().is_empty()).count();
         let says = format!("{} would be told", super::counted(owners as u64, "owner"));
         log::say(&says);
-        return Ok(Ended { run: id, causes, says });
+        return Ok(Ended { run: id, causes, says, measures });
     }
     // Before the first notice leaves: what the log cannot have is not done.
     let recorder = Recorder::open(args.look.state.as_deref(), config)?;
@@ -170,6 +176,9 @@ pub async fn tell(
     let mut came = telling
         .tell(&digests, &mut |notified| {
             say(notified);
+            for (channel, sent) in &notified.sent {
+                measures.noticed(channel, if sent.delivered { "delivered" } else { "undelivered" }, 1);
+            }
             let Some(recorder) = &recorder else { return Ok(None) };
             let is_recorded = recorder.record_if_free(events(notified))?;
             let unrecorded =
@@ -183,7 +192,15 @@ pub async fn tell(
     }
     summary(&came);
     causes.append(&mut came.causes);
-    Ok(Ended { run: id, causes, says: format!("{} told", super::counted(came.told, "owner")) })
+    for (channel, count) in &came.waiting {
+        measures.noticed(channel, "waiting", *count);
+    }
+    let says = format!("{} told", super::counted(came.told, "owner"));
+    let ended = Ended { run: id, causes, says, measures };
+    Ok(match settings {
+        Some(settings) => settings.counted(ended, &outcome),
+        None => ended,
+    })
 }
 
 fn summary(came: &Came) {

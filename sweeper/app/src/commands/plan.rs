@@ -7,6 +7,7 @@ use crate::{
     deployment::{self, Deployment},
     exit::{Exit, Failure},
     log,
+    measures::Measures,
     output::{self, Whole},
     render::plan as show,
 };
@@ -144,7 +145,9 @@ pub async fn draw(
     report.run.exit.extend(unremembered);
     let place = args.output.display();
     let says = format!("plan {} in {place}: `sweeper approve {place}` is next", plan.id);
-    Ok((Ended { says, causes: report.run.exit, run: report.run.id }, plan))
+    let measures = Measures::of(&outcome, &report);
+    let ended = Ended { says, measures, causes: report.run.exit, run: report.run.id };
+    Ok((settings.counted(ended, &outcome), plan))
 }
 
 fn shown(plan: &Plan, form: Form) -> io::Result<()> {

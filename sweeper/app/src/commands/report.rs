@@ -6,7 +6,9 @@ use crate::{
     engine::{self, Outcome},
     exit::{Exit, Failure},
     history::{self, Kept},
-    log, output,
+    log,
+    measures::{Export, Measures},
+    output,
     render::{self, Format, Look},
     state,
 };
@@ -29,6 +31,9 @@ pub struct Args {
     /// a file
     #[arg(long, value_name = "last|FILE")]
     pub since: Option<PathBuf>,
+    /// Write what the run measured to a file for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub measures: Option<PathBuf>,
     #[command(flatten)]
     pub show: ShowArgs,
 }
@@ -65,12 +70,21 @@ pub fn run_offline(args: &Args, survey: &std::path::Path) -> Result<Exit, Failur
     }
     let then = args.since.as_deref().map(|since| history::then(since, None, &set)).transpose()?.flatten();
     let past = Past { then: then.as_ref().map(|(then, name)| (then, name.as_str())), state: None };
-    Ok(show(&outcome, &set, digest, &args.show, past)?.exit())
+    let ended = show(&outcome, &set, digest, &args.show, past)?;
+    let exit = ended.exit();
+    // A survey is judged here, and nobody is told elsewhere.
+    Export::file(args.measures.as_deref()).write(ended.measures);
+    Ok(exit)
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
-    let settings = Settings::new(&args.look, &config)?;
+    let export = Export::new(args.measures.as_deref(), &config);
+    Ok(export.of("report", measured(args, &config)).await?.exit())
+}
+
+async fn measured(args: Args, config: &Config) -> Result<Ended, Failure> {
+    let settings = Settings::new(&args.look, config)?;
     output::writable(args.show.output.as_deref()).map_err(|error| unwritten(&args.show, &error))?;
     let place = settings.state.as_ref();
     let then = args.since.as_deref().map(|since| history::then(since, place, &settings.set)).transpose()?.flatten();
@@ -79,7 +93,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         then: then.as_ref().map(|(then, name)| (then, name.as_str())),
         state: place.filter(|_| settings.now.is_none()),
     };
-    Ok(show(&outcome, &settings.set, random_id()?, &args.show, past)?.exit())
+    Ok(settings.counted(show(&outcome, &settings.set, random_id()?, &args.show, past)?, &outcome))
 }
 
 /// Writes the report of an outcome, and remembers it.
@@ -102,7 +116,7 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, pas
     let look = Look { all: args.all, width: columns, warnings: &outcome.warnings };
     output::to(args.output.as_deref(), |mut out| render::write(&report, args.format, look, &mut out))
         .map_err(|error| unwritten(args, &error))?;
-    Ok(remembered(report, past))
+    Ok(remembered(outcome, report, past))
 }
 
 /// Remembers a report that goes nowhere.
@@ -110,17 +124,18 @@ pub fn unshown(outcome: &Outcome, set: &PolicySet, id: String, past: Past<'_>) -
     for warning in &outcome.warnings {
         log::warn(warning);
     }
-    remembered(engine::report(outcome, set, id, None), past)
+    remembered(outcome, engine::report(outcome, set, id, None), past)
 }
 
 /// Only once it is written: what nobody could read is not the last report.
-fn remembered(mut report: Report<'_>, past: Past<'_>) -> Ended {
+fn remembered(outcome: &Outcome, mut report: Report<'_>, past: Past<'_>) -> Ended {
     let unremembered = past.state.and_then(|place| history::remember(place, &report, Kept::AsLast));
     report.run.exit.extend(unremembered);
     let (totals, findings) = (report.totals(), counted(report.len() as u64, "finding"));
     let (firm, up_to) = (render::summary::dollars(totals.firm), render::summary::dollars(totals.up_to));
     let says = format!("{findings}, {firm} a month, up to {up_to} more, {} unpriced", totals.unpriced);
-    Ended { says, causes: report.run.exit, run: report.run.id }
+    let measures = Measures::of(outcome, &report);
+    Ended { says, measures, causes: report.run.exit, run: report.run.id }
 }
 
 fn unwritten(args: &ShowArgs, error: &std::io::Error) -> Failure {

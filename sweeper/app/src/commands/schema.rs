@@ -1,8 +1,8 @@
-//! `sweeper schema`: what machines read, described for them.
+//! `sweeper schema`: what machines read, described.
 
 use crate::{
     exit::{Exit, Failure},
-    output,
+    measures, output,
 };
 use sweeper_core::audit;
 
@@ -11,6 +11,8 @@ use sweeper_core::audit;
 pub enum Of {
     /// A line of the audit log, and its signed heads
     Audit,
+    /// What runs and daemons measure, as a page of Markdown
+    Measures,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -19,12 +21,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let schema = match args.of {
-        Of::Audit => audit::schema(),
-    };
-    output::to(None, |out| {
-        serde_json::to_writer_pretty(&mut *out, &schema)?;
-        writeln!(out)
+    output::to(None, |out| match args.of {
+        Of::Audit => {
+            serde_json::to_writer_pretty(&mut *out, &audit::schema())?;
+            writeln!(out)
+        }
+        Of::Measures => out.write_all(measures::document().as_bytes()),
     })?;
     Ok(Exit::Done)
 }

@@ -7,6 +7,7 @@ use crate::{
     engine,
     exit::{Exit, Failure},
     log,
+    measures::{Export, Measures},
     output::Whole,
 };
 use std::{
@@ -22,12 +23,16 @@ pub struct Args {
     /// The file to write, or a directory in which it is named by its content
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Write what the run measured to a file for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE")]
+    pub measures: Option<PathBuf>,
 }
 
 pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
+    let export = Export::new(args.measures.as_deref(), &config);
     let settings = Settings::new(&args.look, &config)?;
-    Ok(take(&settings, &args.output, None).await?.exit())
+    Ok(export.of("survey", take(&settings, &args.output, None)).await?.exit())
 }
 
 /// Looks, reading no longer than that, and writes the survey.
@@ -49,5 +54,6 @@ pub async fn take(settings: &Settings, output: &Path, within: Option<Duration>) 
     let mut report = engine::report(&outcome, &settings.set, digest, None);
     let unremembered = settings.remember(&report);
     report.run.exit.extend(unremembered);
-    Ok(Ended { says, causes: report.run.exit, run: report.run.id })
+    let measures = Measures::of(&outcome, &report);
+    Ok(settings.counted(Ended { says, measures, causes: report.run.exit, run: report.run.id }, &outcome))
 }

@@ -1,7 +1,11 @@
 //! The engine over clouds made up here: rounds of questions, waivers, state that fails.
 
 use super::{Inputs, Outcome, judge, report, run};
-use crate::exit::Exit;
+use crate::{
+    exit::Exit,
+    measures::Measures,
+    render::{self, summary},
+};
 use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,6 +29,7 @@ use sweeper_core::{
     money::{Amount, Cost},
     policy::{Known, PolicySet, Problem, Source, load},
     report::{Document, Verdict},
+    slo::{self, Terms},
     survey::{self, Quiet},
     survey_file,
     waiver::Waiver,
@@ -198,7 +203,17 @@ fn looked_in(
     ledger: &dyn Ledger,
 ) -> (Outcome, Arc<Volumes>) {
     let volumes = Arc::new(volumes);
-    let clouds: Vec<Arc<dyn Cloud>> = vec![Arc::new(Made(vec![Arc::clone(&volumes) as Arc<dyn Kind>]))];
+    (looked_at(vec![Arc::clone(&volumes) as Arc<dyn Kind>], house, set, waivers, ledger), volumes)
+}
+
+fn looked_at(
+    kinds: Vec<Arc<dyn Kind>>,
+    house: House,
+    set: &PolicySet,
+    waivers: Vec<Waiver>,
+    ledger: &dyn Ledger,
+) -> Outcome {
+    let clouds: Vec<Arc<dyn Cloud>> = vec![Arc::new(Made(kinds))];
     let calls = Calls::new(Arc::new(VirtualClock::new(NOW)), Limits::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let universes = runtime.block_on(survey::universes(clouds, &calls));
@@ -219,7 +234,7 @@ fn looked_in(
         progress: &Quiet,
         now: None,
     };
-    (runtime.block_on(run(inputs)), volumes)
+    runtime.block_on(run(inputs))
 }
 
 fn document(outcome: &Outcome, set: &PolicySet, fail_on: Option<Severity>) -> (Document, Exit) {
@@ -322,6 +337,149 @@ fn a_second_run_knows_since_when() {
     let (second, _) = looked(Volumes::default(), &set, Vec::new(), &older);
     let basis = |outcome: &Outcome| document(outcome, &set, None).0.findings[0].since_basis.clone().unwrap();
     assert_eq!((basis(&first).as_str(), basis(&second).as_str()), ("this-run", "first-seen"));
+}
+
+#[test]
+fn a_run_is_measured() {
+    let set = policies(UNATTACHED);
+    let volumes = Volumes { denied: BTreeSet::from(["2"]), ..Volumes::default() };
+    let (outcome, _) = looked(volumes, &set, Vec::new(), &InMemory::default());
+    let report = report(&outcome, &set, "run".to_owned(), None);
+    let text = Measures::of(&outcome, &report).prometheus();
+    for line in [
+        "sweeper_blind_causes{cause=\"denied ec2:DescribeVolumes\"} 1",
+        "sweeper_blind_scopes{cloud=\"aws\"} 1",
+        "sweeper_waived_scopes{cloud=\"aws\"} 0",
+        "sweeper_findings{detector=\"unattached-disk\",severity=\"ticket\",verdict=\"found\"} 2",
+        "sweeper_listings{cloud=\"aws\",status=\"complete\"} 1",
+        "sweeper_orphans{owner=\"alice\",class=\"disk\"} 2",
+        "sweeper_resources{class=\"disk\"} 3",
+        "sweeper_waste_firm_monthly_dollars{owner=\"alice\",class=\"disk\"} 16",
+        "sweeper_run_api_calls{cloud=\"aws\",service=\"ec2\"} 3",
+        "sweeper_run_exit_code 3",
+        "sweeper_run_exit_causes{code=\"3\"} 1",
+        "sweeper_run_exit_causes{code=\"8\"} 0",
+        "sweeper_run_finished_timestamp_seconds 1763600000",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line}: {text}");
+    }
+    assert!(!text.contains("sweeper_slo"), "there is no objective");
+}
+
+/// Disks of which each has an owner of its own.
+struct Many(usize);
+
+#[async_trait]
+impl Kind for Many {
+    fn spec(&self) -> &'static KindSpec {
+        &VOLUME
+    }
+
+    async fn enumerate(&self, _: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        for n in 0..self.0 {
+            let disk = Disk {
+                state: DiskState::Available,
+                size_gib: 100,
+                tier: out.sym("gp3"),
+                iops: None,
+                throughput: None,
+                source_snapshot: out.sym(""),
+                attachments: 0,
+                last_attached: None,
+            };
+            let owner = format!("{}-{n}", out.scope().account);
+            let tags = Tags::Read(vec![("owner", owner.as_str())]);
+            out.push(Draft { tags, created: Some(NOW), ..Draft::new(&format!("vol-{n}"), disk) });
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, _: &Site, _: &Inventory, _: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        Ok(Vec::new())
+    }
+
+    fn price(&self, _: Resource<'_>, _: &dyn Prices) -> Cost {
+        Cost::list(Amount::whole(8))
+    }
+}
+
+#[test]
+fn a_hundred_thousand_owners_make_a_page_of_a_few() {
+    let set = policies(UNATTACHED);
+    let slo = Terms {
+        window_days: 28,
+        all: slo::Limits { new: Some(1), monthly_usd: Some(Amount::whole(4)) },
+        owners: BTreeMap::new(),
+    };
+    let house = House { slo: Some(slo), ..House::default() };
+    let kinds: Vec<Arc<dyn Kind>> = vec![Arc::new(Many(50_000))];
+    let outcome = looked_at(kinds, house, &set, Vec::new(), &InMemory::default());
+    let report = report(&outcome, &set, "run".to_owned(), None);
+    let stands = report.slo.as_ref().unwrap();
+    assert_eq!((stands.budgets.len() as u64 + stands.more, stands.unaged), (200_000, 0));
+    let text = Measures::of(&outcome, &report).prometheus();
+    let own = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+    assert_eq!(own("sweeper_orphans{").len(), 51);
+    assert!(own("sweeper_orphans{").contains(&"sweeper_orphans{owner=\"other\",class=\"disk\"} 99950"));
+    assert_eq!(own("sweeper_owners_folded"), ["sweeper_owners_folded 99950"]);
+    assert!(own("sweeper_slo_burn_rate{").len() <= 51 * 2 * 4, "{}", own("sweeper_slo_burn_rate{").len());
+    assert!(text.len() < 100_000, "{}", text.len());
+    assert!(summary::slo(&report).len() < 16);
+}
+
+#[test]
+fn only_what_is_known_to_be_new_spends_a_budget() {
+    let set = policies(UNATTACHED);
+    let slo = Terms {
+        window_days: 28,
+        all: slo::Limits { new: Some(1), monthly_usd: Some(Amount::whole(100)) },
+        owners: BTreeMap::new(),
+    };
+    let house = || House { slo: Some(slo.clone()), ..House::default() };
+    // The first look finds what may have been there for ever.
+    let ledger = InMemory::default();
+    let (first, _) = looked_in(house(), Volumes::default(), &set, Vec::new(), &ledger);
+    let (written, _) = document(&first, &set, None);
+    let stands = written.slo.unwrap();
+    assert_eq!((stands.unaged, stands.budgets.len(), stands.complete), (4, 0, true));
+    // A later one knows what came since: one of the two in each account was there a month ago.
+    let month = NOW.plus(-40 * 86_400);
+    let earlier = ledger.load().unwrap().into_iter().map(|(key, sighting)| {
+        let first_found = if key.uid() == "vol-0" { month } else { NOW.plus(-86_400 / 2) };
+        (key, Sighting { first_found, last_seen: NOW.plus(-86_400 / 2), ..sighting })
+    });
+    let older = InMemory::default();
+    older.merge(&Advanced { at: Some(month), slice: earlier.collect(), cleared: Vec::new() }).unwrap();
+    let (second, _) = looked_in(house(), Volumes::default(), &set, Vec::new(), &older);
+    let stands = document(&second, &set, None).0.slo.unwrap();
+    let spent: Vec<(&str, &str, String)> = stands
+        .budgets
+        .iter()
+        .map(|own| (own.owner.as_str(), own.objective.name(), own.remaining.to_string()))
+        .collect();
+    assert_eq!(spent, [("alice", "new-orphans", "-1".to_owned()), ("alice", "new-waste", "84".to_owned())]);
+    assert_eq!(stands.unaged, 2, "those of the first look");
+    let report = report(&second, &set, "run".to_owned(), None);
+    let text = Measures::of(&second, &report).prometheus();
+    for line in [
+        "sweeper_slo_limit{objective=\"new-orphans\"} 1",
+        "sweeper_slo_budget_remaining_ratio{owner=\"alice\",objective=\"new-orphans\"} -1",
+        "sweeper_slo_burn_rate{owner=\"alice\",objective=\"new-orphans\",window=\"1d\"} 56",
+        "sweeper_slo_spent{owner=\"alice\",objective=\"new-waste\"} 16",
+        "sweeper_slo_unaged 2",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line}: {text}");
+    }
+    let shown = summary::slo(&report);
+    assert_eq!(shown[0], "objective: 1 new orphan and $100.00 a month of them an owner in 28 days: 1 objective missed");
+    assert_eq!(
+        shown[1],
+        "alice: 2 new orphans, of 1: 200 % of the budget; burns at 56.00 (1d), 18.67 (3d), 8.00 (7d), 2.00 (28d)"
+    );
+    let mut page = Vec::new();
+    let look = render::Look { all: false, width: 100, warnings: &[] };
+    render::write(&report, render::Format::Markdown, look, &mut page).unwrap();
+    assert!(String::from_utf8(page).unwrap().contains("## Objectives"));
 }
 
 #[test]

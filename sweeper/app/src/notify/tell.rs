@@ -72,6 +72,8 @@ pub struct Came {
     pub told: u64,
     /// Notices that wait, and for what.
     pub waits: BTreeMap<String, u64>,
+    /// The same by channel.
+    pub waiting: BTreeMap<String, u64>,
     pub closed: u64,
     pub causes: Vec<Cause>,
 }
@@ -164,7 +166,10 @@ impl Telling<'_> {
         let most = channel.by.notifier().most();
         let fresh = |state: &str, _: Severity| !states.contains(state);
         let aloud = |state: &str, severity: Severity| fresh(state, severity) && severity == Severity::Page;
-        let mut wait = |why: String| *came.waits.entry(why).or_default() += 1;
+        let mut wait = |why: String| {
+            *came.waits.entry(why).or_default() += 1;
+            *came.waiting.entry(channel.name.clone()).or_default() += 1;
+        };
         let made = match quiet {
             None => digest.notice(&channel.name, most, &fresh, &about),
             Some(ends) => {

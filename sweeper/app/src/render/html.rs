@@ -57,6 +57,12 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
         told.iter().try_for_each(|line| writeln!(out, "<li>{}</li>", text(line)))?;
         writeln!(out, "</ul>")?;
     }
+    let slo = summary::slo(report);
+    if !slo.is_empty() {
+        writeln!(out, "<h2>Objectives</h2>\n<ul>")?;
+        slo.iter().try_for_each(|line| writeln!(out, "<li>{}</li>", text(line)))?;
+        writeln!(out, "</ul>")?;
+    }
     if !summary.detectors.is_empty() {
         writeln!(
             out,

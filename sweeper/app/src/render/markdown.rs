@@ -35,6 +35,11 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
         writeln!(out, "\n## Watched\n")?;
         told.iter().try_for_each(|line| writeln!(out, "- {}", text(line)))?;
     }
+    let slo = summary::slo(report);
+    if !slo.is_empty() {
+        writeln!(out, "\n## Objectives\n")?;
+        slo.iter().try_for_each(|line| writeln!(out, "- {}", text(line)))?;
+    }
     if !summary.detectors.is_empty() {
         writeln!(
             out,

@@ -9,6 +9,7 @@ use sweeper_core::{
     money::Amount,
     policy::{Told, watch::Outcome},
     report::{Glance, Report, Saving, Seen, Sum, Verdict},
+    slo::{Budget, Objective},
 };
 
 /// Findings under this much a month are folded into one line.
@@ -232,6 +233,55 @@ pub fn told(report: &Report<'_>) -> Vec<String> {
             format!("{what}: {}{of}{stake}{says}", told.policy)
         })
         .collect()
+}
+
+/// How owners stand to their objectives, where the house has some: those that spent most, a line each.
+pub fn slo(report: &Report<'_>) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let Some(slo) = &report.slo else { return Vec::new() };
+    let limits: Vec<String> = Objective::ALL
+        .into_iter()
+        .filter_map(|objective| slo.limits.of(objective).map(|limit| amount(objective, limit)))
+        .collect();
+    let limits = if limits.is_empty() { "some owners have limits".to_owned() } else { limits.join(" and ") };
+    let missed = slo.budgets.iter().filter(|budget| budget.remaining < Amount::ZERO).count();
+    let missed = counted(missed as u64, "objective");
+    let mut lines = vec![format!("objective: {limits} an owner in {} days: {missed} missed", slo.window_days)];
+    lines.extend(slo.budgets.iter().take(SHOWN).map(spent));
+    let rest = slo.budgets.len().saturating_sub(SHOWN) as u64 + slo.more;
+    if rest > 0 {
+        lines.push(format!("… and {} of which something is spent", counted(rest, "more budget")));
+    }
+    if slo.unaged > 0 {
+        lines.push(format!("of {} nobody knows when it began: in no budget", counted(slo.unaged, "resource")));
+    }
+    if slo.backlog > 0 {
+        lines.push(format!("{} of the baseline: in no budget", counted(slo.backlog, "resource")));
+    }
+    if !slo.complete {
+        lines.push("not all was seen: more may be spent".to_owned());
+    }
+    lines
+}
+
+fn amount(objective: Objective, amount: Amount) -> String {
+    match objective {
+        // A count is whole.
+        Objective::NewOrphans => counted((amount.pico() / Amount::whole(1).pico()).unsigned_abs() as u64, "new orphan"),
+        Objective::NewWaste => format!("{} a month of them", dollars(amount)),
+    }
+}
+
+/// `alice: 12 new orphans of 10, 120 % of the budget; burns at 2.8 (1d), 1.2 (28d)`.
+fn spent(budget: &Budget) -> String {
+    let of = match budget.objective {
+        Objective::NewOrphans => budget.limit.to_string(),
+        Objective::NewWaste => dollars(budget.limit),
+    };
+    let share = budget.spent.scaled(100, 1).pico() / budget.limit.pico().max(1);
+    let burns: Vec<String> = budget.burn.iter().map(|burn| format!("{} ({}d)", burn.rate.cents(), burn.days)).collect();
+    let own = amount(budget.objective, budget.spent);
+    format!("{}: {own}, of {of}: {share} % of the budget; burns at {}", budget.owner, burns.join(", "))
 }
 
 /// What looking itself took: `this look: 1,204 calls, $0.02 of them paid (cloudwatch:GetMetricData $0.02)`.

@@ -33,6 +33,7 @@ pub fn write(report: &Report<'_>, look: Look<'_>, out: &mut impl Write) -> io::R
     let mut page = Page { out, width };
     head(report, &summary, &mut page)?;
     watches(report, &mut page)?;
+    objectives(report, &mut page)?;
     clouds(&summary, &mut page)?;
     detectors(&summary, &mut page)?;
     scopes(report, &summary, &mut page)?;
@@ -176,6 +177,14 @@ fn watches<W: Write>(report: &Report<'_>, page: &mut Page<'_, W>) -> io::Result<
     }
     page.blank()?;
     told.iter().try_for_each(|line| page.say(0, line))
+}
+
+fn objectives<W: Write>(report: &Report<'_>, page: &mut Page<'_, W>) -> io::Result<()> {
+    let slo = summary::slo(report);
+    let Some((first, rest)) = slo.split_first() else { return Ok(()) };
+    page.blank()?;
+    page.say(0, first)?;
+    rest.iter().try_for_each(|line| page.say(2, line))
 }
 
 fn sums(sum: &sweeper_core::report::Sum) -> [String; 3] {

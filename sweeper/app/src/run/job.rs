@@ -10,6 +10,7 @@ use crate::{
     },
     config::{Config, Entry},
     exit::{Exit, Failure},
+    measures::{Export, Measures},
     render::Format,
 };
 use std::{path::PathBuf, time::Duration};
@@ -109,6 +110,8 @@ pub struct Done {
     pub says: String,
     /// The exit code of the earlier run, where that is what was asked for.
     pub earlier: Option<Exit>,
+    /// In figures.
+    pub measures: Measures,
 }
 
 impl Done {
@@ -122,7 +125,7 @@ impl Done {
             Exit::FailOn | Exit::Blind => Status::Done,
             _ => Status::Failed,
         };
-        Self { status, causes: ended.causes, run: ended.run, says: ended.says, earlier: None }
+        Self { status, causes: ended.causes, run: ended.run, says: ended.says, earlier: None, measures: ended.measures }
     }
 
     /// Of a trigger that was done before.
@@ -134,14 +137,14 @@ impl Done {
         let says = format!("already done{end}");
         let code = trigger.end.and_then(|end| end.code);
         let earlier = Exit::ORDER.into_iter().find(|exit| Some(exit.code()) == code);
-        Self { status: Status::AlreadyDone, causes: Vec::new(), run: trigger.run, says, earlier }
+        Self { status: Status::AlreadyDone, causes: Vec::new(), run: trigger.run, says, earlier, measures: Measures::default() }
     }
 
     /// Of a trigger that another run is at.
     fn elsewhere(trigger: Trigger) -> Self {
         let says = format!("somebody else is at it: run {}, since {}", trigger.run, trigger.began);
         let causes = vec![Exit::Locked.cause(&says)];
-        Self { status: Status::Elsewhere, causes, run: trigger.run, says, earlier: None }
+        Self { status: Status::Elsewhere, causes, run: trigger.run, says, earlier: None, measures: Measures::default() }
     }
 
     pub fn exit(&self) -> Exit {
@@ -174,7 +177,8 @@ pub async fn run(job: &Job<'_>, token: Option<&str>, deadline: Option<Duration>)
     };
     // What waiting took is gone.
     let within = deadline.map(|whole| whole.saturating_sub(kept(whole)).saturating_sub(clock.mono()));
-    let ended = Box::pin(sorted(job, within, &clock)).await.map(Done::of);
+    let export = Export::new(None, job.config);
+    let ended = export.of(job.entry.run.name(), sorted(job, within, &clock)).await.map(Done::of);
     if let Some(trigger) = trigger {
         let (code, done) = match &ended {
             Ok(done) => (done.exit().code(), done.status != Status::Failed),
@@ -192,7 +196,7 @@ async fn sorted(job: &Job<'_>, within: Option<Duration>, clock: &SystemClock) ->
         Sort::Report => report(job, output, within, clock).await,
         Sort::Survey => survey::take(job.settings, &needed()?, within).await,
         Sort::Notify => {
-            let args = notify::Args { look: job.look.clone(), survey: None, preview: false, again: false };
+            let args = notify::Args { look: job.look.clone(), survey: None, preview: false, again: false, measures: None };
             notify::tell(Some(job.settings), job.config, &args, within).await
         }
         Sort::Plan => {
@@ -228,11 +232,11 @@ async fn report(
     let outcome = job.settings.run_within(within).await?;
     let past = Past { then: None, state: job.settings.state.as_ref() };
     if output.is_none() && job.to == To::Nowhere {
-        return Ok(unshown(&outcome, &job.settings.set, random_id()?, past));
+        return Ok(job.settings.counted(unshown(&outcome, &job.settings.set, random_id()?, past), &outcome));
     }
     let output = output.map(|directory| directory.join(format!("report-{stamp}.{ending}")));
     let args = ShowArgs { format, output, all: false, fail_on: None };
-    show(&outcome, &job.settings.set, random_id()?, &args, past)
+    Ok(job.settings.counted(show(&outcome, &job.settings.set, random_id()?, &args, past)?, &outcome))
 }
 
 #[cfg(test)]
@@ -250,7 +254,7 @@ mod tests {
     fn statuses_follow_from_causes() {
         let of = |exits: &[Exit]| {
             let causes = exits.iter().map(|exit| exit.cause("x")).collect();
-            let done = Done::of(Ended { run: String::new(), causes, says: String::new() });
+            let done = Done::of(Ended { causes, ..Ended::default() });
             (done.status, done.exit().code())
         };
         assert_eq!(of(&[]), (Status::Done, 0));

@@ -143,7 +143,6 @@ impl<C: Clock> Vitals<C> {
     }
 
     /// What the last run measured, as Prometheus reads it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what measures runs"))]
     pub fn measured(&self, text: String) {
         self.known().measured = text;
     }

@@ -53,6 +53,7 @@ pub mod plan;
 pub mod policy;
 pub mod prune;
 pub mod report;
+pub mod shard;
 pub mod store;
 pub mod survey;
 pub mod survey_file;

@@ -23,6 +23,7 @@ mod offline;
 mod prices;
 #[cfg(all(unix, feature = "gcp", feature = "demo"))]
 mod review;
+mod shards;
 #[cfg(all(feature = "gcp", feature = "demo"))]
 mod since;
 #[cfg(all(unix, feature = "gcp", feature = "demo"))]

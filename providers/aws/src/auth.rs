@@ -405,6 +405,31 @@ impl Cloud for Provider {
         self.organisation(&home, org).await
     }
 
+    /// A role for each account that is not that of the credentials. Without an organisation there is only that one: of
+    /// another the credentials would list their own things in its name.
+    async fn enter(
+        &self,
+        universe: &Universe,
+        accounts: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, CloudError> {
+        endpoints(&self.aws.base)?;
+        lock(&self.aws.lists).clear();
+        let home = self.aws.who(&self.site("caller")).await?;
+        let others = universe.accounts.iter().map(|account| account.id.clone());
+        let others: Vec<String> = others.filter(|id| *id != home && accounts.contains(id)).collect();
+        let Some(org) = &self.config.org else {
+            let other = || format!("the credentials are of account {home}");
+            return Ok(others.into_iter().map(|id| (id, other())).collect());
+        };
+        let work: Vec<_> = others.into_iter().map(|id| self.entered(id, org)).collect();
+        let mut results = futures_util::stream::StreamExt::buffer_unordered(futures_util::stream::iter(work), 32);
+        let mut closed = BTreeMap::new();
+        while let Some((id, why)) = futures_util::stream::StreamExt::next(&mut results).await {
+            closed.extend(why.map(|why| (id, why)));
+        }
+        Ok(closed)
+    }
+
     async fn identity(&self) -> Result<Option<Identity>, CloudError> {
         endpoints(&self.aws.base)?;
         let site = self.site("caller");
@@ -508,16 +533,22 @@ impl Provider {
             return Some(Account { none: Some(format!("account is {}", state.to_lowercase())), ..empty });
         }
         if id != home
-            && let Err(error) = self.enter(&id, org).await
+            && let (_, Some(why)) = self.entered(id.clone(), org).await
         {
-            let why = format!("{} into role {}", error.cause(), org.role);
             return Some(Account { blind: Some(why), ..empty });
         }
         Some(self.account(&id, name, String::new()).await)
     }
 
+    /// An account, and why its role cannot be taken, if it cannot.
+    async fn entered(&self, id: String, org: &OrgConfig) -> (String, Option<String>) {
+        let why = self.take_role(&id, org).await.err();
+        let why = why.map(|error| format!("{} into role {}", error.cause(), org.role));
+        (id, why)
+    }
+
     /// Takes the role in an account, and keeps its configuration for the clients to come.
-    async fn enter(&self, id: &str, org: &OrgConfig) -> Result<(), CloudError> {
+    async fn take_role(&self, id: &str, org: &OrgConfig) -> Result<(), CloudError> {
         let site = self.site(id);
         let hour = Duration::from_hours(1);
         let (renewed, _) = self.aws.assume(&site, id, (&org.role, org), "sweeper-survey", READ_ONLY, hour).await?;

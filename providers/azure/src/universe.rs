@@ -158,6 +158,12 @@ impl Cloud for Provider {
         Ok(universe)
     }
 
+    /// A token is one for all subscriptions; what is left to do is to say which to ask about.
+    async fn enter(&self, _: &Universe, accounts: &BTreeSet<String>) -> Result<BTreeMap<String, String>, CloudError> {
+        self.azure.about(accounts);
+        Ok(BTreeMap::new())
+    }
+
     async fn identity(&self) -> Result<Option<Identity>, CloudError> {
         let token = self.azure.arm_token(SUBSCRIPTIONS).await.map_err(hint)?;
         Ok(identity_of(&token).map(|name| Identity { name, source: self.azure.token_source().to_owned() }))

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sweeper_emulator::{Emulator, Options, Org, parse_faults};
+use sweeper_emulator::{Emulator, Options, Org, Pace, parse_faults};
 
-const USAGE: &str =
-    "usage: sweeper-emulator --org FILE [--port N] [--now RFC3339] [--page N] [--faults FILE] [--latency MS]";
+const USAGE: &str = "usage: sweeper-emulator --org FILE [--port N] [--now RFC3339] [--page N] [--faults FILE] [--latency MS] [--pace RATE/BURST]";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,6 +38,13 @@ async fn serve() -> Result<(), String> {
             "--latency" => {
                 let ms = given.parse().map_err(|_| bad("no number of milliseconds"))?;
                 options.latency = Duration::from_millis(ms);
+            }
+            "--pace" => {
+                let (rate, burst) = given.split_once('/').ok_or_else(|| bad("not as 20/100"))?;
+                let number = |text: &str| {
+                    text.parse::<f64>().ok().filter(|number| *number > 0.0).ok_or_else(|| bad("no number above 0"))
+                };
+                options.pace = Some(Pace { rate: number(rate)?, burst: number(burst)? });
             }
             "--faults" => {
                 let text = std::fs::read_to_string(&given).map_err(|error| bad(&error.to_string()))?;

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -26,6 +26,7 @@ use crate::cloud::Cloud;
 use crate::fault::{self, Armed, Denial, Fault, FaultKind, Target};
 use crate::http::{Reply, WireError};
 use crate::org::{Org, Vendor};
+use crate::pace::{Buckets, Pace};
 use crate::render::{self, Rendered};
 use crate::request::{Parts, Request, recognise};
 use crate::rest::{self, Req};
@@ -45,12 +46,14 @@ pub struct Options {
     pub latency: Duration,
     /// The faults, in the order in which they are tried.
     pub faults: Vec<Fault>,
+    /// How often an account may be asked; without one as often as anybody likes.
+    pub pace: Option<Pace>,
 }
 
 impl Options {
     /// A free port, no cap, no latency and no faults.
     pub fn new(now: Timestamp) -> Options {
-        Options { port: 0, now, page: None, latency: Duration::ZERO, faults: Vec::new() }
+        Options { port: 0, now, page: None, latency: Duration::ZERO, faults: Vec::new(), pace: None }
     }
 }
 
@@ -91,6 +94,7 @@ struct State {
     cloud: Mutex<Cloud>,
     latency: Duration,
     faults: Mutex<Vec<Armed>>,
+    pace: Buckets,
     journal: Mutex<Vec<Call>>,
     calls: AtomicU64,
 }
@@ -161,6 +165,7 @@ impl Emulator {
             cloud: Mutex::new(Cloud::new(org, options.now, options.page)),
             latency: options.latency,
             faults: Mutex::new(options.faults.into_iter().map(Armed::new).collect()),
+            pace: Buckets::new(options.pace),
             journal: Mutex::new(Vec::new()),
             calls: AtomicU64::new(0),
         });
@@ -294,6 +299,8 @@ async fn answer(state: &State, http: hyper::Request<Incoming>) -> Response<Answe
         }
         Ok(request) => {
             let (late, kind) = fault::strike(&mut lock(&state.faults), &request.target());
+            let paced = || (!state.pace.take(&request.target(), Instant::now())).then_some(FaultKind::Throttle);
+            let kind = kind.or_else(paced);
             delay = delay.saturating_add(Duration::from_millis(late));
             struck = kind.map(|kind| kind.to_string()).or_else(|| (late > 0).then(|| "slow".to_owned()));
             let rendered = perform(state, &request, kind, n);

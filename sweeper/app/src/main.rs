@@ -26,6 +26,7 @@ mod recording;
 mod render;
 mod review;
 mod roles;
+mod shards;
 mod signing;
 mod signs;
 mod state;

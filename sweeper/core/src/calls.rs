@@ -28,6 +28,8 @@ use tokio::sync::{Semaphore, watch};
 pub struct Limits {
     /// Calls under way at once, per (account, region, service).
     pub concurrency: usize,
+    /// Calls under way at once, of the whole run: connections, and answers in memory.
+    pub at_once: usize,
     /// Calls started a second, per (account, region, service).
     pub rate: f64,
     /// Calls that may start at once before `rate` holds.
@@ -54,6 +56,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             concurrency: 8,
+            at_once: 256,
             // EC2 gives non-mutating actions a bucket of 100 that refills at 20 a second ("Request throttling", EC2
             // API reference); other services are of that order.
             rate: 20.0,
@@ -152,6 +155,8 @@ struct Inner {
     clocks: Clocks,
     limits: Limits,
     lanes: Mutex<BTreeMap<(Scope, String), Arc<Lane>>>,
+    /// Of the whole run: taken only once a lane lets the call start, so that none waits for another lane's rate.
+    turns: Semaphore,
     journal: Mutex<Journal>,
     spent: Mutex<Amount>,
     jitter: AtomicU64,
@@ -167,6 +172,7 @@ impl Calls {
             inner: Arc::new(Inner {
                 clocks: Clocks::new(Arc::clone(&clock)),
                 clock,
+                turns: Semaphore::new(limits.at_once.max(1)),
                 limits,
                 lanes: Mutex::default(),
                 journal: Mutex::default(),
@@ -294,6 +300,7 @@ impl Calls {
             while let Some(until) = self.token(&lane) {
                 self.wait(op, until).await?;
             }
+            let turn = self.inner.turns.acquire().await.map_err(|_| CloudError::new(Fault::Cancelled, op, ""))?;
             self.note(scope, op, |tally| tally.calls += 1);
             let timeout = clock.mono() + limits.call_timeout;
             let until = limits.deadline.map_or(timeout, |deadline| deadline.min(timeout));
@@ -307,7 +314,7 @@ impl Calls {
                     Err(CloudError::new(fault, op, "no answer in time"))
                 }
             };
-            drop(slot);
+            drop((turn, slot));
             let error = match outcome {
                 Ok(answer) => {
                     let mut bucket = lock(&lane.bucket);
@@ -352,6 +359,7 @@ impl Calls {
         while let Some(until) = self.token(&lane) {
             self.wait(op, until).await?;
         }
+        let turn = self.inner.turns.acquire().await.map_err(|_| CloudError::new(Fault::Cancelled, op, ""))?;
         self.note(scope, op, |tally| tally.calls += 1);
         let until = clock.mono() + limits.call_timeout;
         let outcome = tokio::select! {
@@ -359,7 +367,7 @@ impl Calls {
             outcome = change => outcome,
             () = clock.sleep_until(until) => Err(CloudError::new(Fault::Transient, op, "no answer in time")),
         };
-        drop(slot);
+        drop((turn, slot));
         if let Err(error) = &outcome {
             let throttled = error.fault == Fault::Throttled;
             self.note(scope, op, |tally| {

@@ -1,8 +1,9 @@
 //! The one function behind `report`, `survey`, `explain`, `demo` and `daemon`: list, judge, ask what the
-//! judging still asks, judge again, move the clocks on, seal.
+//! judging still asks, judge again, move the clocks on, seal. [`judged`] is all of it but the listing, for what several
+//! processes listed.
 
 use crate::{
-    answers::Ask,
+    answers::{Answer, Ask},
     calls::Calls,
     costs::{Billed, CostSheet},
     detect::View,
@@ -18,6 +19,7 @@ use crate::{
     money::Cost,
     policy::{self, Evaluation, PolicySet, Told},
     report::{Cause, Parts},
+    shard,
     store::{Store, StoreError},
     survey::{self, Progress, Survey, Universes, Wanted},
     survey_file::{RunCost, Sealed},
@@ -72,23 +74,65 @@ pub struct Outcome {
 
 /// Looks and judges.
 pub async fn run(inputs: Inputs<'_>) -> Outcome {
-    let Inputs { universes, calls, set, ref house, progress, .. } = inputs;
-    let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
-    let clouds = clouds.as_slice();
-    let specs = specs_of(clouds);
-    let wanted = Wanted {
-        kinds: (!inputs.all_kinds).then(|| policy::wanted(set, &specs)),
+    let wanted = wanted(&inputs);
+    let survey = survey::list(inputs.universes, &wanted, inputs.calls, inputs.progress).await;
+    let (given, cost) = (BTreeMap::new(), RunCost::default());
+    judged(Seen { survey, given, cost, doubt: None, by_others: false }, inputs).await
+}
+
+/// What to look at, for these policies.
+pub fn wanted(inputs: &Inputs<'_>) -> Wanted {
+    let clouds = inputs.universes.clouds.iter();
+    let specs: Vec<_> = clouds.flat_map(|(cloud, _)| cloud.kinds().iter().map(|kind| kind.spec())).collect();
+    Wanted {
+        kinds: (!inputs.all_kinds).then(|| policy::wanted(inputs.set, &specs)),
         accounts: inputs.accounts.clone(),
         regions: inputs.regions.clone(),
-    };
-    let mut survey = survey::list(universes, &wanted, calls, progress).await;
+    }
+}
+
+/// What was listed, by this process or by others.
+pub struct Seen {
+    pub survey: Survey,
+    /// Answers that are known already.
+    pub given: BTreeMap<Ask, Answer>,
+    /// What the calls of other processes came to.
+    pub cost: RunCost,
+    /// Why the clock of another process is not trusted, if it is not.
+    pub doubt: Option<String>,
+    /// Other processes listed: this one has entered no account yet.
+    pub by_others: bool,
+}
+
+/// Accepts what waivers do, and does not believe listings that fell: what comes before any search.
+fn prepare(survey: &mut Survey, inputs: &Inputs<'_>) -> Result<(), StoreError> {
     let taken_at = survey.taken_at;
-    let now = inputs.now.unwrap_or(taken_at);
     survey.inventory.waive(|kind, scope, _| {
         let waiver = inputs.waivers.iter().find(|waiver| waiver.covers(kind, scope, taken_at))?;
         Some((waiver.reason.clone(), waiver.until.clone()))
     });
-    let fell = inputs.state.map(|store| floor::load(store).map(|floor| floor.suspend(&mut survey.inventory)));
+    let Some(store) = inputs.state else { return Ok(()) };
+    floor::load(store).map(|floor| drop(floor.suspend(&mut survey.inventory)))
+}
+
+/// What is asked first of what was listed, for others to ask it. Writes nothing.
+pub fn asks(survey: &mut Survey, inputs: &Inputs<'_>) -> BTreeSet<Ask> {
+    let clouds: Vec<Arc<dyn Cloud>> = inputs.universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
+    // A floor that cannot be read blinds nothing, and then more is asked.
+    let _ = prepare(survey, inputs);
+    let costs = price(survey, &clouds, inputs.prices, inputs.billed);
+    evaluate(survey, inputs.set, &inputs.house, inputs.now.unwrap_or(survey.taken_at), &costs).asks
+}
+
+/// Judges what was listed, asks what is not known yet, moves the clocks on and seals.
+pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
+    let Inputs { universes, calls, set, ref house, progress, .. } = inputs;
+    let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
+    let clouds = clouds.as_slice();
+    let Seen { mut survey, mut given, cost: others, doubt, by_others } = seen;
+    let taken_at = survey.taken_at;
+    let now = inputs.now.unwrap_or(taken_at);
+    let fell = prepare(&mut survey, &inputs);
     let costs = price(&survey, clouds, inputs.prices, inputs.billed);
     let mut asked: BTreeSet<Ask> = BTreeSet::new();
     let mut evaluation = evaluate(&survey, set, house, now, &costs);
@@ -98,15 +142,25 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
             break;
         }
         asked.extend(&new);
-        survey::answer(&mut survey, clouds, new, calls, progress).await;
+        let mut known: BTreeMap<Ask, Answer> = new.iter().filter_map(|ask| given.remove_entry(ask)).collect();
+        let mut rest: BTreeSet<Ask> = new.into_iter().filter(|ask| !known.contains_key(ask)).collect();
+        if by_others {
+            let closed = shard::closed(universes, &survey.inventory, &rest).await;
+            rest.retain(|ask| !closed.contains_key(ask));
+            known.extend(closed);
+        }
+        survey::settle(&mut survey, clouds, known);
+        if !rest.is_empty() {
+            survey::answer(&mut survey, clouds, rest, calls, progress).await;
+        }
         evaluation = evaluate(&survey, set, house, now, &costs);
     }
     let mut warnings = expired(&inputs.waivers, taken_at);
     let mut causes = Vec::new();
     let lasting = inputs.now.is_none();
-    let floor = match fell.transpose() {
-        Ok(_) if !lasting => Ok(()),
-        Ok(_) => inputs.state.map_or(Ok(()), |store| floor::remember(store, &survey.inventory)),
+    let floor = match fell {
+        Ok(()) if !lasting => Ok(()),
+        Ok(()) => inputs.state.map_or(Ok(()), |store| floor::remember(store, &survey.inventory)),
         Err(error) => Err(error),
     };
     let (made_again, floor) = match inputs.state.map(made_again::load).transpose() {
@@ -114,8 +168,17 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         Err(error) => (MadeAgain::default(), floor.and(Err(error))),
     };
     let ledger = inputs.ledger.filter(|_| lasting);
-    let slice =
-        clocks((ledger, floor, calls), &survey, &costs, set, house, now, &evaluation, &mut warnings, &mut causes);
+    let slice = clocks(
+        (ledger, floor, calls, doubt),
+        &survey,
+        &costs,
+        set,
+        house,
+        now,
+        &evaluation,
+        &mut warnings,
+        &mut causes,
+    );
     // A look whose time is in doubt has no place among others.
     if lasting
         && slice.doubt().is_none()
@@ -127,7 +190,9 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         }
         warnings.push(format!("how many resources there are is not remembered: {error}"));
     }
-    let cost = RunCost::of(&survey.journal);
+    survey.journal = calls.journal();
+    let mut cost = RunCost::of(&survey.journal);
+    cost.add(&others);
     let mut house = inputs.house;
     warnings.extend(house.iac.troubles(now));
     house.iac.keep_only(&survey.inventory);
@@ -196,7 +261,7 @@ fn evaluate(survey: &Survey, set: &PolicySet, house: &House, now: Timestamp, cos
 /// Moves the ledger's clocks on. State that cannot be used costs only the knowledge since when.
 #[expect(clippy::too_many_arguments, reason = "one step of `run`, which has all of it at hand")]
 fn clocks(
-    (ledger, floor, calls): (Option<&dyn Ledger>, Result<(), StoreError>, &Calls),
+    (ledger, floor, calls, doubt): (Option<&dyn Ledger>, Result<(), StoreError>, &Calls, Option<String>),
     survey: &Survey,
     costs: &CostSheet,
     set: &PolicySet,
@@ -217,7 +282,7 @@ fn clocks(
     let (before, usable) = match before {
         Some(Ok(mut before)) => {
             before.check(calls.clock().wall());
-            if let Some(why) = calls.clocks().doubt() {
+            if let Some(why) = calls.clocks().doubt().or(doubt) {
                 before.distrust(why);
             }
             (before, true)

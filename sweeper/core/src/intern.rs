@@ -22,6 +22,11 @@ impl Sym {
         Self(number)
     }
 
+    /// Its number, as it is written.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
     /// Whether it is one of the first `count` symbols, for files read back.
     pub(crate) const fn is_within(self, count: u32) -> bool {
         self.0 < count

@@ -17,11 +17,20 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+mod moved;
+
 /// Where a resource stands in its inventory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ResourceIx {
     table: u32,
     row: u32,
+}
+
+impl ResourceIx {
+    /// Its row in the listing that it is in.
+    pub(crate) const fn row(self) -> u32 {
+        self.row
+    }
 }
 
 /// What is known of a (scope, kind). Only `Complete` and `None` let absence be concluded.
@@ -271,11 +280,49 @@ impl Listing {
     }
 }
 
+/// Where a listing goes: its kind and its scope, numbered by an [`InventoryBuilder`].
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    spec: &'static KindSpec,
+    kind: u16,
+    scope: u32,
+}
+
+/// Starts listings whose place is known.
+#[derive(Clone)]
+pub struct Opener(Shared);
+
+impl Opener {
+    /// Starts a listing.
+    pub fn listing(&self, place: Place) -> Listing {
+        Listing {
+            strings: Arc::clone(&self.0),
+            class: place.spec.class,
+            table: Table {
+                kind: place.kind,
+                scope: place.scope,
+                rows: Vec::new(),
+                facts: FactColumn::of(place.spec.class),
+                tags: Vec::new(),
+                uses: Vec::new(),
+                also: Vec::new(),
+            },
+            wrong_class: false,
+            nameless: false,
+            blind: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+            noted: BTreeSet::new(),
+        }
+    }
+}
+
 /// Collects listings into an [`Inventory`].
 pub struct InventoryBuilder {
     strings: Shared,
     kinds: Vec<&'static KindSpec>,
     scopes: Vec<Scope>,
+    /// Their numbers: there are tens of thousands of scopes in a large organisation.
+    numbers: BTreeMap<Scope, u32>,
     tables: BTreeMap<(u16, u32), Table>,
     coverage: BTreeMap<(u16, u32), Covered>,
     beyond: BTreeSet<Scope>,
@@ -296,6 +343,7 @@ impl InventoryBuilder {
             strings: Shared::default(),
             kinds,
             scopes: Vec::new(),
+            numbers: BTreeMap::new(),
             tables: BTreeMap::new(),
             coverage: BTreeMap::new(),
             beyond: BTreeSet::new(),
@@ -310,39 +358,35 @@ impl InventoryBuilder {
     }
 
     fn scope(&mut self, scope: &Scope) -> u32 {
-        if let Some(at) = self.scopes.iter().position(|known| known == scope) {
-            return at as u32;
+        if let Some(at) = self.numbers.get(scope) {
+            return *at;
         }
+        let at = self.scopes.len() as u32;
         self.scopes.push(scope.clone());
-        (self.scopes.len() - 1) as u32
+        self.numbers.insert(scope.clone(), at);
+        at
     }
 
-    /// Starts a listing.
-    pub fn listing(&mut self, spec: &'static KindSpec, scope: &Scope) -> Listing {
+    /// Numbers a kind and a scope. Scopes are numbered in the order in which they are placed, which must not depend on
+    /// which listing comes first.
+    pub fn place(&mut self, spec: &'static KindSpec, scope: &Scope) -> Place {
         let kind = self.kind(spec).unwrap_or_else(|| {
             // A kind nobody announced: keeps the table order stable by appending.
             self.kinds.push(spec);
             (self.kinds.len() - 1) as u16
         });
-        let scope = self.scope(scope);
-        Listing {
-            strings: Arc::clone(&self.strings),
-            class: spec.class,
-            table: Table {
-                kind,
-                scope,
-                rows: Vec::new(),
-                facts: FactColumn::of(spec.class),
-                tags: Vec::new(),
-                uses: Vec::new(),
-                also: Vec::new(),
-            },
-            wrong_class: false,
-            nameless: false,
-            blind: BTreeMap::new(),
-            hidden: BTreeSet::new(),
-            noted: BTreeSet::new(),
-        }
+        Place { spec, kind, scope: self.scope(scope) }
+    }
+
+    /// Starts a listing.
+    pub fn listing(&mut self, spec: &'static KindSpec, scope: &Scope) -> Listing {
+        let place = self.place(spec, scope);
+        self.opener().listing(place)
+    }
+
+    /// What starts listings while others are being completed.
+    pub fn opener(&self) -> Opener {
+        Opener(Arc::clone(&self.strings))
     }
 
     /// Commits a listing that saw every page.
@@ -416,6 +460,7 @@ impl InventoryBuilder {
             strings,
             kinds: self.kinds,
             scopes: self.scopes,
+            numbers: self.numbers,
             tables,
             coverage: self.coverage,
             beyond: self.beyond,
@@ -433,6 +478,7 @@ pub struct Inventory {
     strings: Interner,
     kinds: Vec<&'static KindSpec>,
     scopes: Vec<Scope>,
+    numbers: BTreeMap<Scope, u32>,
     tables: Vec<Table>,
     coverage: BTreeMap<(u16, u32), Covered>,
     beyond: BTreeSet<Scope>,
@@ -735,10 +781,7 @@ impl Inventory {
         let unseen = |cause: String, scope: &str| Unseen { cause, what: format!("{} in {scope}", spec.id) };
         let mut looked = 0;
         let mut partners: BTreeSet<&str> = BTreeSet::new();
-        for ((at, place), covered) in &self.coverage {
-            if *at != kind {
-                continue;
-            }
+        for ((_, place), covered) in self.coverage.range((kind, 0)..=(kind, u32::MAX)) {
             let scope = &self.scopes[*place as usize];
             let partner = shared.contains(&scope.account);
             let within = match (spec.places, reach) {
@@ -1065,6 +1108,7 @@ impl Inventory {
         Ok(Self {
             strings: written.strings,
             kinds,
+            numbers: (0..).zip(&written.scopes).map(|(at, scope)| (scope.clone(), at)).collect(),
             scopes: written.scopes,
             tables: written.tables,
             coverage: written.coverage.into_iter().collect(),

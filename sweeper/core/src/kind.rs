@@ -11,10 +11,16 @@ use crate::{
     observe::Observed,
 };
 use async_trait::async_trait;
-use std::{fmt, sync::Arc};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 /// What an error of a cloud means, whatever its text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// Too many calls; worth waiting for.
     Throttled,
@@ -229,7 +235,8 @@ pub trait Prices: Send + Sync {
 }
 
 /// An account (subscription, project) of the universe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Account {
     pub id: String,
     pub name: String,
@@ -244,7 +251,8 @@ pub struct Account {
 }
 
 /// All that is looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Universe {
     pub accounts: Vec<Account>,
     /// Set when the parent could not be read: what is beyond these accounts is unknown.
@@ -290,6 +298,17 @@ pub trait Cloud: Send + Sync {
     fn kinds(&self) -> &[Arc<dyn Kind>];
     /// The accounts and regions to look at. An error stops the run for this cloud (no credentials, say).
     async fn universe(&self) -> Result<Universe, CloudError>;
+
+    /// Takes up accounts of a universe that another process has read, to look at these only: makes the calls that
+    /// entering them takes, where it can without asking for the whole universe again. Gives those that cannot be
+    /// entered, with the reason.
+    async fn enter(
+        &self,
+        _universe: &Universe,
+        _accounts: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, CloudError> {
+        self.universe().await.map(|_| BTreeMap::new())
+    }
 
     /// The manager whose mark a resource carries, by tags that its listing did not have; empty for none.
     fn manager(&self, _tags: &[(&str, &str)]) -> String {

@@ -54,6 +54,7 @@ pub mod plan;
 pub mod policy;
 pub mod prune;
 pub mod report;
+pub mod shard;
 pub mod slo;
 pub mod store;
 pub mod survey;

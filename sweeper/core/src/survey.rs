@@ -57,9 +57,10 @@ pub async fn universes(clouds: Vec<Arc<dyn Cloud>>, calls: &Calls) -> Universes 
     Universes { started, clouds: clouds.into_iter().zip(known).collect() }
 }
 
-/// How many (scope, kind) pairs are listed, and question batches asked, at once. Each listing follows one
-/// chain of pages, so this bounds the work in flight; the door bounds the calls per service.
-const AT_ONCE: usize = 256;
+/// How many (scope, kind) pairs are listed, and question batches asked, at once. Each listing follows one chain of
+/// pages and most of them wait for their service's rate, so that there must be more than there are services in all
+/// accounts and regions; the door bounds the calls.
+const AT_ONCE: usize = 4096;
 
 /// Told as the work goes on.
 pub trait Progress: Send + Sync {
@@ -106,18 +107,44 @@ pub struct Survey {
 /// Lists every wanted kind in every wanted scope. A cloud whose accounts are not known is blind in every kind,
 /// under the account [`Scope::NO_ACCOUNT`].
 pub async fn list(universes: &Universes, wanted: &Wanted, calls: &Calls, progress: &dyn Progress) -> Survey {
-    let specs: Vec<&'static KindSpec> = universes
-        .clouds
-        .iter()
-        .flat_map(|(cloud, _)| cloud.kinds().iter().map(|kind| kind.spec()))
-        .filter(|spec| wants(wanted, spec))
-        .collect();
-    let mut builder = InventoryBuilder::new(&specs);
+    let mut agenda = agenda(universes, wanted);
+    progress.planned(agenda.accounts.len(), agenda.regions, agenda.listings.len());
+    let listings = std::mem::take(&mut agenda.listings);
+    enumerate(&mut agenda.builder, listings, calls, progress).await;
+    Survey {
+        inventory: agenda.builder.build(),
+        answers: Answers::default(),
+        accounts: agenda.accounts,
+        started: universes.started,
+        taken_at: calls.clock().wall(),
+        journal: calls.journal(),
+    }
+}
+
+/// One kind, to be listed in one scope.
+pub(crate) struct ToList {
+    pub(crate) kind: Arc<dyn Kind>,
+    pub(crate) scope: Scope,
+}
+
+/// What is to be listed, and what is known without: the same for the same universes, whoever makes it.
+pub(crate) struct Agenda {
+    /// Has every scope numbered, and marks of what cannot be listed.
+    pub(crate) builder: InventoryBuilder,
+    pub(crate) listings: Vec<ToList>,
+    pub(crate) accounts: Vec<Looked>,
+    /// How many regions there are.
+    regions: usize,
+}
+
+/// Every listing that the wanted kinds and scopes come to.
+pub(crate) fn agenda(universes: &Universes, wanted: &Wanted) -> Agenda {
+    let mut builder = InventoryBuilder::new(&specs(universes, wanted));
     for (cloud, regions) in wanted.regions.iter().filter(|(_, regions)| !regions.is_empty()) {
         builder.only_in(*cloud, regions.clone());
     }
     let mut looked = Vec::new();
-    let mut jobs: Vec<(Arc<dyn Kind>, Scope)> = Vec::new();
+    let mut listings: Vec<ToList> = Vec::new();
     let mut regions_seen = BTreeSet::new();
     for (cloud, universe) in &universes.clouds {
         let universe = match universe {
@@ -145,22 +172,44 @@ pub async fn list(universes: &Universes, wanted: &Wanted, calls: &Calls, progres
                 name: account.name.clone(),
                 path: account.path.clone(),
             });
-            plan(cloud.as_ref(), account, wanted, &mut builder, &mut jobs, &mut regions_seen);
+            plan(cloud.as_ref(), account, wanted, &mut builder, &mut listings, &mut regions_seen);
         }
     }
-    progress.planned(looked.len(), regions_seen.len(), jobs.len());
-    let work: Vec<_> = jobs
-        .into_iter()
-        .map(|(kind, scope)| {
-            let listing = builder.listing(kind.spec(), &scope);
-            let site = calls.site(&scope);
-            async move {
-                let mut listing = listing;
-                let outcome = kind.enumerate(&site, &mut listing).await;
-                (kind.spec(), scope, site.made(), outcome.map(|()| listing))
-            }
-        })
-        .collect();
+    for listing in &listings {
+        builder.place(listing.kind.spec(), &listing.scope);
+    }
+    looked.sort_by(|a, b| (a.cloud, &a.id).cmp(&(b.cloud, &b.id)));
+    Agenda { builder, listings, accounts: looked, regions: regions_seen.len() }
+}
+
+/// The wanted kinds of all clouds.
+pub(crate) fn specs(universes: &Universes, wanted: &Wanted) -> Vec<&'static KindSpec> {
+    let kinds = universes.clouds.iter().flat_map(|(cloud, _)| cloud.kinds().iter().map(|kind| kind.spec()));
+    kinds.filter(|spec| wants(wanted, spec)).collect()
+}
+
+/// Lists, and commits each listing that came to its end.
+pub(crate) async fn enumerate(
+    builder: &mut InventoryBuilder,
+    mut listings: Vec<ToList>,
+    calls: &Calls,
+    progress: &dyn Progress,
+) {
+    // One kind after the other, everywhere: were it one account after the other, all but a few would wait while the
+    // first ones are held up by their own limits.
+    listings.sort_by_key(|listing| listing.kind.spec().id);
+    let placed: Vec<_> =
+        listings.into_iter().map(|listing| (builder.place(listing.kind.spec(), &listing.scope), listing)).collect();
+    let opener = builder.opener();
+    let work = placed.into_iter().map(|(place, ToList { kind, scope })| {
+        let opener = opener.clone();
+        let site = calls.site(&scope);
+        async move {
+            let mut listing = opener.listing(place);
+            let outcome = kind.enumerate(&site, &mut listing).await;
+            (kind.spec(), scope, site.made(), outcome.map(|()| listing))
+        }
+    });
     let mut results = stream::iter(work).buffer_unordered(AT_ONCE);
     while let Some((spec, scope, made, outcome)) = results.next().await {
         let (status, resources) = match outcome {
@@ -177,16 +226,6 @@ pub async fn list(universes: &Universes, wanted: &Wanted, calls: &Calls, progres
         };
         progress.listed(spec.id, &scope, &status, resources);
     }
-    drop(results);
-    looked.sort_by(|a, b| (a.cloud, &a.id).cmp(&(b.cloud, &b.id)));
-    Survey {
-        inventory: builder.build(),
-        answers: Answers::default(),
-        accounts: looked,
-        started: universes.started,
-        taken_at: calls.clock().wall(),
-        journal: calls.journal(),
-    }
 }
 
 fn wants(wanted: &Wanted, spec: &KindSpec) -> bool {
@@ -198,7 +237,7 @@ fn plan(
     account: &Account,
     wanted: &Wanted,
     builder: &mut InventoryBuilder,
-    jobs: &mut Vec<(Arc<dyn Kind>, Scope)>,
+    listings: &mut Vec<ToList>,
     regions_seen: &mut BTreeSet<String>,
 ) {
     let selected = |region: &String| wanted.has_region(cloud.id(), region);
@@ -224,7 +263,7 @@ fn plan(
                 if region != Scope::GLOBAL {
                     regions_seen.insert(region.to_owned());
                 }
-                jobs.push((Arc::clone(kind), scope));
+                listings.push(ToList { kind: Arc::clone(kind), scope });
             }
         }
     }
@@ -253,17 +292,29 @@ pub async fn answer(
     calls: &Calls,
     progress: &dyn Progress,
 ) {
+    let answered = answers(&survey.inventory, clouds, asks, calls, progress).await;
+    settle(survey, clouds, answered);
+    survey.journal = calls.journal();
+}
+
+/// What the clouds answer, by ask.
+pub(crate) async fn answers(
+    inventory: &Inventory,
+    clouds: &[Arc<dyn Cloud>],
+    asks: BTreeSet<Ask>,
+    calls: &Calls,
+    progress: &dyn Progress,
+) -> BTreeMap<Ask, Answer> {
     let kinds: BTreeMap<&str, &Arc<dyn Kind>> =
         clouds.iter().flat_map(|cloud| cloud.kinds()).map(|kind| (kind.spec().id, kind)).collect();
     progress.asking(asks.len());
     let mut batches: BTreeMap<(&'static str, &Scope), Vec<Ask>> = BTreeMap::new();
     for ask in asks {
-        if survey.inventory.has(ask.resource) {
-            let resource = survey.inventory.at(ask.resource);
+        if inventory.has(ask.resource) {
+            let resource = inventory.at(ask.resource);
             batches.entry((resource.kind().id, resource.scope())).or_default().push(ask);
         }
     }
-    let inventory = &survey.inventory;
     let work: Vec<_> = batches
         .into_iter()
         .map(|((id, scope), asks)| {
@@ -279,7 +330,7 @@ pub async fn answer(
         })
         .collect();
     let mut results = stream::iter(work).buffer_unordered(AT_ONCE);
-    let mut answered = Vec::new();
+    let mut answered = BTreeMap::new();
     while let Some((asks, outcome)) = results.next().await {
         progress.answered(asks.len());
         let (given, rest) = match outcome {
@@ -289,20 +340,23 @@ pub async fn answer(
         let given: BTreeMap<Ask, Answer> = given.into_iter().collect();
         for ask in asks {
             let answer = given.get(&ask).cloned().unwrap_or_else(|| Answer::Unseen(rest.clone()));
-            answered.push((ask, answer));
+            answered.insert(ask, answer);
         }
     }
-    drop(results);
-    // In one order, whichever came first: marks add texts to the inventory.
-    answered.sort_by_key(|(ask, _)| *ask);
+    answered
+}
+
+/// Notes answers, and the managers that they tell of. In one order, whichever came first: these add texts to the
+/// inventory.
+pub(crate) fn settle(survey: &mut Survey, clouds: &[Arc<dyn Cloud>], answered: BTreeMap<Ask, Answer>) {
     for (ask, answer) in answered {
         if let Answer::Tags(tags) = &answer {
             managed(&mut survey.inventory, clouds, ask.resource, tags);
         }
         survey.answers.insert(ask, answer);
     }
-    survey.journal = calls.journal();
 }
+
 /// Notes the manager whose mark the tags carry that a listing did not have.
 fn managed(inventory: &mut Inventory, clouds: &[Arc<dyn Cloud>], place: ResourceIx, tags: &[(String, String)]) {
     let resource = inventory.at(place);

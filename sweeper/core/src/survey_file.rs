@@ -55,6 +55,19 @@ pub struct ApiCost {
 }
 
 impl RunCost {
+    /// Adds what another part of the same run came to.
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.metrics += other.metrics;
+        self.usd += other.usd;
+        for (op, more) in &other.by_api {
+            let api = self.by_api.entry(op.clone()).or_default();
+            api.calls += more.calls;
+            api.units += more.units;
+            api.usd += more.usd;
+        }
+    }
+
     pub fn of(journal: &Journal) -> Self {
         let mut cost = Self::default();
         for ((_, op), tally) in journal {

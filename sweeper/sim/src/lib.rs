@@ -14,6 +14,8 @@ pub mod cloud;
 mod copies;
 pub mod fuse;
 pub mod history;
+#[cfg(test)]
+mod lanes;
 pub mod oracle;
 #[cfg(test)]
 mod plans;

@@ -11,7 +11,9 @@ mod log;
 mod lossy;
 mod object;
 mod object_log;
+mod shelf;
 mod sqlite;
+mod upload;
 
 pub use bills::BucketBills;
 pub use bucket::Bucket;
@@ -21,4 +23,6 @@ pub use lock::FileLock;
 pub use log::FileLog;
 pub use object::BucketStore;
 pub use object_log::ObjectLog;
+pub use shelf::Directory;
 pub use sqlite::SqliteStore;
+pub use upload::upload;

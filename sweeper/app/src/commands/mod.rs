@@ -48,17 +48,19 @@ use std::{
     time::Duration,
 };
 use sweeper_core::{
+    answers::Ask,
     calls::{Calls, Limits},
     clock::{Clock, SystemClock},
     costs::Billed,
     detect::Severity,
+    engine::Seen,
     house::House,
     kind::{Account, Cloud, CloudError, Fault},
     ledger::Ledger,
     model::{CloudId, Timestamp},
     policy::PolicySet,
     report::{Cause, Report},
-    survey::Universes,
+    survey::{Quiet, Survey, Universes},
     survey_file,
     waiver::Waiver,
 };
@@ -238,8 +240,45 @@ impl Settings {
         for warning in &self.warnings {
             log::warn(warning);
         }
-        let clock = Arc::clone(calls.clock());
         let universes = self.universes(calls).await?;
+        self.look_at(calls, &universes, None).await
+    }
+
+    /// What the rules ask first of what other processes listed. Writes nothing.
+    pub fn asks(&self, calls: &Calls, universes: &Universes, survey: &mut Survey) -> Result<BTreeSet<Ask>, Failure> {
+        let now = calls.clock().wall();
+        let prices = prices::book(&self.prices, now)?;
+        let charged =
+            tokio::task::block_in_place(|| watch::charged(&self.bill, self.now.unwrap_or(now), &mut Vec::new()));
+        let store = self.state.as_ref().and_then(|place| state::open(place).ok());
+        let inputs = Inputs {
+            universes,
+            calls,
+            set: &self.set,
+            house: House { iac: iac::read(&self.iac, now), ..self.house.clone() },
+            waivers: self.waivers.clone(),
+            accounts: self.choice.accounts.clone(),
+            regions: self.choice.regions.clone(),
+            all_kinds: self.all_kinds,
+            whole: self.choice.whole(),
+            prices: &prices,
+            billed: charged.as_ref().map(|charged| charged as &dyn Billed),
+            ledger: None,
+            state: store.as_deref(),
+            progress: &Quiet,
+            now: self.now,
+        };
+        Ok(sweeper_core::engine::asks(survey, &inputs))
+    }
+
+    /// As [`Self::look`], where the accounts are known; `seen`: what other processes listed in them.
+    pub async fn look_at(
+        &self,
+        calls: &Calls,
+        universes: &Universes,
+        seen: Option<Seen>,
+    ) -> Result<(Outcome, Vec<Arc<dyn Cloud>>), Failure> {
+        let clock = Arc::clone(calls.clock());
         let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
         let prices = prices::book(&self.prices, clock.wall())?;
         let mut notes = Vec::new();
@@ -268,8 +307,8 @@ impl Settings {
         let wanted = sweeper_core::policy::wanted(&self.set, &specs);
         let listed: Vec<_> = specs.into_iter().filter(|spec| self.all_kinds || wanted.contains(spec.id)).collect();
         let board = Board::new(&listed);
-        let outcome = engine::run(Inputs {
-            universes: &universes,
+        let inputs = Inputs {
+            universes,
             calls,
             set: &self.set,
             house: House { iac: iac::read(&self.iac, clock.wall()), ..self.house.clone() },
@@ -284,10 +323,12 @@ impl Settings {
             state: lasting.as_ref().map(|(_, store)| store.as_ref()),
             progress: &board,
             now: self.now,
-        })
-        .await;
+        };
+        let mut outcome = match seen {
+            None => engine::run(inputs).await,
+            Some(seen) => sweeper_core::engine::judged(seen, inputs).await,
+        };
         board.clear();
-        let mut outcome = outcome;
         let survey = &outcome.sealed.survey;
         let failed: BTreeSet<CloudId> =
             universes.clouds.iter().filter(|(_, known)| known.is_err()).map(|(cloud, _)| cloud.id()).collect();
@@ -317,7 +358,7 @@ impl Settings {
                 notes.push(unseen);
             }
         }
-        let missing = self.missing_regions(&universes);
+        let missing = self.missing_regions(universes);
         let asked: BTreeSet<&str> = self.choice.regions.values().flatten().map(String::as_str).collect();
         if !missing.is_empty() && missing.len() == asked.len() {
             let missing: Vec<&str> = missing.into_iter().collect();

@@ -1,4 +1,4 @@
-//! `sweeper survey`: looks once, and seals what was seen in a file.
+//! `sweeper survey`: looks once, and seals what was seen in a file; or lists one shard of many, and merges them.
 
 use super::{Ended, LookArgs, Settings};
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     log,
     measures::{Export, Measures},
     output::Whole,
+    shards::{self, Job, Merge, Part},
 };
 use std::{
     path::{Path, PathBuf},
@@ -17,22 +18,87 @@ use std::{
 use sweeper_core::survey_file;
 
 #[derive(Clone, Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    pub then: Option<Then>,
     #[command(flatten)]
     pub look: LookArgs,
     /// The file to write, or a directory in which it is named by its content
-    #[arg(long, value_name = "FILE")]
-    pub output: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "to", conflicts_with = "to")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub shard: ShardArgs,
     /// Write what the run measured to a file for the textfile collector of Prometheus
     #[arg(long, value_name = "FILE")]
     pub measures: Option<PathBuf>,
 }
 
+/// One shard of many.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ShardArgs {
+    /// List one shard of many, seal it there, and leave the rest to `survey merge`: a directory that all processes
+    /// see, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://ACCOUNT/CONTAINER/PREFIX
+    #[arg(long, value_name = "URL|DIR")]
+    pub to: Option<String>,
+    /// Which shard, counted from 0 (`3/8`), or `claim/8` for whatever is free [default: what Cloud Run, a Kubernetes
+    /// Indexed Job (with SWEEPER_SHARDS) or an array job of AWS Batch says]
+    #[arg(long, value_name = "I/N", requires = "to")]
+    pub shard: Option<String>,
+    /// The run's name, the same for all its shards [default: SWEEPER_RUN, or the engine's execution]
+    #[arg(long, value_name = "ID", requires = "to")]
+    pub run: Option<String>,
+    /// What the shard does
+    #[arg(long, value_enum, default_value_t, requires = "to")]
+    pub stage: Part,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Then {
+    /// Put the shards of a run together to one survey; what never came is blind
+    Merge(Box<MergeArgs>),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct MergeArgs {
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// Where the shards were sealed
+    #[arg(long, value_name = "URL|DIR")]
+    pub from: String,
+    /// The run's name [default: SWEEPER_RUN, or the engine's execution]
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// The survey: a file, a directory in which it is named by its content, or an object (s3://, gs://, az://)
+    #[arg(long, value_name = "FILE|URL", required_unless_present = "asks")]
+    pub output: Option<String>,
+    /// Only write what the rules still ask, for `survey --stage answers` to ask it in shards
+    #[arg(long, conflicts_with = "output")]
+    pub asks: bool,
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 pub async fn run(args: Args) -> Result<Exit, Failure> {
+    if let Some(Then::Merge(args)) = args.then {
+        let config = Config::find(args.look.config.as_deref())?;
+        let run = shards::run_id(args.run.as_deref(), &variable)?;
+        let merge = Merge { run, from: args.from, output: args.output };
+        return shards::merge(Settings::new(&args.look, &config)?, &merge).await;
+    }
+    if let Some(to) = args.shard.to {
+        let which = shards::which(args.shard.shard.as_deref(), &variable)?;
+        let run = shards::run_id(args.shard.run.as_deref(), &variable)?;
+        let job = Job { run, to, which, stage: args.shard.stage };
+        return shards::survey_shard(&args.look, &job).await;
+    }
+    let Some(output) = args.output else { return Err(Failure::usage("--output names no file")) };
     let config = Config::find(args.look.config.as_deref())?;
     let export = Export::new(args.measures.as_deref(), &config);
     let settings = Settings::new(&args.look, &config)?;
-    Ok(export.of("survey", take(&settings, &args.output, None)).await?.exit())
+    Ok(export.of("survey", take(&settings, &output, None)).await?.exit())
 }
 
 /// Looks, reading no longer than that, and writes the survey.

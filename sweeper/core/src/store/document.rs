@@ -40,7 +40,8 @@ fn damaged(key: &str, what: &dyn std::fmt::Display) -> StoreError {
     StoreError::Damaged(format!("`{key}`: {what}"))
 }
 
-fn parse<T: Document>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
+/// The document that some bytes are; the key is for messages.
+pub(crate) fn parse<T: Document>(key: &str, bytes: &[u8]) -> Result<T, StoreError> {
     let head: Head = serde_json::from_slice(bytes).map_err(|error| damaged(key, &error))?;
     let schema = head.format.strip_prefix(T::FORMAT).and_then(|rest| rest.strip_prefix('/'));
     match schema.and_then(|number| number.parse::<u64>().ok()) {
@@ -65,9 +66,13 @@ pub fn put<T: Document>(
     document: &T,
     expected: Option<Version>,
 ) -> Result<PutOutcome, StoreError> {
+    store.put_if(key, &written(key, document)?, expected)
+}
+
+/// A document as bytes; the key is for messages.
+pub(crate) fn written<T: Document>(key: &str, document: &T) -> Result<Vec<u8>, StoreError> {
     let written = Written { format: format!("{}/{}", T::FORMAT, T::SCHEMA), body: document };
-    let bytes = serde_json::to_vec(&written).map_err(|error| StoreError::Failed(format!("`{key}`: {error}")))?;
-    store.put_if(key, &bytes, expected)
+    serde_json::to_vec(&written).map_err(|error| StoreError::Failed(format!("`{key}`: {error}")))
 }
 
 /// What a change comes to.

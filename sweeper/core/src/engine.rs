@@ -6,6 +6,7 @@ use crate::{
     calls::Calls,
     costs::{Billed, CostSheet},
     detect::View,
+    environment,
     exit::Exit,
     floor, history,
     house::House,
@@ -16,7 +17,7 @@ use crate::{
     made_again::{self, MadeAgain},
     model::{CloudId, Timestamp},
     money::Cost,
-    policy::{self, Evaluation, PolicySet, Told},
+    policy::{self, Evaluation, PolicySet, Told, quota},
     report::{Cause, Parts},
     store::{Store, StoreError},
     survey::{self, Progress, Survey, Universes, Wanted},
@@ -66,13 +67,17 @@ pub struct Outcome {
     pub warnings: Vec<String>,
     /// What was wrong beside what was not seen.
     pub causes: Vec<Cause>,
-    /// What came of policies that watch; whoever has bills and history at hand adds it.
+    /// What came of policies that watch: of quotas; whoever has bills and history at hand adds the others.
     pub told: Vec<Told>,
 }
 
 /// Looks and judges.
 pub async fn run(inputs: Inputs<'_>) -> Outcome {
     let Inputs { universes, calls, set, ref house, progress, .. } = inputs;
+    let house = &match inputs.state {
+        Some(store) => House { environments: environment::load(store), ..house.clone() },
+        None => house.clone(),
+    };
     let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
     let clouds = clouds.as_slice();
     let specs = specs_of(clouds);
@@ -91,7 +96,7 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     let fell = inputs.state.map(|store| floor::load(store).map(|floor| floor.suspend(&mut survey.inventory)));
     let costs = price(&survey, clouds, inputs.prices, inputs.billed);
     let mut asked: BTreeSet<Ask> = BTreeSet::new();
-    let mut evaluation = evaluate(&survey, set, house, now, &costs);
+    let (mut evaluation, mut told) = evaluate(&survey, set, house, now, &costs);
     for _ in 0..ROUNDS {
         let new: BTreeSet<Ask> = evaluation.asks.difference(&asked).copied().collect();
         if new.is_empty() {
@@ -99,7 +104,7 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         }
         asked.extend(&new);
         survey::answer(&mut survey, clouds, new, calls, progress).await;
-        evaluation = evaluate(&survey, set, house, now, &costs);
+        (evaluation, told) = evaluate(&survey, set, house, now, &costs);
     }
     let mut warnings = expired(&inputs.waivers, taken_at);
     let mut causes = Vec::new();
@@ -128,8 +133,14 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         warnings.push(format!("how many resources there are is not remembered: {error}"));
     }
     let cost = RunCost::of(&survey.journal);
-    let mut house = inputs.house;
+    let mut house = house.clone();
     warnings.extend(house.iac.troubles(now));
+    if let Some(why) = house.environments.trouble() {
+        warnings.push(format!("leases are not known, so everything is held: {why}"));
+        if why.starts_with("state is damaged") {
+            causes.push(Exit::Damaged.cause(why));
+        }
+    }
     house.iac.keep_only(&survey.inventory);
     house.made_again = made_again;
     house.made_again.keep_only(&survey.inventory);
@@ -144,14 +155,14 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         cost,
     };
     warn_unmatched(set, &evaluation, now, &mut warnings);
-    Outcome { sealed, evaluation, now, warnings, causes, told: Vec::new() }
+    Outcome { sealed, evaluation, now, warnings, causes, told }
 }
 
 /// Judges a survey that was taken before, with the kinds that this build knows. Reads and writes nothing.
 pub fn judge(mut sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known: &[&'static KindSpec]) -> Outcome {
     let now = now.unwrap_or(sealed.survey.taken_at);
     sealed.ledger.check(sealed.finished);
-    let evaluation = evaluate(&sealed.survey, set, &sealed.house, now, &sealed.costs);
+    let (evaluation, told) = evaluate(&sealed.survey, set, &sealed.house, now, &sealed.costs);
     let mut warnings = Vec::new();
     let specs = sealed.survey.inventory.kinds();
     let missing: Vec<&str> =
@@ -161,7 +172,7 @@ pub fn judge(mut sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known:
     }
     warnings.extend(sealed.house.iac.troubles(now));
     warn_unmatched(set, &evaluation, now, &mut warnings);
-    Outcome { sealed, evaluation, now, warnings, causes: Vec::new(), told: Vec::new() }
+    Outcome { sealed, evaluation, now, warnings, causes: Vec::new(), told }
 }
 
 impl Outcome {
@@ -188,9 +199,18 @@ fn price(survey: &Survey, clouds: &[Arc<dyn Cloud>], prices: &dyn Prices, billed
     }
 }
 
-fn evaluate(survey: &Survey, set: &PolicySet, house: &House, now: Timestamp, costs: &CostSheet) -> Evaluation {
+fn evaluate(
+    survey: &Survey,
+    set: &PolicySet,
+    house: &House,
+    now: Timestamp,
+    costs: &CostSheet,
+) -> (Evaluation, Vec<Told>) {
     let view = View::new(&survey.inventory, &survey.answers, house, now);
-    policy::evaluate(set, &view, costs)
+    let mut evaluation = policy::evaluate(set, &view, costs);
+    let told = quota::judge(set, &view, costs);
+    evaluation.asks.extend(view.take_notes().asks);
+    (evaluation, told)
 }
 
 /// Moves the ledger's clocks on. State that cannot be used costs only the knowledge since when.

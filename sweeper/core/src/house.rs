@@ -1,7 +1,10 @@
 //! The house's own rules: what counts as an owner, which tags say how long something may live, what its accounts are
 //! for, and what its own code manages.
 
-use crate::{calendar::Calendar, iac::Iac, made_again::MadeAgain, model::CloudId, policy::glob_anycase};
+use crate::{
+    calendar::Calendar, environment::Environments, iac::Iac, made_again::MadeAgain, model::CloudId,
+    policy::glob_anycase,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -45,6 +48,9 @@ pub struct House {
     /// What was deleted and made again before.
     #[serde(skip_serializing_if = "MadeAgain::is_empty")]
     pub made_again: MadeAgain,
+    /// Leases of ephemeral environments.
+    #[serde(skip_serializing_if = "Environments::is_empty")]
+    pub environments: Environments,
 }
 
 /// What some accounts are for, and who answers for them.
@@ -119,6 +125,7 @@ impl Default for House {
             calendar: Calendar::default(),
             iac: Iac::default(),
             made_again: MadeAgain::default(),
+            environments: Environments::default(),
         }
     }
 }

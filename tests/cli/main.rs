@@ -8,12 +8,14 @@ mod apply;
 mod bill;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
 mod bill_api;
+mod check;
 mod clouds;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
 mod demo;
 mod files;
 mod iac;
 mod keep;
+mod lease;
 mod look;
 #[cfg(feature = "aws")]
 mod offline;

@@ -7,10 +7,12 @@
 mod bill;
 mod calendar;
 mod channel;
+mod leases;
 mod prices;
 
 pub use bill::{Bill, MOST_LAG};
 pub use channel::{By, Channel};
+pub use leases::Leases;
 pub use prices::{Prices, place as price_place};
 
 use crate::{exit::Failure, run::schedule::Schedule};
@@ -68,6 +70,7 @@ pub struct Config {
     pub schedules: Vec<Entry>,
     pub channels: Vec<Channel>,
     pub bill: Bill,
+    pub leases: Leases,
     pub apply: Apply,
     /// Who may approve what: `[apply]` and every `[[approver]]`.
     pub trust: Trust,
@@ -190,6 +193,7 @@ impl Default for Config {
             schedules: Vec::new(),
             channels: Vec::new(),
             bill: Bill::default(),
+            leases: Leases::default(),
             apply: Apply::default(),
             trust: Trust::default(),
         }
@@ -267,6 +271,7 @@ const TOP: &[&str] = &[
     "freeze",
     "channel",
     "bill",
+    "leases",
     "apply",
     "approver",
 ];
@@ -391,6 +396,7 @@ impl Reader<'_> {
         if let Some(bill) = self.table(table, "bill") {
             self.bill(bill, &mut config.bill);
         }
+        config.leases = self.leases(table);
         if let Some(apply) = self.table(table, "apply") {
             self.apply(apply, config);
         }

@@ -31,6 +31,8 @@ mod watch;
 
 /// When a daemon runs.
 mod run {
+    #[allow(dead_code, clippy::allow_attributes, reason = "a daemon that serves HTTP mounts it")]
+    pub mod heartbeat;
     pub mod schedule;
 }
 
@@ -80,6 +82,9 @@ enum Command {
     Notify(commands::notify::Args),
     /// Keep a resource until a date: writes an exception with its reason into a file of policies
     Keep(commands::keep::Args),
+    /// Lease what an ephemeral environment is made of: held while the lease is live, expired afterwards
+    #[command(subcommand)]
+    Lease(commands::lease::Command),
     /// Show what is remembered between runs, or forget it
     #[command(subcommand)]
     Ledger(commands::ledger::Command),
@@ -99,6 +104,9 @@ enum Command {
     /// Check and list policies
     #[command(subcommand)]
     Policy(commands::policy::Command),
+    /// Hold what is planned against the policies of ownership and of ends
+    #[command(subcommand)]
+    Check(commands::check::Command),
     /// Compare the last week of a bill with the weeks before
     Bill(commands::bill::Args),
     /// Show the list prices in use, or have them anew from the clouds' price APIs
@@ -142,6 +150,10 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Policy(command) => commands::policy::run(&command),
+        Command::Check(command) => {
+            log::start();
+            commands::check::run(&command)
+        }
         Command::Init(args) => commands::init::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Permissions(args) => commands::permissions::run(&args),
@@ -176,6 +188,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Lock(command) => stoppable(async move { commands::lock::run(&command) }),
         Command::Notify(args) => stoppable(commands::notify::run(args)),
         Command::Keep(args) => stoppable(async move { commands::keep::run(&args) }),
+        Command::Lease(command) => stoppable(async move { commands::lease::run(&command) }),
         Command::Ledger(command) => stoppable(async move { commands::ledger::run(&command) }),
         Command::Floor(command) => stoppable(async move { commands::ledger::run_floor(&command) }),
         Command::Trend(args) => stoppable(async move { commands::trend::run(&args) }),

@@ -8,6 +8,7 @@ mod apply;
 mod bill;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "demo"))]
 mod bill_api;
+mod check;
 mod clouds;
 #[cfg(unix)]
 mod daemon;
@@ -17,6 +18,7 @@ mod files;
 mod iac;
 mod job;
 mod keep;
+mod lease;
 mod look;
 #[cfg(feature = "aws")]
 mod offline;

@@ -8,6 +8,7 @@ mod bill;
 mod calendar;
 mod channel;
 mod daemon;
+mod leases;
 mod measures;
 mod prices;
 mod schedule;
@@ -16,6 +17,7 @@ mod slo;
 pub use bill::{Bill, MOST_LAG};
 pub use channel::{By, Channel, Keys};
 pub use daemon::Daemon;
+pub use leases::Leases;
 pub use measures::Measures;
 pub use prices::{Prices, place as price_place};
 pub use schedule::{Entry, Outside};
@@ -76,6 +78,7 @@ pub struct Config {
     pub channels: Vec<Channel>,
     pub bill: Bill,
     pub measures: Measures,
+    pub leases: Leases,
     pub apply: Apply,
     /// Who may approve what: `[apply]` and every `[[approver]]`.
     pub trust: Trust,
@@ -190,6 +193,7 @@ impl Default for Config {
             channels: Vec::new(),
             bill: Bill::default(),
             measures: Measures::default(),
+            leases: Leases::default(),
             apply: Apply::default(),
             trust: Trust::default(),
         }
@@ -270,6 +274,7 @@ const TOP: &[&str] = &[
     "bill",
     "measures",
     "slo",
+    "leases",
     "apply",
     "approver",
 ];
@@ -394,6 +399,7 @@ impl Reader<'_> {
         }
         config.measures = self.measures(table);
         config.house.slo = self.slo(table);
+        config.leases = self.leases(table);
         if let Some(apply) = self.table(table, "apply") {
             self.apply(apply, config);
         }

@@ -38,6 +38,7 @@ mod run {
     pub mod agenda;
     pub mod apart;
     pub mod checkout;
+    pub mod heartbeat;
     pub mod http;
     pub mod job;
     pub mod remembered;
@@ -95,6 +96,9 @@ enum Command {
     Baseline(commands::baseline::Command),
     /// Keep a resource until a date: writes an exception with its reason into a file of policies
     Keep(commands::keep::Args),
+    /// Lease what an ephemeral environment is made of: held while the lease is live, expired afterwards
+    #[command(subcommand)]
+    Lease(commands::lease::Command),
     /// Show what is remembered between runs, or forget it
     #[command(subcommand)]
     Ledger(commands::ledger::Command),
@@ -114,6 +118,9 @@ enum Command {
     /// Check and list policies
     #[command(subcommand)]
     Policy(commands::policy::Command),
+    /// Hold what is planned against the policies of ownership and of ends
+    #[command(subcommand)]
+    Check(commands::check::Command),
     /// Compare the last week of a bill with the weeks before
     Bill(commands::bill::Args),
     /// Show the list prices in use, or have them anew from the clouds' price APIs
@@ -157,6 +164,10 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Policy(command) => commands::policy::run(&command),
+        Command::Check(command) => {
+            log::start();
+            commands::check::run(&command)
+        }
         Command::Init(args) => commands::init::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Permissions(args) => commands::permissions::run(&args),
@@ -192,6 +203,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Notify(args) => stoppable(commands::notify::run(args)),
         Command::Baseline(command) => stoppable(async move { commands::baseline::run(&command) }),
         Command::Keep(args) => stoppable(async move { commands::keep::run(&args) }),
+        Command::Lease(command) => stoppable(async move { commands::lease::run(&command) }),
         Command::Ledger(command) => stoppable(async move { commands::ledger::run(&command) }),
         Command::Floor(command) => stoppable(async move { commands::ledger::run_floor(&command) }),
         Command::Trend(args) => stoppable(async move { commands::trend::run(&args) }),

@@ -18,7 +18,7 @@ use sweeper_core::{
     history::counts::counts,
     house::{AccountClass, House},
     model::{Class, CloudId, Scope, Timestamp},
-    policy::{Told, Watch},
+    policy::{Told, Watch, Watched},
     store::Store,
 };
 
@@ -63,7 +63,8 @@ fn files(bill: &config::Bill) -> Result<Files, String> {
 /// Judges what watches: all, or where no bill is configured, what needs none. A bill that cannot be read is told of as
 /// unknown.
 pub fn judge(watches: &[Watch], bill: &config::Bill, outcome: &Outcome, store: Option<&dyn Store>) -> Vec<Told> {
-    let is_wanted = |watch: &&Watch| !bill.focus.is_empty() || !watch.what.needs_bill();
+    let is_wanted =
+        |watch: &&Watch| watch.what != Watched::OverQuota && (!bill.focus.is_empty() || !watch.what.needs_bill());
     let watches: Vec<Watch> = watches.iter().filter(is_wanted).cloned().collect();
     if watches.is_empty() {
         return Vec::new();

@@ -75,6 +75,8 @@ pub fn judge(watches: &[Watch], at_hand: &AtHand<'_>) -> Vec<Told> {
     for watch in watches {
         let found = match (watch.what, &mut reader) {
             (Watched::Growth, _) => growth(watch, at_hand),
+            // Judged over a survey alone, by the core.
+            (Watched::OverQuota, _) => continue,
             (_, Err(why)) => Err(why.clone()),
             (Watched::BillDelta, Ok(reader)) => reader.bill_delta(watch),
             (Watched::Budget, Ok(reader)) => reader.budget(watch),

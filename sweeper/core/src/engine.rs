@@ -7,6 +7,7 @@ use crate::{
     calls::Calls,
     costs::{Billed, CostSheet},
     detect::View,
+    environment,
     exit::Exit,
     floor, history,
     house::House,
@@ -17,7 +18,7 @@ use crate::{
     made_again::{self, MadeAgain},
     model::{CloudId, Timestamp},
     money::Cost,
-    policy::{self, Evaluation, PolicySet, Told},
+    policy::{self, Evaluation, PolicySet, Told, quota},
     report::{Cause, Parts},
     shard,
     store::{Store, StoreError},
@@ -68,7 +69,7 @@ pub struct Outcome {
     pub warnings: Vec<String>,
     /// What was wrong beside what was not seen.
     pub causes: Vec<Cause>,
-    /// What came of policies that watch; whoever has bills and history at hand adds it.
+    /// What came of policies that watch: of quotas; whoever has bills and history at hand adds the others.
     pub told: Vec<Told>,
 }
 
@@ -115,18 +116,28 @@ fn prepare(survey: &mut Survey, inputs: &Inputs<'_>) -> Result<(), StoreError> {
     floor::load(store).map(|floor| drop(floor.suspend(&mut survey.inventory)))
 }
 
+/// The house, with the leases of the state.
+fn leased(inputs: &Inputs<'_>) -> House {
+    let house = inputs.house.clone();
+    match inputs.state {
+        Some(store) => House { environments: environment::load(store), ..house },
+        None => house,
+    }
+}
+
 /// What is asked first of what was listed, for others to ask it. Writes nothing.
 pub fn asks(survey: &mut Survey, inputs: &Inputs<'_>) -> BTreeSet<Ask> {
     let clouds: Vec<Arc<dyn Cloud>> = inputs.universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
     // A floor that cannot be read blinds nothing, and then more is asked.
     let _ = prepare(survey, inputs);
     let costs = price(survey, &clouds, inputs.prices, inputs.billed);
-    evaluate(survey, inputs.set, &inputs.house, inputs.now.unwrap_or(survey.taken_at), &costs).asks
+    evaluate(survey, inputs.set, &leased(inputs), inputs.now.unwrap_or(survey.taken_at), &costs).0.asks
 }
 
 /// Judges what was listed, asks what is not known yet, moves the clocks on and seals.
 pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
-    let Inputs { universes, calls, set, ref house, progress, .. } = inputs;
+    let mut house = leased(&inputs);
+    let Inputs { universes, calls, set, progress, .. } = inputs;
     let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
     let clouds = clouds.as_slice();
     let Seen { mut survey, mut given, cost: others, doubt, by_others } = seen;
@@ -135,7 +146,7 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
     let fell = prepare(&mut survey, &inputs);
     let costs = price(&survey, clouds, inputs.prices, inputs.billed);
     let mut asked: BTreeSet<Ask> = BTreeSet::new();
-    let mut evaluation = evaluate(&survey, set, house, now, &costs);
+    let (mut evaluation, mut told) = evaluate(&survey, set, &house, now, &costs);
     for _ in 0..ROUNDS {
         let new: BTreeSet<Ask> = evaluation.asks.difference(&asked).copied().collect();
         if new.is_empty() {
@@ -153,7 +164,7 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
         if !rest.is_empty() {
             survey::answer(&mut survey, clouds, rest, calls, progress).await;
         }
-        evaluation = evaluate(&survey, set, house, now, &costs);
+        (evaluation, told) = evaluate(&survey, set, &house, now, &costs);
     }
     let mut warnings = expired(&inputs.waivers, taken_at);
     let mut causes = Vec::new();
@@ -193,8 +204,13 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
     survey.journal = calls.journal();
     let mut cost = RunCost::of(&survey.journal);
     cost.add(&others);
-    let mut house = inputs.house;
     warnings.extend(house.iac.troubles(now));
+    if let Some(why) = house.environments.trouble() {
+        warnings.push(format!("leases are not known, so everything is held: {why}"));
+        if why.starts_with("state is damaged") {
+            causes.push(Exit::Damaged.cause(why));
+        }
+    }
     house.iac.keep_only(&survey.inventory);
     house.made_again = made_again;
     house.made_again.keep_only(&survey.inventory);
@@ -209,14 +225,14 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
         cost,
     };
     warn_unmatched(set, &evaluation, now, &mut warnings);
-    Outcome { sealed, evaluation, now, warnings, causes, told: Vec::new() }
+    Outcome { sealed, evaluation, now, warnings, causes, told }
 }
 
 /// Judges a survey that was taken before, with the kinds that this build knows. Reads and writes nothing.
 pub fn judge(mut sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known: &[&'static KindSpec]) -> Outcome {
     let now = now.unwrap_or(sealed.survey.taken_at);
     sealed.ledger.check(sealed.finished);
-    let evaluation = evaluate(&sealed.survey, set, &sealed.house, now, &sealed.costs);
+    let (evaluation, told) = evaluate(&sealed.survey, set, &sealed.house, now, &sealed.costs);
     let mut warnings = Vec::new();
     let specs = sealed.survey.inventory.kinds();
     let missing: Vec<&str> =
@@ -226,7 +242,7 @@ pub fn judge(mut sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known:
     }
     warnings.extend(sealed.house.iac.troubles(now));
     warn_unmatched(set, &evaluation, now, &mut warnings);
-    Outcome { sealed, evaluation, now, warnings, causes: Vec::new(), told: Vec::new() }
+    Outcome { sealed, evaluation, now, warnings, causes: Vec::new(), told }
 }
 
 impl Outcome {
@@ -253,9 +269,18 @@ fn price(survey: &Survey, clouds: &[Arc<dyn Cloud>], prices: &dyn Prices, billed
     }
 }
 
-fn evaluate(survey: &Survey, set: &PolicySet, house: &House, now: Timestamp, costs: &CostSheet) -> Evaluation {
+fn evaluate(
+    survey: &Survey,
+    set: &PolicySet,
+    house: &House,
+    now: Timestamp,
+    costs: &CostSheet,
+) -> (Evaluation, Vec<Told>) {
     let view = View::new(&survey.inventory, &survey.answers, house, now);
-    policy::evaluate(set, &view, costs)
+    let mut evaluation = policy::evaluate(set, &view, costs);
+    let told = quota::judge(set, &view, costs);
+    evaluation.asks.extend(view.take_notes().asks);
+    (evaluation, told)
 }
 
 /// Moves the ledger's clocks on. State that cannot be used costs only the knowledge since when.

@@ -1,7 +1,10 @@
 //! The house's own rules: what counts as an owner, which tags say how long something may live, what its accounts are
 //! for, and what its own code manages.
 
-use crate::{calendar::Calendar, iac::Iac, made_again::MadeAgain, model::CloudId, policy::glob_anycase, slo};
+use crate::{
+    calendar::Calendar, environment::Environments, iac::Iac, made_again::MadeAgain, model::CloudId,
+    policy::glob_anycase, slo,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,6 +51,9 @@ pub struct House {
     /// How many new orphans an owner may make; part of the house for the same reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slo: Option<slo::Terms>,
+    /// Leases of ephemeral environments.
+    #[serde(skip_serializing_if = "Environments::is_empty")]
+    pub environments: Environments,
 }
 
 /// What some accounts are for, and who answers for them.
@@ -123,6 +129,7 @@ impl Default for House {
             iac: Iac::default(),
             made_again: MadeAgain::default(),
             slo: None,
+            environments: Environments::default(),
         }
     }
 }

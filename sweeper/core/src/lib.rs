@@ -30,6 +30,7 @@ pub mod costs;
 pub mod deed;
 pub mod detect;
 pub mod engine;
+pub mod environment;
 pub mod exit;
 pub mod facts;
 pub mod floor;

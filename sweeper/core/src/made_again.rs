@@ -2,7 +2,7 @@
 //!
 //! Of each thing that was deleted it is remembered under which name, when, and how often it had been made again before.
 //! One that was deleted twice, and is there a third time, is held: 30 days after the last deletion, and twice as long
-//! after each more. A thing is the same where its kind, account, region and name are; one without a name is known by
+//! after each more, up to a year. A thing is the same where its kind, account, region and name are; one without a name is known by
 //! its id, which says as much where ids are names (Azure, Google Cloud) and nothing where they are drawn (AWS).
 
 use crate::{
@@ -21,8 +21,12 @@ use std::collections::BTreeMap;
 pub const TIMES: u32 = 2;
 /// How long it is held after the second deletion, seconds; doubles with each more.
 pub const WAIT: i64 = 30 * DAY;
+/// The longest that it is held, seconds: who makes it may be gone by then.
+pub const LONGEST_WAIT: i64 = 360 * DAY;
 /// Nothing is remembered longer than this, seconds.
 const MEMORY: i64 = 730 * DAY;
+/// Things remembered in one document; of more, those deleted longest ago are forgotten, the ones never made again first.
+const MOST_EACH: usize = 4000;
 const PLACES: &str = "made-again/";
 
 /// What is remembered of deletions, by the name of the thing.
@@ -67,7 +71,7 @@ impl Past {
     /// Until when one that was made again is left alone.
     fn until(&self) -> Option<Timestamp> {
         let more = self.times.checked_sub(TIMES)?;
-        Some(self.at.plus(WAIT.saturating_mul(1 << more.min(20))))
+        Some(self.at.plus(WAIT.saturating_mul(1 << more.min(20)).min(LONGEST_WAIT)))
     }
 }
 
@@ -88,6 +92,13 @@ impl MadeAgain {
         };
         let past = Past { times, at, native_id: target.native_id.clone(), uid: target.uid.clone() };
         self.0.insert(key, past);
+        while self.0.len() > MOST_EACH {
+            let least =
+                self.0.iter().min_by_key(|(_, past)| (past.times >= TIMES, past.at)).map(|(key, _)| key.clone());
+            if least.and_then(|key| self.0.remove(&key)).is_none() {
+                break;
+            }
+        }
     }
 
     /// Why a thing is left alone: it was deleted, and made again, too often.
@@ -189,11 +200,57 @@ mod tests {
         let past = |times| Past { times, at: START, native_id: String::new(), uid: String::new() };
         assert_eq!(past(1).until(), None);
         assert_eq!(past(2).until(), Some(START.plus(30 * DAY)));
-        assert_eq!(past(4).until(), Some(START.plus(120 * DAY)));
-        assert!(past(u32::MAX).until().is_some());
+        let waits = [3, 4, 5, 6, 7, u32::MAX].map(|times| past(times).until().unwrap().since(START) / DAY);
+        assert_eq!(waits, [60, 120, 240, 360, 360, 360], "a year at most, and remembered for longer than that");
+        assert!(LONGEST_WAIT < MEMORY);
         let mut memory = MadeAgain::default();
         memory.note(&target("old", "vol-1", Some(START)), START);
         memory.note(&target("new", "vol-2", Some(START)), START.plus(MEMORY));
         assert_eq!(memory.0.len(), 1);
+    }
+
+    #[test]
+    fn what_was_made_again_is_remembered_when_there_is_too_much() {
+        let mut memory = MadeAgain::default();
+        let note = |memory: &mut MadeAgain, name: &str, uid: &str, at: Timestamp| {
+            memory.note(&target(name, uid, Some(at.plus(-DAY / 2))), at);
+        };
+        note(&mut memory, "again", "vol-a", START);
+        note(&mut memory, "again", "vol-b", START.plus(DAY));
+        note(&mut memory, "once", "vol-c", START);
+        for at in 0..MOST_EACH {
+            note(&mut memory, &format!("name-{at}"), &format!("vol-{at}"), START.plus(2 * DAY));
+        }
+        let names: Vec<&str> = memory.0.keys().filter_map(|key| key.rsplit(' ').next()).collect();
+        assert_eq!(names.len(), MOST_EACH);
+        assert!(names.contains(&"again") && !names.contains(&"once"), "who was made again is the last to be forgotten");
+    }
+
+    /// What is said of a disk named `data`, after so many deletions, the last a day ago.
+    fn held(times: u32, created: Timestamp) -> Option<String> {
+        use crate::{detect::tests::disk, inventory::Draft};
+        let draft = Draft { name: "data", created: Some(created), ..Draft::new("vol-9", disk()) };
+        let sealed = testing::World::new().draft(&testing::DISK, draft).seal();
+        let it = sealed.resource("vol-9");
+        let key = key(it.kind().id, it.account(), it.region(), it.name(), it.native_id());
+        let at = testing::ago(1);
+        let past = Past { times, at, native_id: "vol-8".to_owned(), uid: "vol-8".to_owned() };
+        MadeAgain(BTreeMap::from([(key, past)])).hold(it, testing::NOW)
+    }
+
+    #[test]
+    fn it_is_said_to_be_managed_elsewhere_with_how_often_and_until_when() {
+        let after = testing::NOW.plus(-3600);
+        assert_eq!(held(1, after), None, "once may be somebody who wanted it back");
+        let (last, until) = (testing::ago(1).date(), testing::ago(1).plus(30 * DAY).date());
+        let says = format!(
+            "managed elsewhere: deleted 2 times and made again each time, last deleted {last}; left alone until {until}"
+        );
+        assert_eq!(held(2, after), Some(says));
+        let until = testing::ago(1).plus(60 * DAY).date();
+        assert!(held(3, after).unwrap().ends_with(&format!(
+            "deleted 3 times and made again each time, last deleted {last}; left alone until {until}"
+        )));
+        assert_eq!(held(3, testing::ago(9)), None, "one that was there before was not made again");
     }
 }

@@ -61,7 +61,7 @@ pub struct Place {
     #[arg(long, value_name = "FILE", env = "SWEEPER_CONFIG")]
     pub config: Option<PathBuf>,
     #[arg(long, value_name = "URL", env = "SWEEPER_STATE")]
-    state: Option<String>,
+    pub state: Option<String>,
 }
 
 impl Place {

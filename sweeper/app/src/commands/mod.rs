@@ -5,6 +5,7 @@ pub mod approve;
 pub mod audit;
 pub mod baseline;
 pub mod bill;
+pub mod check;
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -14,6 +15,7 @@ pub mod iac_index;
 pub mod init;
 pub mod job;
 pub mod keep;
+pub mod lease;
 pub mod ledger;
 pub mod lock;
 pub mod notify;
@@ -54,11 +56,12 @@ use sweeper_core::{
     costs::Billed,
     detect::Severity,
     engine::Seen,
+    environment::Environments,
     house::House,
     kind::{Account, Cloud, CloudError, Fault},
     ledger::Ledger,
     model::{CloudId, Timestamp},
-    policy::PolicySet,
+    policy::{PolicySet, Watched},
     report::{Cause, Report},
     survey::{Quiet, Survey, Universes},
     survey_file,
@@ -283,6 +286,7 @@ impl Settings {
         let prices = prices::book(&self.prices, clock.wall())?;
         let mut notes = Vec::new();
         let mut causes = Vec::new();
+        let mut unopened = None;
         let lasting = match &self.state {
             None => {
                 notes.push("there is no place for state, so nothing is remembered: --state names one".to_owned());
@@ -294,6 +298,7 @@ impl Settings {
                     if matches!(error, sweeper_core::store::StoreError::Damaged(_)) {
                         causes.push(Exit::Damaged.cause(error.to_string()));
                     }
+                    unopened = Some(error.to_string());
                     notes.push(format!("everything counts as first seen in this run: {error}"));
                     None
                 }
@@ -311,7 +316,12 @@ impl Settings {
             universes,
             calls,
             set: &self.set,
-            house: House { iac: iac::read(&self.iac, clock.wall()), ..self.house.clone() },
+            house: House {
+                iac: iac::read(&self.iac, clock.wall()),
+                // Leases that may be in it are not known, and are not taken to have ended.
+                environments: unopened.map(Environments::unread).unwrap_or_default(),
+                ..self.house.clone()
+            },
             waivers: self.waivers.clone(),
             accounts: self.choice.accounts.clone(),
             regions: self.choice.regions.clone(),
@@ -367,7 +377,8 @@ impl Settings {
         }
         notes.extend(missing.iter().map(|region| format!("no account has the region {region} enabled")));
         let store = lasting.as_ref().map(|(_, store)| store.as_ref());
-        outcome.told = tokio::task::block_in_place(|| watch::judge(&self.set.watches, &self.bill, &outcome, store));
+        let told = tokio::task::block_in_place(|| watch::judge(&self.set.watches, &self.bill, &outcome, store));
+        outcome.told.extend(told);
         outcome.warnings.splice(0..0, notes);
         outcome.causes.splice(0..0, causes);
         Ok((outcome, clouds))
@@ -575,12 +586,14 @@ pub fn offline(args: &LookArgs, path: &Path) -> Result<(Outcome, PolicySet, Stri
         // What was found managed when the survey was taken stays so, and what is managed now is, too.
         let iac = std::mem::take(&mut sealed.house.iac).and(iac::read(&config.iac, SystemClock::default().wall()));
         let made_again = std::mem::take(&mut sealed.house.made_again);
-        sealed.house = House { iac, made_again, ..config.house };
+        let environments = std::mem::take(&mut sealed.house.environments);
+        sealed.house = House { iac, made_again, environments, ..config.house };
         policies = policies.or(config.policies);
     }
     let (set, mut warnings) = policies::to_run(&policies::sources(policies.as_deref())?)?;
-    let watching: Vec<&str> = set.watches.iter().map(|watch| watch.name.as_str()).collect();
-    if !watching.is_empty() && !set.watches.iter().all(|watch| watch.at.path.starts_with("shipped:")) {
+    let waits = || set.watches.iter().filter(|watch| watch.what != Watched::OverQuota);
+    let watching: Vec<&str> = waits().map(|watch| watch.name.as_str()).collect();
+    if !waits().all(|watch| watch.at.path.starts_with("shipped:")) {
         warnings.push(format!("a survey holds no bill: only a run judges what watches one ({})", watching.join(", ")));
     }
     let outcome = engine::judge(sealed, &set, args.now);

@@ -19,6 +19,7 @@ use sweeper_core::{
     calls::{Calls, Limits, Site},
     clock::VirtualClock,
     detect::Severity,
+    environment::{self, By, Environment, Proof},
     facts::{Disk, DiskState},
     house::House,
     iac,
@@ -30,6 +31,7 @@ use sweeper_core::{
     policy::{Known, PolicySet, Problem, Source, load},
     report::{Document, Verdict},
     slo::{self, Terms},
+    store::{MemoryStore, Store},
     survey::{self, Quiet},
     survey_file,
     waiver::Waiver,
@@ -202,11 +204,23 @@ fn looked_in(
     waivers: Vec<Waiver>,
     ledger: &dyn Ledger,
 ) -> (Outcome, Arc<Volumes>) {
+    looked_with(None, house, volumes, set, waivers, ledger)
+}
+
+fn looked_with(
+    state: Option<&dyn Store>,
+    house: House,
+    volumes: Volumes,
+    set: &PolicySet,
+    waivers: Vec<Waiver>,
+    ledger: &dyn Ledger,
+) -> (Outcome, Arc<Volumes>) {
     let volumes = Arc::new(volumes);
-    (looked_at(vec![Arc::clone(&volumes) as Arc<dyn Kind>], house, set, waivers, ledger), volumes)
+    (looked_at(state, vec![Arc::clone(&volumes) as Arc<dyn Kind>], house, set, waivers, ledger), volumes)
 }
 
 fn looked_at(
+    state: Option<&dyn Store>,
     kinds: Vec<Arc<dyn Kind>>,
     house: House,
     set: &PolicySet,
@@ -230,7 +244,7 @@ fn looked_at(
         prices: &Eight,
         billed: None,
         ledger: Some(ledger),
-        state: None,
+        state,
         progress: &Quiet,
         now: None,
     };
@@ -589,4 +603,97 @@ fn a_mark_in_tags_that_were_asked_for_holds_too() {
     survey_file::write(&outcome.sealed, crate::TOOL, &mut bytes).unwrap();
     let (sealed, _) = survey_file::read(bytes.as_slice(), &[&VOLUME]).unwrap();
     assert_eq!(document(&judge(sealed, &set, None), &set, None).0, live);
+}
+
+/// A lease of everything that alice owns, granted an hour ago, for two.
+fn leased(store: &dyn Store) {
+    let lease = Environment {
+        id: "alices".to_owned(),
+        owner: "alice".to_owned(),
+        tags: BTreeMap::from([("owner".to_owned(), "alice".to_owned())]),
+        accounts: Vec::new(),
+        regions: Vec::new(),
+        granted: Timestamp(-1),
+        until: NOW.plus(3600),
+        max_length: NOW.0 + 7200,
+        heartbeat: None,
+        missed: 0,
+        skew: 0,
+        beat: None,
+        released: None,
+    };
+    environment::grant(store, &lease, Proof::of("x"), NOW.plus(-3600)).unwrap();
+}
+
+#[test]
+fn a_lease_in_the_state_holds_what_it_covers_and_its_end_expires_it() {
+    let expired = "[[policy]]\nname = \"expired\"\nsweep = \"expired\"\n";
+    let set = policies(&[UNATTACHED, expired].concat());
+    let store = MemoryStore::new();
+    leased(&store);
+    let look = || {
+        let ledger = InMemory::default();
+        let none = (House::default(), Volumes::default());
+        let (outcome, _) = looked_with(Some(&store), none.0, none.1, &set, Vec::new(), &ledger);
+        outcome
+    };
+    let rows = |outcome: &Outcome| -> Vec<String> {
+        let (document, _) = document(outcome, &set, None);
+        let row = |finding: &sweeper_core::report::Finding| {
+            let hold = finding.decision.reason.split(':').next().unwrap_or_default().to_owned();
+            format!("{} {} {hold}", finding.policy, finding.verdict.name())
+        };
+        let rows: BTreeSet<String> = document.findings.iter().map(row).collect();
+        rows.into_iter().collect()
+    };
+    let live = look();
+    assert_eq!(rows(&live), ["unattached-disks found leased"]);
+    // Sealed with the survey, and judged the same without the state.
+    let mut bytes = Vec::new();
+    survey_file::write(&live.sealed, "a test", &mut bytes).unwrap();
+    let (sealed, _) = survey_file::read(bytes.as_slice(), &[&VOLUME]).unwrap();
+    assert_eq!(rows(&judge(sealed, &set, None)), ["unattached-disks found leased"]);
+    environment::release(&store, "alices", By::House, NOW).unwrap();
+    let over = look();
+    assert_eq!(
+        rows(&over),
+        ["expired found the policy only reports", "unattached-disks found the policy only reports"]
+    );
+    // What cannot be read holds everything, and is damage.
+    let key = store.list("environments/").unwrap().remove(0);
+    let version = store.get(&key).unwrap().unwrap().1;
+    store.put_if(&key, b"{}", Some(version)).unwrap();
+    let unread = look();
+    assert_eq!(rows(&unread), ["unattached-disks found leases not readable"]);
+    assert!(unread.warnings.iter().any(|warning| warning.starts_with("leases are not known")), "{:?}", unread.warnings);
+    assert_eq!(document(&unread, &set, None).1, Exit::Damaged);
+}
+
+#[test]
+fn a_quota_asks_whose_things_are_and_is_judged_without_a_bill() {
+    let quota = |body: &str| policies(&format!("[[policy]]\nname = \"most\"\nsweep = \"over-quota\"\n{body}\n"));
+    let looked = |set: &PolicySet, volumes: Volumes| {
+        let (outcome, volumes) = looked(volumes, set, Vec::new(), &InMemory::default());
+        let told: Vec<String> = outcome
+            .told
+            .iter()
+            .map(|told| {
+                format!("{} {} {:?}", told.outcome.name(), told.subject, told.amount.map(|amount| amount.cents()))
+            })
+            .collect();
+        (told, volumes.asked.load(Ordering::Relaxed), document(&outcome, set, Some(Severity::Ticket)).1)
+    };
+    let over = quota("count = 5");
+    let (told, asked, exit) = looked(&over, Volumes::default());
+    assert_eq!((told, asked, exit), (vec!["alert alice Some(\"48.00\")".to_owned()], 6, Exit::FailOn));
+    let within = quota("monthly_usd = 48");
+    assert_eq!(looked(&within, Volumes::default()), (vec!["quiet  None".to_owned()], 6, Exit::Done));
+    let denied = || Volumes { tags_denied: true, ..Volumes::default() };
+    assert_eq!(looked(&over, denied()).0, ["unknown  None"]);
+    assert_eq!(looked(&over, denied()).2, Exit::Blind);
+    let blind = || Volumes { denied: BTreeSet::from(["2"]), ..Volumes::default() };
+    assert_eq!(
+        looked(&quota("by = \"account\"\ncount = 2"), blind()).0,
+        ["alert aws:1 Some(\"24.00\")", "unknown  None"]
+    );
 }

@@ -2,6 +2,7 @@
 //! rendered from the same parts, and is the only place beside `main` that writes to the terminal.
 
 pub mod bill;
+pub mod check;
 pub mod csv;
 pub mod doctor;
 pub mod explain;

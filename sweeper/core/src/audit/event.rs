@@ -350,6 +350,21 @@ payloads! {
         file: String,
         by: String,
     }
+
+    /// The lease of an ephemeral environment was changed: what it covers is held while it is live.
+    Environment {
+        /// The lease's id.
+        lease: String,
+        /// What was done: `granted`, `renewed`, `released`, or `token` where it was given another.
+        change: String,
+        owner: String,
+        /// What it covers: tags, accounts, regions.
+        selector: Vec<String>,
+        /// When it ends, or ended.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "instant")]
+        until: Option<Timestamp>,
+        by: String,
+    }
 }
 
 /// How an action ended.
@@ -458,6 +473,7 @@ bodies! {
     Floor(Floor) "floor",
     Ledger(Ledger) "ledger",
     Except(Except) "except",
+    Environment(Environment) "environment",
 }
 
 impl Body {

@@ -80,6 +80,7 @@ const TABLE: &[Words] = &[
     Words { name: "floor",        class: Class::Entity(3, "evidence floor"), severity: 2, category: "configuration", kind: "change" },
     Words { name: "ledger",       class: Class::Entity(4, "ledger"),         severity: 2, category: "configuration", kind: "deletion" },
     Words { name: "except",       class: Class::Entity(1, "policy exception"), severity: 1, category: "configuration", kind: "creation" },
+    Words { name: "environment",  class: Class::Entity(3, "environment lease"), severity: 1, category: "configuration", kind: "change" },
 ];
 
 /// A type that a later release writes.

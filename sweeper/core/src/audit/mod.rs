@@ -26,9 +26,9 @@ mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Origin};
 pub use event::{
-    Approve, AuditEvent, Body, CapStop, Config, Event, EventError, Except, Floor, Halt, Heartbeat, Identity, Intent,
-    Keep, Ledger, Lock, LockChange, MAX_LINE, Mark, Millis, Notice, Outcome, OutcomeResult, Recovered, Scan, Sent,
-    Skip, Trust, Undo, Unmark, UseApproval,
+    Approve, AuditEvent, Body, CapStop, Config, Environment, Event, EventError, Except, Floor, Halt, Heartbeat,
+    Identity, Intent, Keep, Ledger, Lock, LockChange, MAX_LINE, Mark, Millis, Notice, Outcome, OutcomeResult,
+    Recovered, Scan, Sent, Skip, Trust, Undo, Unmark, UseApproval,
 };
 #[cfg(any(test, feature = "conformance"))]
 pub use log::conformance;

@@ -148,6 +148,14 @@ pub(super) fn samples() -> Vec<Event> {
             by: text("alice"),
         }),
         Event::new(Ledger { change: text("restart"), entries: 12, by: text("alice@host") }),
+        Event::new(Environment {
+            lease: text("pr-1234"),
+            change: text("granted"),
+            owner: text("a@example.com"),
+            selector: vec![text("env=pr-1234"), text("sweeper-lease=pr-1234")],
+            until: day,
+            by: text("a@example.com"),
+        }),
         Event::new(Except {
             resource: text("aws.ec2-volume:*/vol-0abc*"),
             reason: text("forensics, ticket 4711"),

@@ -247,7 +247,7 @@ fn bucket() -> Bucket {
     Bucket { versioned: None, lifecycle: None, noncurrent_rule: None, abort_rule: None, machinery: false }
 }
 
-fn function() -> Function {
+pub(crate) fn function() -> Function {
     Function {
         runtime: Sym::NONE,
         last_modified: Some(ago(60)),

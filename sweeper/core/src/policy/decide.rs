@@ -152,6 +152,9 @@ fn left_alone(set: &PolicySet, view: &View<'_>, resource: Resource<'_>, detector
     if let Some(reason) = protection(view, resource) {
         return Some(reason);
     }
+    if let Some(reason) = view.house.environments.hold(view, resource) {
+        return Some(reason);
+    }
     if let Some(reason) = view.house.made_again.hold(resource, view.now) {
         return Some(reason);
     }

@@ -164,6 +164,7 @@ macro_rules! words {
 }
 
 // Below the macro it uses.
+pub mod quota;
 pub mod watch;
 
 pub use watch::{Told, Watch, Watched};
@@ -467,7 +468,11 @@ pub fn wanted(set: &PolicySet, kinds: &[&'static KindSpec]) -> BTreeSet<&'static
     }
     for watch in &set.watches {
         let is_in = |kind: &&&'static KindSpec| watch.clouds.is_empty() || watch.clouds.contains(&kind.cloud);
-        let watched = kinds.iter().filter(is_in).filter(|kind| watch.what.classes().contains(&kind.class));
+        let is_watched = |kind: &&&'static KindSpec| match watch.what {
+            Watched::OverQuota => quota::is_of(watch, kind),
+            what => what.classes().contains(&kind.class),
+        };
+        let watched = kinds.iter().filter(is_in).filter(is_watched);
         wanted.extend(watched.map(|kind| kind.id));
     }
     loop {

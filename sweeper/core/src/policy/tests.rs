@@ -1228,6 +1228,13 @@ fn what_a_watch_cannot_have_is_an_error_at_its_place() {
         ("sweep = \"growth\"\nshare = \"0%\"", "`share` is a percentage a day"),
         ("sweep = \"bil-delta\"", "did you mean `bill-delta`?"),
         ("sweep = \"commitment-unused\"\nfloor = \"much\"", "`floor` is an amount from 0"),
+        ("sweep = \"over-quota\"", "a quota is of a count or of money, and there is neither"),
+        ("sweep = \"over-quota\"\ncount = -1", "`count` is a whole number from 0"),
+        ("sweep = \"over-quota\"\nmonthly_usd = \"lots\"", "`monthly_usd` is an amount from 0"),
+        ("sweep = \"over-quota\"\ncount = 1\nclasses = [\"dsik\"]", "did you mean `disk`?"),
+        ("sweep = \"over-quota\"\ncount = 1\nclasses = [\"referrer\"]", "unknown class `referrer`"),
+        ("sweep = \"over-quota\"\ncount = 1\nthen = \"delete\"", "`over-quota` watches, and has nothing to delete"),
+        ("sweep = \"over-quota\"\ncount = 1\nby = \"class\"\nowners = [\"a\"]", "a quota of owners is by owner"),
     ] {
         let problems = problems(&format!("[[policy]]\nname = \"one\"\n{body}\n"));
         assert!(problems.contains(said), "{body}: {problems}");

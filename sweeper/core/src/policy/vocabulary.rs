@@ -1163,6 +1163,11 @@ be read or is too old is *unknown*, never quiet, and the run ends with 3.
 | `always-on` | machines and databases outside production that run through every night and weekend | `floor` (1 a month), `accounts`, `clouds` |
 | `commitment-unused` | commitments that are paid for and cover nothing | `floor` (1 a month) |
 | `extended-support` | charges for versions beyond their standard support | `floor` (1 a month) |
+| `over-quota` | groups of resources that are more, or cost more a month, than they may, with the five dearest of each | `count`, `monthly_usd`, or both; `by` (`owner`, `account`, `region`, `class`), `classes`, `owners`, `accounts`, `clouds` |
+
+A quota needs no bill: it counts what a survey sees, at the prices that are known. What is seen over it is certain; that the others are
+within is *unknown* while a listing that may hold more of theirs is blind, an owner cannot be told or, under `monthly_usd`, a price
+is not known. `classes` narrows it to what has prices, or to what a team is meant to count. Nothing is ever deleted by a quota.
 
 ## Keys of an `[[except]]`
 

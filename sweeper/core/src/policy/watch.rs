@@ -29,6 +29,8 @@ words! {
         CommitmentUnused "commitment-unused",
         /// What is charged for versions beyond their standard support.
         ExtendedSupport "extended-support",
+        /// More than somebody may have at once.
+        OverQuota "over-quota",
     }
 }
 
@@ -58,7 +60,7 @@ words! {
 impl Watched {
     /// Whether it cannot be told without a bill.
     pub const fn needs_bill(self) -> bool {
-        !matches!(self, Self::Growth)
+        !matches!(self, Self::Growth | Self::OverQuota)
     }
 
     /// What it can be broken down by, the default first; empty where it is what it is.
@@ -66,6 +68,7 @@ impl Watched {
         match self {
             Self::BillDelta => &[Breakdown::Service, Breakdown::Account, Breakdown::Region, Breakdown::Owner],
             Self::Growth => &[Breakdown::Class, Breakdown::Account, Breakdown::Owner],
+            Self::OverQuota => &[Breakdown::Owner, Breakdown::Account, Breakdown::Region, Breakdown::Class],
             _ => &[],
         }
     }
@@ -88,6 +91,7 @@ impl Watched {
             Self::Growth => &["by", "share", "clouds", "accounts"],
             Self::AlwaysOn => &["floor", "clouds", "accounts"],
             Self::CommitmentUnused | Self::ExtendedSupport => &["floor"],
+            Self::OverQuota => &["by", "count", "monthly_usd", "classes", "clouds", "accounts", "owners"],
         }
     }
 
@@ -115,6 +119,11 @@ pub struct Watch {
     pub floor: Amount,
     /// What a month may cost.
     pub monthly: Option<Amount>,
+    /// How many there may be, and what they may cost a month, of a quota.
+    pub count: Option<u64>,
+    pub monthly_usd: Option<Amount>,
+    /// What a quota counts; empty: everything.
+    pub classes: Vec<Class>,
     /// Hundredths of a percent: from which growth a day on it is told.
     pub share: Option<u32>,
     pub severity: Severity,

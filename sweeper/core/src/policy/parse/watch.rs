@@ -3,7 +3,9 @@
 use super::{Reader, SEVERITIES, Span, Table, share, span_of};
 use crate::{
     detect::Severity,
+    model::Class,
     money::Amount,
+    policy::condition::did_you_mean,
     policy::watch::{Breakdown, Watch, Watched},
 };
 use toml::{Spanned, de::DeValue};
@@ -21,6 +23,10 @@ impl Reader<'_> {
         self.required(table, &head, &["name"], "", |_| "name = \"…\"".to_owned());
         if what == Watched::Budget {
             self.required(table, &head, &["monthly"], " of a budget", |_| "monthly = 12000".to_owned());
+        }
+        if what == Watched::OverQuota && !table.contains_key("count") && !table.contains_key("monthly_usd") {
+            let help = "add `count = 100`, or `monthly_usd = 500`".to_owned();
+            self.problem(&head, "a quota is of a count or of money, and there is neither".to_owned(), Some(help));
         }
         if let Some((then, span)) = self.text(table, "then")
             && then != "report"
@@ -43,14 +49,24 @@ impl Reader<'_> {
             by: by.or_else(|| what.breakdowns().first().copied()),
             floor: self.amount(table, "floor").unwrap_or(what.floor()),
             monthly: self.amount(table, "monthly"),
+            count: self.count(table),
+            monthly_usd: self.amount(table, "monthly_usd"),
+            classes: self.counted(table),
             share: self.share(table),
             severity: severity.unwrap_or(Severity::Ticket),
             tell: self.list(table, "tell").into_iter().map(|(name, _)| name.to_owned()).collect(),
             at: self.place(&at),
             name: name?,
         };
-        if let (false, false, Some(span)) =
-            (watch.owners.is_empty(), watch.accounts.is_empty(), span_of(table, "owners"))
+        let is_by_owner = watch.by == Some(Breakdown::Owner);
+        if let (Watched::OverQuota, false, false, Some(span)) =
+            (what, is_by_owner, watch.owners.is_empty(), span_of(table, "owners"))
+        {
+            let help = "leave `owners` out, or write `by = \"owner\"`".to_owned();
+            self.problem(&span, "a quota of owners is by owner".to_owned(), Some(help));
+        }
+        if let (Watched::Budget, false, false, Some(span)) =
+            (what, watch.owners.is_empty(), watch.accounts.is_empty(), span_of(table, "owners"))
         {
             let help = "write one policy for the owners and one for the accounts".to_owned();
             self.problem(&span, "a budget is of owners or of accounts", Some(help));
@@ -81,6 +97,34 @@ impl Reader<'_> {
             self.problem(&value.span(), format!("`{key}` is an amount from 0"), None);
         }
         amount
+    }
+
+    /// A number from 0.
+    fn count(&mut self, table: &Table<'_>) -> Option<u64> {
+        let value = table.get("count")?;
+        let number = value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
+        if number.is_none() {
+            self.problem(&value.span(), "`count` is a whole number from 0".to_owned(), None);
+        }
+        number
+    }
+
+    /// The classes that a quota counts.
+    fn counted(&mut self, table: &Table<'_>) -> Vec<Class> {
+        let words: Vec<&'static str> =
+            Class::ALL.iter().filter(|class| **class != Class::Referrer).map(|class| class.name()).collect();
+        let mut classes = Vec::new();
+        for (name, span) in self.list(table, "classes") {
+            match Class::parse(name).filter(|class| *class != Class::Referrer) {
+                Some(class) => classes.push(class),
+                None => {
+                    let help = did_you_mean(name, words.iter().copied());
+                    let help = help.or_else(|| Some(format!("one of: {}", words.join(", "))));
+                    self.problem(&span, format!("unknown class `{name}`"), help);
+                }
+            }
+        }
+        classes
     }
 
     fn share(&mut self, table: &Table<'_>) -> Option<u32> {

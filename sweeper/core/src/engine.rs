@@ -184,7 +184,7 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
         &survey,
         &costs,
         set,
-        house,
+        &house,
         now,
         &evaluation,
         &mut warnings,
@@ -194,7 +194,7 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
     if lasting
         && slice.doubt().is_none()
         && let Some(store) = inputs.state
-        && let Err(error) = history::counts::remember(store, &survey.inventory, house, taken_at)
+        && let Err(error) = history::counts::remember(store, &survey.inventory, &house, taken_at)
     {
         if matches!(error, StoreError::Damaged(_)) {
             causes.push(Exit::Damaged.cause(error.to_string()));

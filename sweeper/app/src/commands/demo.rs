@@ -5,14 +5,13 @@ mod play;
 
 use super::{
     LookArgs, Settings, random_id,
-    report::{Past, ShowArgs},
+    report::{Past, ShowArgs, show},
 };
 use crate::{
     clouds::{
         self,
         emulated::{self, Planted, Served},
     },
-    commands::report::shown,
     config::Config,
     engine::{self, Outcome},
     exit::{Exit, Failure},

@@ -389,7 +389,7 @@ impl Kind for Many {
         &VOLUME
     }
 
-    async fn enumerate(&self, _: &Site, out: &mut Listing) -> Result<(), CloudError> {
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         for n in 0..self.0 {
             let disk = Disk {
                 state: DiskState::Available,
@@ -401,7 +401,7 @@ impl Kind for Many {
                 attachments: 0,
                 last_attached: None,
             };
-            let owner = format!("{}-{n}", out.scope().account);
+            let owner = format!("{}-{n}", site.scope().account);
             let tags = Tags::Read(vec![("owner", owner.as_str())]);
             out.push(Draft { tags, created: Some(NOW), ..Draft::new(&format!("vol-{n}"), disk) });
         }
@@ -427,7 +427,7 @@ fn a_hundred_thousand_owners_make_a_page_of_a_few() {
     };
     let house = House { slo: Some(slo), ..House::default() };
     let kinds: Vec<Arc<dyn Kind>> = vec![Arc::new(Many(50_000))];
-    let outcome = looked_at(kinds, house, &set, Vec::new(), &InMemory::default());
+    let outcome = looked_at(None, kinds, house, &set, Vec::new(), &InMemory::default());
     let report = report(&outcome, &set, "run".to_owned(), None);
     let stands = report.slo.as_ref().unwrap();
     assert_eq!((stands.budgets.len() as u64 + stands.more, stands.unaged), (200_000, 0));

@@ -13,7 +13,7 @@ use sweeper_core::store::Store as _;
 use sweeper_store::SqliteStore;
 
 /// Longer than anything here takes on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// More lines than anything here says before what is waited for.
 const LINES: usize = 500;
 

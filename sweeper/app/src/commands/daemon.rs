@@ -33,7 +33,7 @@ const NAP: Duration = Duration::from_secs(5);
 /// How often it is looked whether the policies have changed.
 const RELOAD: Duration = Duration::from_secs(30);
 /// How often it is looked whether the state can be reached.
-const REACH: Duration = Duration::from_secs(60);
+const REACH: Duration = Duration::from_mins(1);
 /// How long the state may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Problems of one refusal that are said.
@@ -514,6 +514,6 @@ impl Hangup {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -125,13 +125,10 @@ async fn serve_patiently(listener: TcpListener, routes: Routes, patience: (Durat
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         while clients.try_join_next().is_some() {}
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let Ok((stream, _)) = listener.accept().await else {
             // Too many descriptors, or a client that left while it waited.
-            Err(_) => {
-                clock.sleep_until(clock.mono() + Duration::from_millis(100)).await;
-                continue;
-            }
+            clock.sleep_until(clock.mono() + Duration::from_millis(100)).await;
+            continue;
         };
         let routes = routes.clone();
         clients.spawn(async move {

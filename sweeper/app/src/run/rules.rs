@@ -8,7 +8,10 @@ use crate::{
     exit::Failure,
     policies,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 use sweeper_core::audit;
 
 /// How often files that change while they are read are read again.
@@ -65,7 +68,8 @@ fn digest(look: &LookArgs, path: Option<&Path>) -> String {
     match policies::sources(path) {
         Ok(sources) => {
             for source in sources {
-                whole.push_str(&format!("\n{} {} {}", source.path, source.text.len(), source.text));
+                // A string takes any text.
+                let _ = write!(whole, "\n{} {} {}", source.path, source.text.len(), source.text);
             }
         }
         Err(failure) => whole.push_str(&failure.message),

@@ -12,7 +12,7 @@ use std::{
 use sweeper_core::{clock::Clock, model::Timestamp};
 
 /// A loop that has not come round for this long is stuck.
-const STUCK: Duration = Duration::from_secs(120);
+const STUCK: Duration = Duration::from_mins(2);
 /// The longest value of a label, in characters.
 const LONGEST: usize = 100;
 
@@ -181,7 +181,7 @@ impl<C: Clock> Vitals<C> {
         };
         match &known.refused {
             Some(why) => {
-                line("policies", false, &format!("the newest are refused, {} stay in force: {why}", known.policies))
+                line("policies", false, &format!("the newest are refused, {} stay in force: {why}", known.policies));
             }
             None => line("policies", true, &known.policies),
         }
@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn a_run_that_does_not_come_is_overdue() {
         let vitals = vitals(HOURLY);
-        vitals.clock.advance(Duration::from_secs(3 * 3600));
+        vitals.clock.advance(Duration::from_hours(3));
         assert!(vitals.ready().1.contains("not ready hourly: overdue by 7200 s"), "{}", vitals.ready().1);
         assert!(vitals.metrics().1.contains("sweeper_daemon_overdue_seconds{schedule=\"hourly\"} 7200\n"));
         vitals.began("hourly", 7200, 2);

@@ -96,7 +96,7 @@ def partial():
 
 def stopped(seed, has_clouds):
     chance = random.Random(seed)
-    cloud = Cloud(place, latency=700) if has_clouds else None
+    cloud = Cloud(place, latency=1500) if has_clouds else None
     names = list(PLATFORMS)
     said = 0
     stops = STOPS if has_clouds else FEW

@@ -57,6 +57,7 @@ def wrong_places():
         ("a state in a file is refused", place.environment(None, "/tmp/state.db"), ["/tmp is gone"]),
         ("no state is refused", place.environment(None, None), ["in a bucket"]),
         ("a config that is not there", place.environment(None, place.state(), SWEEPER_CONFIG="/nowhere/sweeper.toml"), ["/nowhere/sweeper.toml"]),
+        ("an output that is no bucket", place.environment(None, place.state(), SWEEPER_OUTPUT="/tmp/reports"), ["SWEEPER_OUTPUT"]),
         ("a bucket that does not answer", place.environment(None, place.state(), AWS_ENDPOINT_URL_S3="http://127.0.0.1:9"), ["sweeper.Damaged", "is not known"]),
     ]:
         runtime = Runtime()
@@ -114,11 +115,15 @@ def runs():
     cloud = Cloud(place)
     runtime = Runtime()
     state = place.state()
-    function = Function(place, runtime, place.environment(cloud, state))
+    function = Function(place, runtime, place.environment(cloud, state, SWEEPER_OUTPUT=f"s3://{BUCKET}/reports/nightly"))
     first = runtime.ask({"schedule": "nightly", "token": "2026-11-27T02:00:00Z"}, 300)
     told("a run is answered", first, "response", ['"status": "done"', '"exit": 0', "7 findings"])
     calls = len(cloud.calls())
     check("it asked the cloud", calls > 0)
+    reports = [each["Key"] for each in place.s3.list_objects_v2(Bucket=BUCKET, Prefix="reports/").get("Contents", [])]
+    check("its report is an object of the bucket", len(reports) == 1 and reports[0].startswith("reports/nightly/report-"), reports)
+    report = json.loads(place.s3.get_object(Bucket=BUCKET, Key=reports[0])["Body"].read()) if reports else {}
+    check("which is whole", len(report.get("findings", [])) == 7 and report["run"]["id"] == first[1].get("run"), report.get("run"))
     again = runtime.ask({"schedule": "nightly", "token": "2026-11-27T02:00:00Z"}, 300)
     told("the same trigger does nothing", again, "response", ['"status": "already-done"', '"exit": 0'])
     check("and tells the earlier run", again[1].get("run") == first[1].get("run"), again)

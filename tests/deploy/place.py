@@ -42,7 +42,7 @@ region = "eu-west-1"
 id = "vol-0a00000000"
 count = 7
 """
-POLICIES = '[[policy]]\nname = "volumes"\nclass = "disk"\nwhen = \'state == "available"\'\nthen = "report"\n'
+POLICIES = '[[policy]]\nname = "volumes"\nclass = "disk"\nwhen = \'!has_tag("owner")\'\nthen = "report"\n'
 CONFIG = """\
 deployment = "test"
 policies = "policies.toml"
@@ -104,6 +104,8 @@ class Cloud:
         command = [EMULATOR, "--org", org, "--latency", str(latency), "--faults", file]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
+        if not self.url:
+            raise RuntimeError("the emulator did not start")
 
     def calls(self):
         with urllib.request.urlopen(f"{self.url}/__emulator/journal", timeout=10) as answer:

@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 use sweeper_core::report::Cause;
+use sweeper_store::Bucket;
 
 /// What a function may take at most, and so what is left where the platform does not tell:
 /// docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -161,7 +162,15 @@ async fn run(event: &Value, left: Duration) -> Result<Done, Failure> {
         return Err(Failure::usage("a function needs its state in a bucket: what it keeps in /tmp is gone with it")
             .help("`state = \"s3://BUCKET/PREFIX\"` in the config, or SWEEPER_STATE"));
     }
-    let job = Job { entry, config: &config, settings: &settings, look: &look, to: To::Nowhere };
+    let output = set("SWEEPER_OUTPUT").map(|url| Bucket::parse(&url)).transpose();
+    let output = output.map_err(|what| Failure::usage(format!("SWEEPER_OUTPUT: {what}")))?;
+    let job = Job {
+        entry,
+        config: &config,
+        settings: &settings,
+        look: &look,
+        to: output.as_ref().map_or(To::Nowhere, To::Bucket),
+    };
     let done = job::run(&job, token.as_deref(), Some(left)).await?;
     log::say(&done.line(&entry.name));
     if done.status == Status::Failed {

@@ -61,7 +61,9 @@ fn set(name: &str) -> Option<String> {
 
 /// The token of the execution that this process is of.
 pub fn token() -> Option<String> {
-    Platform::here()?.execution().and_then(set)
+    let execution = Platform::here()?.execution().and_then(set)?;
+    // The jobs of an array of Batch are numbered after a colon, and all run the same.
+    Some(execution.split(':').next().unwrap_or(&execution).to_owned())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::{
     run::job::{self, Job, To},
 };
 use std::time::Duration;
+use sweeper_store::Bucket;
 use tokio::sync::watch;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -25,6 +26,10 @@ pub struct Args {
     /// End within so many seconds: reading stops early enough, and what was not seen is said
     #[arg(long, value_name = "SECONDS", env = "SWEEPER_DEADLINE", value_parser = clap::value_parser!(u64).range(1..))]
     deadline: Option<u64>,
+    /// Where a report goes whose schedule has no `output`: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+    /// az://ACCOUNT/CONTAINER/PREFIX [default: the standard output]
+    #[arg(long, value_name = "URL", env = "SWEEPER_OUTPUT", value_parser = Bucket::parse)]
+    output: Option<Bucket>,
     #[command(flatten)]
     look: LookArgs,
 }
@@ -36,7 +41,13 @@ pub async fn run(args: Args, mut stopped: watch::Receiver<bool>) -> Result<Exit,
     let config = Config::find(args.look.config.as_deref())?;
     let entry = named(&config, args.name.as_deref().or(args.schedule.as_deref()))?;
     let settings = Settings::new(&args.look, &config)?;
-    let job = Job { entry, config: &config, settings: &settings, look: &args.look, to: To::Output };
+    let job = Job {
+        entry,
+        config: &config,
+        settings: &settings,
+        look: &args.look,
+        to: args.output.as_ref().map_or(To::Output, To::Bucket),
+    };
     let deadline = args.deadline.map(Duration::from_secs);
     // A platform that starts an execution again, as it does after exit codes that are no failure, is told the same.
     let execution = if args.token.is_none() { platform::token() } else { None };

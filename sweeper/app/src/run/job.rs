@@ -19,6 +19,7 @@ use sweeper_core::{
     report::Cause,
     triggers::Trigger,
 };
+use sweeper_store::Bucket;
 
 /// What a schedule runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,14 +63,16 @@ pub struct Job<'a> {
     pub settings: &'a Settings,
     /// What the settings were made of.
     pub look: &'a LookArgs,
-    pub to: To,
+    pub to: To<'a>,
 }
 
 /// Where a report goes that has no `output`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
+pub enum To<'a> {
     /// The standard output.
     Output,
+    /// An object of a bucket.
+    Bucket(&'a Bucket),
     /// Nowhere: it is only remembered.
     Nowhere,
 }
@@ -234,8 +237,13 @@ async fn report(
     if output.is_none() && job.to == To::Nowhere {
         return Ok(job.settings.counted(unshown(&outcome, &job.settings.set, random_id()?, past), &outcome));
     }
-    let output = output.map(|directory| directory.join(format!("report-{stamp}.{ending}")));
-    let args = ShowArgs { format, output, all: false, fail_on: None };
+    let name = format!("report-{stamp}.{ending}");
+    let object = match job.to {
+        To::Bucket(bucket) if output.is_none() => Some((bucket.clone(), name.clone())),
+        _ => None,
+    };
+    let output = output.map(|directory| directory.join(&name));
+    let args = ShowArgs { format, output, all: false, fail_on: None, object };
     Ok(job.settings.counted(show(&outcome, &job.settings.set, random_id()?, &args, past)?, &outcome))
 }
 

@@ -22,7 +22,7 @@ use sweeper_core::{
     survey::Universes,
     survey_file,
 };
-use sweeper_store::Bucket;
+use sweeper_store::{Bucket, Upload};
 
 /// What to merge.
 #[derive(Clone, Debug)]
@@ -127,12 +127,9 @@ fn write(sealed: &survey_file::Sealed, output: &str) -> Result<(String, String),
         Ok((file, digest))
     };
     if Bucket::is_one(output) {
-        let own = std::env::temp_dir().join(format!("sweeper-survey-{}.json", random_id()?));
-        let (file, digest) = put(&own).map_err(|error| failed(&error))?;
-        file.keep().map_err(|error| failed(&error))?;
-        let sent = sweeper_store::upload(output, &own);
-        let _ = std::fs::remove_file(&own);
-        sent.map_err(|error| failed(&error))?;
+        let mut object = Upload::named(output).map_err(|error| failed(&error))?;
+        let digest = survey_file::write(sealed, TOOL, &mut object).map_err(|error| failed(&error))?;
+        object.finish().map_err(|error| failed(&error))?;
         return Ok((digest, output.to_owned()));
     }
     let path = PathBuf::from(output);

@@ -203,7 +203,17 @@ fn looked_in(
     ledger: &dyn Ledger,
 ) -> (Outcome, Arc<Volumes>) {
     let volumes = Arc::new(volumes);
-    let clouds: Vec<Arc<dyn Cloud>> = vec![Arc::new(Made(vec![Arc::clone(&volumes) as Arc<dyn Kind>]))];
+    (looked_at(vec![Arc::clone(&volumes) as Arc<dyn Kind>], house, set, waivers, ledger), volumes)
+}
+
+fn looked_at(
+    kinds: Vec<Arc<dyn Kind>>,
+    house: House,
+    set: &PolicySet,
+    waivers: Vec<Waiver>,
+    ledger: &dyn Ledger,
+) -> Outcome {
+    let clouds: Vec<Arc<dyn Cloud>> = vec![Arc::new(Made(kinds))];
     let calls = Calls::new(Arc::new(VirtualClock::new(NOW)), Limits::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let universes = runtime.block_on(survey::universes(clouds, &calls));
@@ -224,7 +234,7 @@ fn looked_in(
         progress: &Quiet,
         now: None,
     };
-    (runtime.block_on(run(inputs)), volumes)
+    runtime.block_on(run(inputs))
 }
 
 fn document(outcome: &Outcome, set: &PolicySet, fail_on: Option<Severity>) -> (Document, Exit) {
@@ -354,6 +364,67 @@ fn a_run_is_measured() {
         assert!(text.lines().any(|own| own == line), "{line}: {text}");
     }
     assert!(!text.contains("sweeper_slo"), "there is no objective");
+}
+
+/// Disks of which each has an owner of its own.
+struct Many(usize);
+
+#[async_trait]
+impl Kind for Many {
+    fn spec(&self) -> &'static KindSpec {
+        &VOLUME
+    }
+
+    async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
+        for n in 0..self.0 {
+            let disk = Disk {
+                state: DiskState::Available,
+                size_gib: 100,
+                tier: out.sym("gp3"),
+                iops: None,
+                throughput: None,
+                source_snapshot: out.sym(""),
+                attachments: 0,
+                last_attached: None,
+            };
+            let owner = format!("{}-{n}", site.scope().account);
+            let tags = Tags::Read(vec![("owner", owner.as_str())]);
+            out.push(Draft { tags, created: Some(NOW), ..Draft::new(&format!("vol-{n}"), disk) });
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, _: &Site, _: &Inventory, _: &[Ask]) -> Result<Vec<(Ask, Answer)>, CloudError> {
+        Ok(Vec::new())
+    }
+
+    fn price(&self, _: Resource<'_>, _: &dyn Prices) -> Cost {
+        Cost::list(Amount::whole(8))
+    }
+}
+
+#[test]
+fn a_hundred_thousand_owners_make_a_page_of_a_few() {
+    let set = policies(UNATTACHED);
+    let slo = Terms {
+        window_days: 28,
+        all: slo::Limits { new: Some(1), monthly_usd: Some(Amount::whole(4)) },
+        owners: BTreeMap::new(),
+    };
+    let house = House { slo: Some(slo), ..House::default() };
+    let kinds: Vec<Arc<dyn Kind>> = vec![Arc::new(Many(50_000))];
+    let outcome = looked_at(kinds, house, &set, Vec::new(), &InMemory::default());
+    let report = report(&outcome, &set, "run".to_owned(), None);
+    let stands = report.slo.as_ref().unwrap();
+    assert_eq!((stands.budgets.len() as u64 + stands.more, stands.unaged), (200_000, 0));
+    let text = Measures::of(&outcome, &report).prometheus();
+    let own = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+    assert_eq!(own("sweeper_orphans{").len(), 51);
+    assert!(own("sweeper_orphans{").contains(&"sweeper_orphans{owner=\"other\",class=\"disk\"} 99950"));
+    assert_eq!(own("sweeper_owners_folded"), ["sweeper_owners_folded 99950"]);
+    assert!(own("sweeper_slo_burn_rate{").len() <= 51 * 2 * 4, "{}", own("sweeper_slo_burn_rate{").len());
+    assert!(text.len() < 100_000, "{}", text.len());
+    assert!(summary::slo(&report).len() < 16);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::{Measures, catalogue, otlp, push};
 use crate::{
+    commands::random_id,
     config::Config,
     exit::{Exit, Failure},
     log, output,
@@ -76,11 +77,13 @@ impl Export {
                 // What was done after the look may have failed.
                 measures.set(&catalogue::EXIT, &[], u64::from(exit.code()));
                 let span = otlp::Span { run, name, started, finished, exit: exit.code() };
-                self.send(measures, Some(&span)).await;
+                self.send(measures, &span).await;
                 Ok(exit)
             }
             Err(failure) => {
-                self.send(Measures::failed(failure.exit, started, finished), None).await;
+                let run = random_id().unwrap_or_default();
+                let span = otlp::Span { run, name, started, finished, exit: failure.exit.code() };
+                self.send(Measures::failed(failure.exit, started, finished), &span).await;
                 Err(failure)
             }
         }
@@ -100,7 +103,7 @@ impl Export {
     }
 
     /// Hands them over, everywhere at once.
-    async fn send(&self, measures: Measures, span: Option<&otlp::Span>) {
+    async fn send(&self, measures: Measures, span: &otlp::Span) {
         let measures = &measures.and(Measures::process());
         self.file_of(measures);
         let push = async {

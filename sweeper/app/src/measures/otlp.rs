@@ -116,7 +116,7 @@ impl Endpoint {
     }
 
     /// Sends both.
-    pub async fn send(&self, measures: &Measures, span: Option<&Span>) -> Result<(), String> {
+    pub async fn send(&self, measures: &Measures, span: &Span) -> Result<(), String> {
         let client = push::client()?;
         let post = |url: &str, headers: &HeaderMap, body: Vec<u8>| {
             let request = client.post(url).headers(headers.clone()).header("content-type", "application/x-protobuf");
@@ -125,7 +125,7 @@ impl Endpoint {
         if let Some(url) = &self.metrics {
             post(url, &self.headers, self.metrics(measures, now()).encode_to_vec()).await?;
         }
-        if let (Some(url), Some(span)) = (&self.traces, span) {
+        if let Some(url) = &self.traces {
             post(url, &self.trace_headers, self.span(span).encode_to_vec()).await?;
         }
         Ok(())

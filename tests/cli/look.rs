@@ -42,6 +42,7 @@ fn help_and_version_go_to_standard_output() {
         "--all",
         "--all-kinds",
         "--fail-on",
+        "--measures",
     ] {
         assert!(report.ended(0).contains(flag), "{flag}");
     }

@@ -12,6 +12,7 @@ use crate::{
     run::{
         agenda::{self, Step},
         apart::Apart,
+        heartbeat::{self, Heartbeats},
         http::{self, Routes},
         job::{self, Done, Job, To},
         remembered::{self, Claim},
@@ -56,7 +57,10 @@ pub async fn run(args: Args, stopped: watch::Receiver<bool>) -> Result<Exit, Fai
     let vitals = Arc::new(Vitals::new(SystemClock::default()));
     let listen = rules.config.daemon.listen;
     let serving = match listen {
-        Some(address) => Some(serve(address, &vitals).await?),
+        Some(address) => {
+            let heartbeats = Heartbeats::of(args.look.state.as_deref(), &rules.config)?;
+            Some(serve(address, &vitals, heartbeats).await?)
+        }
         None => None,
     };
     let mut hangup = Hangup::new();
@@ -96,6 +100,7 @@ fn checked(rules: Rules) -> Result<Rules, Failure> {
 async fn serve(
     address: std::net::SocketAddr,
     vitals: &Arc<Vitals<SystemClock>>,
+    heartbeats: Option<Heartbeats>,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::usage(format!("failed to listen on {address}: {error}"))
@@ -108,10 +113,17 @@ async fn serve(
     }
     log::say(&format!("listening on http://{address}"));
     let (alive, ready, measured) = (Arc::clone(vitals), Arc::clone(vitals), Arc::clone(vitals));
-    let routes = Routes::at(address)
+    let mut routes = Routes::at(address)
         .read("/healthz", move || alive.alive())
         .read("/readyz", move || ready.ready())
         .read("/metrics", move || measured.metrics());
+    // Without a state that lasts there are no leases.
+    if let Some(heartbeats) = heartbeats.map(Arc::new) {
+        routes = routes.mount(heartbeat::PATH, move |request| {
+            let heartbeats = Arc::clone(&heartbeats);
+            async move { heartbeats.answer(request).await }
+        });
+    }
     Ok(tokio::spawn(http::serve(listener, routes)))
 }
 

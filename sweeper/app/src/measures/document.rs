@@ -29,3 +29,16 @@ pub fn document() -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `SWEEPER_BLESS=1 bash tests/tools/generated` writes it anew.
+    #[test]
+    fn the_page_is_that_of_the_table() {
+        let kept = include_str!("../../../deploy/prometheus/METRICS.md");
+        assert_eq!(kept, document());
+        assert_eq!(kept.lines().filter(|line| line.starts_with("| `sweeper_")).count(), ALL.len());
+    }
+}

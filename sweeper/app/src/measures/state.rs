@@ -82,3 +82,60 @@ fn log(place: &Place, named: Option<&Path>) -> Option<PathBuf> {
         (None, _) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use sweeper_core::{clock::VirtualClock, lease::Holder, model::DAY};
+
+    const NOW: Timestamp = Timestamp(1_790_000_000);
+
+    #[test]
+    fn what_the_state_and_the_log_say() {
+        let place = std::env::temp_dir().join(format!("sweeper-measures-{}", std::process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        let state = Place::File(place.join("state.db"));
+        assert_eq!(Measures::state(Some(&Place::Memory), None, NOW), Measures::default());
+        let value = |measures: &Measures, measure, labels: &[&str]| measures.get(measure, labels);
+        let before = Measures::state(Some(&state), None, NOW);
+        assert_eq!(value(&before, &of::LOCK_HELD, &[]), Some(Value::Seconds(0)), "nobody has it");
+        assert_eq!(value(&before, &of::AUDIT_EVENTS, &[]), None, "there is no log");
+
+        let store = state::open(&state).unwrap();
+        let numbers = |rate: f64| -> Vec<(i64, u64, u64)> {
+            (0..28).map(|day| (NOW.0 - (27 - day) * DAY, (1000.0 * rate.powi(day as i32)) as u64, 3)).collect()
+        };
+        let body = serde_json::json!({
+            "classes": {
+                "disk": { "aws:1": numbers(1.07) },
+                "vm": { "aws:1": numbers(1.0) },
+                "image": { "aws:1": &numbers(1.5)[25..] },
+            },
+            "owners": {},
+        });
+        let written = serde_json::json!({ "format": "sweeper.history-counts/1", "body": body }).to_string();
+        store.put_if("history/counts", written.as_bytes(), None).unwrap();
+        let holder = Holder { by: "a@b".to_owned(), run: "1".to_owned() };
+        let clock = VirtualClock::new(NOW.plus(-5));
+        let lease = lease::Lease::acquire(store.as_ref(), &holder, Duration::from_mins(1), &clock).unwrap();
+        let log = FileLog::open(&place.join("state.audit")).unwrap();
+        let lines: Vec<Vec<u8>> = (0..7).map(|number| format!("{{\"n\":{number}}}").into_bytes()).collect();
+        log.append(0, &lines).unwrap();
+
+        let after = Measures::state(Some(&state), None, NOW);
+        assert_eq!(value(&after, &of::LOCK_HELD, &[]), Some(Value::Seconds(5)));
+        assert_eq!(value(&after, &of::AUDIT_EVENTS, &[]), Some(Value::Count(7)));
+        assert_eq!(value(&after, &of::AUDIT_BYTES, &[]), Some(Value::Count(7 * 8)));
+        let Some(Value::Share(grown)) = value(&after, &of::GROWTH, &["disk"]) else { panic!("{after:?}") };
+        assert!((0.069..0.071).contains(&grown), "{grown}");
+        assert_eq!(value(&after, &of::GROWTH, &["vm"]), Some(Value::Share(0.0)));
+        assert_eq!(value(&after, &of::GROWTH, &["image"]), None, "three days say nothing");
+        lease.release(store.as_ref(), &clock).unwrap();
+        drop(store);
+        std::fs::remove_dir_all(&place).unwrap();
+        std::fs::write(&place, "no state").unwrap();
+        assert_eq!(Measures::state(Some(&state), None, NOW), Measures::default(), "what cannot be read has no figures");
+        std::fs::remove_file(&place).unwrap();
+    }
+}

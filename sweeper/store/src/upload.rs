@@ -11,7 +11,7 @@ use sweeper_core::store::StoreError;
 /// What one request carries, bytes. Object stores take parts of five megabytes and more.
 const PART: usize = 8 << 20;
 /// One request.
-const REQUEST: Duration = Duration::from_secs(60);
+const REQUEST: Duration = Duration::from_mins(1);
 /// All of it.
 const WHOLE: Duration = Duration::from_hours(1);
 

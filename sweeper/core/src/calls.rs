@@ -208,6 +208,11 @@ impl Calls {
         *lock(&self.inner.spent)
     }
 
+    /// Counts what other processes of the same run have spent: it is not there to be spent again.
+    pub fn spent_by_others(&self, amount: Amount) {
+        *lock(&self.inner.spent) += amount;
+    }
+
     /// The door as seen from one scope.
     pub fn site(&self, scope: &Scope) -> Site {
         Site { calls: self.clone(), scope: scope.clone(), made: Arc::default() }
@@ -588,6 +593,37 @@ mod tests {
         let outcomes: Vec<bool> = (0..3).map(|_| run(site.paid(OP, price, || async { Ok(()) })).is_ok()).collect();
         assert_eq!(outcomes, [true, true, false]);
         assert_eq!(calls.spent().to_string(), "0.02");
+    }
+
+    #[test]
+    fn what_others_of_the_run_spent_is_not_spent_again() {
+        let (calls, site) = door(Limits { max_api_usd: Amount::parse("0.02").unwrap(), ..Limits::default() });
+        calls.spent_by_others(Amount::parse("0.011").unwrap());
+        let price = Price::PerThousand { usd: Amount::parse("0.01").unwrap(), units: 1000 };
+        let answer: Result<(), _> = run(site.paid(OP, price, || async { Ok(()) }));
+        assert_eq!(answer.unwrap_err().fault, Fault::OutOfBudget);
+    }
+
+    #[test]
+    fn no_more_calls_are_under_way_than_the_run_may_have() {
+        let (calls, _) = door(Limits { at_once: 3, ..Limits::default() });
+        let (now, most) = (AtomicU32::new(0), AtomicU32::new(0));
+        let ask = |n: usize| {
+            let site = calls.site(&Scope::new(CloudId::Aws, n.to_string(), "us-east-1"));
+            let (now, most) = (&now, &most);
+            async move {
+                site.read(OP, || async move {
+                    most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                    now.fetch_sub(1, Ordering::Relaxed);
+                    Ok(())
+                })
+                .await
+            }
+        };
+        let answers = run(futures_util::future::join_all((0..20).map(ask)));
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(most.load(Ordering::Relaxed), 3);
     }
 
     #[test]

@@ -68,11 +68,11 @@ fn asks(
     calls: &Calls,
     gathered: Gathered,
 ) -> Result<Exit, Failure> {
-    let Gathered { mut survey, .. } = gathered;
+    let Gathered { mut survey, cost, .. } = gathered;
     let asks = settings.asks(calls, universes, &mut survey)?;
     let attempt = random_id()?;
     let attempt = attempt.get(..12).unwrap_or(&attempt);
-    let asking = shard::publish(shelf, (run, attempt), &survey.inventory, &asks)?;
+    let asking = shard::publish(shelf, (run, attempt), &survey.inventory, &asks, cost.usd)?;
     log::say(&format!("{} questions for {} shards", asking.questions, run.shards));
     Ok(Exit::Done)
 }
@@ -98,6 +98,7 @@ async fn finish(
         cost.add(&answers.cost);
         given = answers.answers;
     }
+    calls.spent_by_others(cost.usd);
     let seen = Seen { survey, given, cost, doubt, by_others: true };
     let (outcome, _) = settings.look_at(calls, universes, Some(seen)).await?;
     for warning in &outcome.warnings {

@@ -69,13 +69,17 @@ impl Worker {
         }
         let attempt = random_id()?;
         let attempt = attempt.get(..12).unwrap_or(&attempt);
-        let calls = Calls::new(Arc::clone(&self.clock), self.settings.limits.clone());
+        // What a run may cost is for all its shards together.
+        let mut limits = self.settings.limits.clone();
+        limits.max_api_usd = limits.max_api_usd.scaled(1, i128::from(self.run.shards));
+        let calls = Calls::new(Arc::clone(&self.clock), limits);
         let (list, universes) = self.come(&calls).await?;
         let (shelf, run) = (self.shelf.as_ref(), &self.run);
         let specs: Vec<_> = universes.kinds().values().map(|kind| kind.spec()).collect();
         let board = Board::new(&specs);
         let sealing = if self.stage == Stage::Answers {
             let asking = Asking::read(shelf, run)?.ok_or_else(|| shard::ShardError::NoAsks(run.id.clone()))?;
+            calls.spent_by_others(asking.spent.scaled(1, i128::from(run.shards)));
             shard::answer(shelf, (run, shard, attempt), &asking, &universes, &calls, &board).await
         } else {
             shard::list(shelf, (run, shard, attempt), &list, &universes, &calls, &board).await
@@ -95,7 +99,7 @@ impl Worker {
         let (shelf, run, clock) = (Arc::clone(&self.shelf), self.run.clone(), Arc::clone(&self.clock));
         let mut claims = Claims::new(shelf.as_ref(), &run, self.stage, Arc::clone(&clock));
         loop {
-            match claims.next()? {
+            match claims.take()? {
                 Next::Work(shard, saying) => {
                     let named = format!("shard {shard} of {}", run.shards);
                     log::say(&format!("{named} is claimed"));
@@ -119,7 +123,7 @@ impl Worker {
                 let universes = known(&mut self.settings, &list, calls).await?;
                 return Ok((list, universes));
             }
-            if let Next::Work(turn, saying) = turns.next()? {
+            if let Next::Work(turn, saying) = turns.take()? {
                 held(&turns, (turn, saying), &clock, self.begin(calls)).await?;
                 continue;
             }

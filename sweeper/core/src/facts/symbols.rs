@@ -1,6 +1,10 @@
 //! Which facts are texts, so that a column can move from one inventory to another.
 
-use super::*;
+use super::{
+    Address, Appliance, Artifact, Bucket, Cluster, Database, DbSnapshot, Disk, Endpoint, FactColumn, Function,
+    FunctionVersion, Gateway, Image, Interface, LoadBalancer, LogGroup, Plan, RecoveryPoint, Referrer, Registry,
+    SecurityGroup, Snapshot, Sym, TargetGroup, Upload, Vm,
+};
 
 macro_rules! symbols {
     ($($variant:ident [$($field:ident),*]),* $(,)?) => {

@@ -1,7 +1,10 @@
 //! Listings that move from one inventory to another: what several processes listed becomes one, and a part of it goes
 //! back to be asked about.
 
-use super::*;
+use super::{
+    BTreeSet, Interner, Inventory, InventoryBuilder, KindSpec, Place, ResourceIx, Row, Scope, Shared, Status, Sym,
+    Table, lock,
+};
 
 impl Table {
     /// The same in another place, with the symbols of another inventory.

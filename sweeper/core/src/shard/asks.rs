@@ -11,6 +11,7 @@ use crate::{
     inventory::Inventory,
     kind::KindSpec,
     model::{CloudId, Scope},
+    money::Amount,
     store::document::{self, Document},
     survey_file::RunCost,
 };
@@ -28,6 +29,8 @@ const ASKS: &str = "asks.json";
 pub struct Asking {
     /// How many there are.
     pub questions: u64,
+    /// What paid calls have cost before they are put, US dollars.
+    pub spent: Amount,
     slips: Vec<Parts>,
 }
 
@@ -72,12 +75,13 @@ const fn size(question: Question) -> u64 {
 }
 
 /// Writes the questions about a merged inventory, cut into as many slips as the run has shards, unless another merge
-/// did; gives what then counts. `attempt` is a name that no other merge has.
+/// did; gives what then counts. `attempt` is a name that no other merge has, `spent` what listing has cost.
 pub fn publish(
     shelf: &dyn Shelf,
     (run, attempt): (&Run, &str),
     inventory: &Inventory,
     asks: &BTreeSet<Ask>,
+    spent: Amount,
 ) -> Result<Asking, ShardError> {
     let mut asks: Vec<Ask> = asks.iter().copied().filter(|ask| inventory.has(ask.resource)).collect();
     let place = |ask: &Ask| {
@@ -115,7 +119,7 @@ pub fn publish(
             out.flush()
         })?);
     }
-    let asking = Asking { questions: asks.len() as u64, slips };
+    let asking = Asking { questions: asks.len() as u64, spent, slips };
     let key = run.key(ASKS);
     if shelf.create(&key, &document::written(&key, &asking)?)? {
         return Ok(asking);

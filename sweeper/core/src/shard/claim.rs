@@ -63,7 +63,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Claims what is free.
-    pub fn next(&mut self) -> Result<Next, ShardError> {
+    pub fn take(&mut self) -> Result<Next, ShardError> {
         let sayings = self.sayings()?;
         let now = self.clock.mono();
         let mut left = false;

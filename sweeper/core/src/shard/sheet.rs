@@ -42,7 +42,7 @@ pub(super) struct Head {
 pub(super) struct Parts {
     /// What their names begin with.
     pub(super) name: String,
-    pub(super) parts: u32,
+    pub(super) count: u32,
     pub(super) bytes: u64,
     pub(super) sha256: String,
 }
@@ -171,7 +171,7 @@ pub(super) fn sealed<T>(
             if let Err(error) = rest {
                 return Err(error.to_string());
             }
-            ended.and_then(|()| value)
+            ended.and(value)
         });
         match tried {
             Ok(value) => return Ok(Ok(value)),
@@ -220,7 +220,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Puts what is ahead as a part.
     fn part(&mut self) -> io::Result<()> {
-        let key = self.run.key(&format!("{}.{}", self.parts.name, self.parts.parts));
+        let key = self.run.key(&format!("{}.{}", self.parts.name, self.parts.count));
         let made = self.shelf.create(&key, &self.ahead).and_then(|made| {
             let taken = || StoreError::Failed(format!("`{key}` is there already"));
             if made { Ok(()) } else { Err(taken()) }
@@ -231,7 +231,7 @@ impl Writer<'_> {
             return Err(io::Error::other(said));
         }
         self.hash.update(&self.ahead);
-        self.parts.parts += 1;
+        self.parts.count += 1;
         self.parts.bytes += self.ahead.len() as u64;
         self.ahead.clear();
         Ok(())
@@ -273,7 +273,7 @@ impl<'a> Reader<'a> {
     /// Whether all of it was read and was what had been written; otherwise where it was not.
     pub(super) fn end(self) -> Result<(), String> {
         let place = self.run.key(&self.parts.name);
-        if self.next < self.parts.parts.min(MOST_PARTS) || self.bytes != self.parts.bytes {
+        if self.next < self.parts.count.min(MOST_PARTS) || self.bytes != self.parts.bytes {
             return Err(format!("{place} is cut short"));
         }
         if hexadecimal(&self.hash.finalize()) != self.parts.sha256 {
@@ -286,7 +286,7 @@ impl<'a> Reader<'a> {
 impl Read for Reader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         while self.at == self.part.len() {
-            if self.next >= self.parts.parts.min(MOST_PARTS) {
+            if self.next >= self.parts.count.min(MOST_PARTS) {
                 return Ok(0);
             }
             let key = self.run.key(&format!("{}.{}", self.parts.name, self.next));

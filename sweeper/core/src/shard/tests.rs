@@ -56,7 +56,7 @@ struct Disks {
 }
 
 impl Disks {
-    fn pages(&self, site: &Site) -> usize {
+    fn pages(site: &Site) -> usize {
         let account: usize = site.scope().account.parse().unwrap();
         // Some are large, and one region of them more than others.
         let large = if account.is_multiple_of(7) { 9 } else { 1 };
@@ -73,7 +73,7 @@ impl Kind for Disks {
     async fn enumerate(&self, site: &Site, out: &mut Listing) -> Result<(), CloudError> {
         let op = self.spec.reads[0];
         let denied = self.denied.contains(&site.scope().account);
-        for page in 0..self.pages(site) {
+        for page in 0..Self::pages(site) {
             let answer = || async { if denied { Err(CloudError::new(Fault::Denied, op, "")) } else { Ok(()) } };
             site.read(op, answer).await?;
             for n in 0..3 {
@@ -285,9 +285,9 @@ impl World {
     /// Publishes what is asked; gives how many questions there are.
     fn asks(&self) -> u64 {
         let (universes, calls) = (self.universes(), calls_at(NOW));
-        let mut survey = self.gathered(&universes, NOW).survey;
+        let Gathered { mut survey, cost, .. } = self.gathered(&universes, NOW);
         let asks = engine::asks(&mut survey, &self.inputs(&universes, &calls, None));
-        publish(&self.shelf, (&self.run, "merge"), &survey.inventory, &asks).unwrap().questions
+        publish(&self.shelf, (&self.run, "merge"), &survey.inventory, &asks, cost.usd).unwrap().questions
     }
 
     fn answers(&self, shard: u32) -> u64 {
@@ -477,7 +477,8 @@ fn an_attempt_that_died_before_its_seal_is_as_if_it_never_came() {
 
 #[test]
 fn a_damaged_shard_is_refused_with_its_place_and_heals() {
-    let changes: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(&str, Change); 4] = [
         ("shard-1-attempt1.0", |bytes| bytes[40] ^= 1),
         ("shard-1-attempt1.0", |bytes| bytes.truncate(bytes.len() / 2)),
         ("shard-1-attempt1.0", Vec::clear),
@@ -584,16 +585,16 @@ fn claims_go_round_and_silent_ones_are_taken_over() {
     let (shelf, run) = (&world.shelf, &world.run);
     let mut first = Claims::new(shelf, run, Stage::Units, Arc::<VirtualClock>::clone(&one) as _);
     let mut second = Claims::new(shelf, run, Stage::Units, Arc::<VirtualClock>::clone(&two) as _);
-    assert_eq!(first.next().unwrap(), Next::Work(0, 1));
-    assert_eq!(second.next().unwrap(), Next::Work(1, 1));
-    assert_eq!(first.next().unwrap(), Next::Work(2, 1));
-    assert_eq!(second.next().unwrap(), Next::Wait);
+    assert_eq!(first.take().unwrap(), Next::Work(0, 1));
+    assert_eq!(second.take().unwrap(), Next::Work(1, 1));
+    assert_eq!(first.take().unwrap(), Next::Work(2, 1));
+    assert_eq!(second.take().unwrap(), Next::Wait);
     world.shard(1);
     // The first goes on with 2 and says nothing of 0 any more.
     for saying in 2..8 {
         two.advance(RENEW);
         assert!(first.say(2, saying).unwrap());
-        let next = second.next().unwrap();
+        let next = second.take().unwrap();
         if next != Next::Wait {
             assert_eq!(next, Next::Work(0, 2));
             assert!(saying > 4, "not before it has been silent for long");
@@ -603,7 +604,7 @@ fn claims_go_round_and_silent_ones_are_taken_over() {
     assert!(is_sealed(shelf, run, Stage::Units, 0).unwrap(), "taken over");
     assert!(!first.say(0, 2).unwrap(), "it has lost it");
     world.shard(2);
-    assert_eq!((first.next().unwrap(), second.next().unwrap()), (Next::Done, Next::Done));
+    assert_eq!((first.take().unwrap(), second.take().unwrap()), (Next::Done, Next::Done));
 }
 
 #[test]

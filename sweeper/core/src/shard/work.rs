@@ -38,7 +38,6 @@ fn check(run: &Run, shard: u32) -> Result<(), ShardError> {
 }
 
 /// Lists the units of a shard and seals what was seen. Accounts that cannot be entered are blind; a cloud that cannot be entered at all is an error, and nothing is sealed.
-#[expect(clippy::too_many_arguments, reason = "a run, a shard of it, and what to list with")]
 pub async fn list(
     shelf: &dyn Shelf,
     (run, shard, attempt): (&Run, u32, &str),
@@ -100,7 +99,6 @@ pub(crate) async fn closed(
 }
 
 /// Puts the questions of a shard and seals the answers. As with [`list`].
-#[expect(clippy::too_many_arguments, reason = "a run, a shard of it, and what to ask with")]
 pub async fn answer(
     shelf: &dyn Shelf,
     (run, shard, attempt): (&Run, u32, &str),

@@ -72,12 +72,16 @@ pub struct Outcome {
 }
 
 /// Looks and judges.
-pub async fn run(inputs: Inputs<'_>) -> Outcome {
-    let Inputs { universes, calls, set, ref house, progress, .. } = inputs;
-    let house = &match inputs.state {
-        Some(store) => House { environments: environment::load(store), ..house.clone() },
-        None => house.clone(),
-    };
+pub async fn run(mut inputs: Inputs<'_>) -> Outcome {
+    let mut house = std::mem::take(&mut inputs.house);
+    let mut causes = Vec::new();
+    if let Some(store) = inputs.state {
+        house.environments = environment::load(store);
+        let exit = |why: &str| if why.starts_with("state is damaged") { Exit::Damaged } else { Exit::Blind };
+        causes.extend(house.environments.trouble().map(|why| exit(why).cause(format!("leases are not known: {why}"))));
+    }
+    let Inputs { universes, calls, set, progress, .. } = inputs;
+    let leases = house.environments.trouble().map(|why| format!("leases are not known, so everything is held: {why}"));
     let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
     let clouds = clouds.as_slice();
     let specs = specs_of(clouds);
@@ -96,7 +100,7 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     let fell = inputs.state.map(|store| floor::load(store).map(|floor| floor.suspend(&mut survey.inventory)));
     let costs = price(&survey, clouds, inputs.prices, inputs.billed);
     let mut asked: BTreeSet<Ask> = BTreeSet::new();
-    let (mut evaluation, mut told) = evaluate(&survey, set, house, now, &costs);
+    let (mut evaluation, mut told) = evaluate(&survey, set, &house, now, &costs);
     for _ in 0..ROUNDS {
         let new: BTreeSet<Ask> = evaluation.asks.difference(&asked).copied().collect();
         if new.is_empty() {
@@ -104,10 +108,9 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         }
         asked.extend(&new);
         survey::answer(&mut survey, clouds, new, calls, progress).await;
-        (evaluation, told) = evaluate(&survey, set, house, now, &costs);
+        (evaluation, told) = evaluate(&survey, set, &house, now, &costs);
     }
     let mut warnings = expired(&inputs.waivers, taken_at);
-    let mut causes = Vec::new();
     let lasting = inputs.now.is_none();
     let floor = match fell.transpose() {
         Ok(_) if !lasting => Ok(()),
@@ -120,12 +123,12 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
     };
     let ledger = inputs.ledger.filter(|_| lasting);
     let slice =
-        clocks((ledger, floor, calls), &survey, &costs, set, house, now, &evaluation, &mut warnings, &mut causes);
+        clocks((ledger, floor, calls), &survey, &costs, set, &house, now, &evaluation, &mut warnings, &mut causes);
     // A look whose time is in doubt has no place among others.
     if lasting
         && slice.doubt().is_none()
         && let Some(store) = inputs.state
-        && let Err(error) = history::counts::remember(store, &survey.inventory, house, taken_at)
+        && let Err(error) = history::counts::remember(store, &survey.inventory, &house, taken_at)
     {
         if matches!(error, StoreError::Damaged(_)) {
             causes.push(Exit::Damaged.cause(error.to_string()));
@@ -133,14 +136,8 @@ pub async fn run(inputs: Inputs<'_>) -> Outcome {
         warnings.push(format!("how many resources there are is not remembered: {error}"));
     }
     let cost = RunCost::of(&survey.journal);
-    let mut house = house.clone();
     warnings.extend(house.iac.troubles(now));
-    if let Some(why) = house.environments.trouble() {
-        warnings.push(format!("leases are not known, so everything is held: {why}"));
-        if why.starts_with("state is damaged") {
-            causes.push(Exit::Damaged.cause(why));
-        }
-    }
+    warnings.extend(leases);
     house.iac.keep_only(&survey.inventory);
     house.made_again = made_again;
     house.made_again.keep_only(&survey.inventory);

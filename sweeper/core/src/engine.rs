@@ -137,6 +137,11 @@ pub fn asks(survey: &mut Survey, inputs: &Inputs<'_>) -> BTreeSet<Ask> {
 /// Judges what was listed, asks what is not known yet, moves the clocks on and seals.
 pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
     let mut house = leased(&inputs);
+    let trouble = house.environments.trouble();
+    let exit = |why: &str| if why.starts_with("state is damaged") { Exit::Damaged } else { Exit::Blind };
+    let mut causes: Vec<Cause> =
+        trouble.iter().map(|why| exit(why).cause(format!("leases are not known: {why}"))).collect();
+    let leases = trouble.map(|why| format!("leases are not known, so everything is held: {why}"));
     let Inputs { universes, calls, set, progress, .. } = inputs;
     let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
     let clouds = clouds.as_slice();
@@ -167,7 +172,6 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
         (evaluation, told) = evaluate(&survey, set, &house, now, &costs);
     }
     let mut warnings = expired(&inputs.waivers, taken_at);
-    let mut causes = Vec::new();
     let lasting = inputs.now.is_none();
     let floor = match fell {
         Ok(()) if !lasting => Ok(()),
@@ -205,12 +209,7 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
     let mut cost = RunCost::of(&survey.journal);
     cost.add(&others);
     warnings.extend(house.iac.troubles(now));
-    if let Some(why) = house.environments.trouble() {
-        warnings.push(format!("leases are not known, so everything is held: {why}"));
-        if why.starts_with("state is damaged") {
-            causes.push(Exit::Damaged.cause(why));
-        }
-    }
+    warnings.extend(leases);
     house.iac.keep_only(&survey.inventory);
     house.made_again = made_again;
     house.made_again.keep_only(&survey.inventory);

@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(past(2).until(), Some(START.plus(30 * DAY)));
         let waits = [3, 4, 5, 6, 7, u32::MAX].map(|times| past(times).until().unwrap().since(START) / DAY);
         assert_eq!(waits, [60, 120, 240, 360, 360, 360], "a year at most, and remembered for longer than that");
-        assert!(LONGEST_WAIT < MEMORY);
+        const { assert!(LONGEST_WAIT < MEMORY) }
         let mut memory = MadeAgain::default();
         memory.note(&target("old", "vol-1", Some(START)), START);
         memory.note(&target("new", "vol-2", Some(START)), START.plus(MEMORY));

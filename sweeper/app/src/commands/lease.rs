@@ -22,7 +22,7 @@ use std::{
 use sweeper_core::{
     audit::{self, Event},
     clock::{Clock as _, SystemClock},
-    environment::{self, By, Ended, Environment, EnvironmentError, Proof, Standing, TAG},
+    environment::{self, By, Environment, EnvironmentError, Proof, Standing, TAG},
     inert::InertJson,
     model::Timestamp,
     store::Store,
@@ -377,7 +377,7 @@ fn spoken(seconds: i64) -> String {
 fn shown(lease: &Environment, now: Timestamp) -> Value {
     let (state, end, why) = match lease.standing(now) {
         Standing::Live(end) => ("live", end, None),
-        Standing::Ended(at, why) => ("ended", at, Some(why).map(Ended::name)),
+        Standing::Ended(at, why) => ("ended", at, Some(why.name())),
     };
     json!({
         "id": lease.id,

@@ -298,7 +298,9 @@ impl Settings {
                     if matches!(error, sweeper_core::store::StoreError::Damaged(_)) {
                         causes.push(Exit::Damaged.cause(error.to_string()));
                     }
-                    unopened = Some(error.to_string());
+                    // Leases may be in it, unless it was never made.
+                    let is_there = !matches!(place, state::Place::File(path) if !state::database(path).exists());
+                    unopened = is_there.then(|| error.to_string());
                     notes.push(format!("everything counts as first seen in this run: {error}"));
                     None
                 }

@@ -677,9 +677,7 @@ fn a_quota_asks_whose_things_are_and_is_judged_without_a_bill() {
         let told: Vec<String> = outcome
             .told
             .iter()
-            .map(|told| {
-                format!("{} {} {:?}", told.outcome.name(), told.subject, told.amount.map(|amount| amount.cents()))
-            })
+            .map(|told| format!("{} {} {:?}", told.outcome.name(), told.subject, told.amount.map(Amount::cents)))
             .collect();
         (told, volumes.asked.load(Ordering::Relaxed), document(&outcome, set, Some(Severity::Ticket)).1)
     };

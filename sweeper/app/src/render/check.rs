@@ -4,7 +4,10 @@ use super::{inert, summary::counted};
 use crate::commands::check::{Checked, Finding, RULES, Verdict};
 use serde::Serialize as _;
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 use sweeper_core::{detect::Severity, inert::InertJson};
 
 /// Lines for people, a finding each.
@@ -29,7 +32,7 @@ fn total(checked: &Checked) -> String {
     let judged = counted(checked.judged as u64, "planned resource");
     let mut total = format!("{judged} judged: {} found, {} unknown", count(Verdict::Found), count(Verdict::Unknown));
     if checked.others > 0 {
-        total.push_str(&format!("; {} of kinds that are not judged", checked.others));
+        let _ = write!(total, "; {} of kinds that are not judged", checked.others);
     }
     total
 }
@@ -140,7 +143,7 @@ fn uri(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

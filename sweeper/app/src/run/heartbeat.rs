@@ -202,10 +202,7 @@ impl Heartbeats {
             let _permit = permit;
             done(store.as_ref(), record.as_ref(), &id, &proof, wish, now)
         });
-        let outcome = match timeout(PATIENCE, work).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => return Err(Refusal::State),
-        };
+        let Ok(Ok(outcome)) = timeout(PATIENCE, work).await else { return Err(Refusal::State) };
         let lease = match outcome {
             Ok(lease) => lease,
             Err(EnvironmentError::NotThere) => return Err(Refusal::Stranger),

@@ -280,7 +280,7 @@ mod tests {
         let sealed = world.seal();
         let told = judge(&set, &sealed.view(), &ByName);
         let said = |told: Told| {
-            let amount = told.amount.map(|amount| amount.cents()).unwrap_or_default();
+            let amount = told.amount.map(Amount::cents).unwrap_or_default();
             (format!("{} {} {amount}", told.outcome.name(), told.subject), told.says, told.currency)
         };
         told.into_iter().map(said).collect()

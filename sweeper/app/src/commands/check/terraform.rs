@@ -152,7 +152,8 @@ struct Change {
     mode: String,
     #[serde(rename = "type")]
     of: String,
-    change: Values,
+    #[serde(rename = "change")]
+    values: Values,
 }
 
 #[derive(Deserialize)]
@@ -235,7 +236,7 @@ impl Plan {
             plan.notes.push("the plan is of a run that failed, and may not hold all that was meant".to_owned());
         }
         for change in document.resource_changes {
-            let makes = change.change.actions.iter().any(|action| action == "create" || action == "update");
+            let makes = change.values.actions.iter().any(|action| action == "create" || action == "update");
             if change.mode == "data" || !makes {
                 continue;
             }
@@ -245,7 +246,7 @@ impl Plan {
             };
             let cloud = kind.split_once('.').and_then(|(cloud, _)| CloudId::parse(cloud));
             let Some(cloud) = cloud else { continue };
-            let tags = tags(cloud, &change.change, &defaults);
+            let tags = tags(cloud, &change.values, &defaults);
             plan.resources.push(Planned { address: change.address, of: change.of, kind, cloud, class: *class, tags });
         }
         Ok(plan)

@@ -115,13 +115,12 @@ impl Reader<'_> {
             Class::ALL.iter().filter(|class| **class != Class::Referrer).map(|class| class.name()).collect();
         let mut classes = Vec::new();
         for (name, span) in self.list(table, "classes") {
-            match Class::parse(name).filter(|class| *class != Class::Referrer) {
-                Some(class) => classes.push(class),
-                None => {
-                    let help = did_you_mean(name, words.iter().copied());
-                    let help = help.or_else(|| Some(format!("one of: {}", words.join(", "))));
-                    self.problem(&span, format!("unknown class `{name}`"), help);
-                }
+            if let Some(class) = Class::parse(name).filter(|class| *class != Class::Referrer) {
+                classes.push(class);
+            } else {
+                let help = did_you_mean(name, words.iter().copied());
+                let help = help.or_else(|| Some(format!("one of: {}", words.join(", "))));
+                self.problem(&span, format!("unknown class `{name}`"), help);
             }
         }
         classes

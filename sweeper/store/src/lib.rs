@@ -12,7 +12,7 @@ mod lossy;
 mod object;
 mod object_log;
 mod sqlite;
-mod upload;
+mod stream;
 
 pub use bills::BucketBills;
 pub use bucket::Bucket;
@@ -23,4 +23,4 @@ pub use log::FileLog;
 pub use object::BucketStore;
 pub use object_log::ObjectLog;
 pub use sqlite::SqliteStore;
-pub use upload::Upload;
+pub use stream::Upload;

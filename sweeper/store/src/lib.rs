@@ -13,7 +13,7 @@ mod object;
 mod object_log;
 mod shelf;
 mod sqlite;
-mod upload;
+mod stream;
 
 pub use bills::BucketBills;
 pub use bucket::Bucket;
@@ -25,4 +25,4 @@ pub use object::BucketStore;
 pub use object_log::ObjectLog;
 pub use shelf::Directory;
 pub use sqlite::SqliteStore;
-pub use upload::Upload;
+pub use stream::Upload;

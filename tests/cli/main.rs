@@ -15,6 +15,7 @@ mod daemon;
 mod demo;
 mod files;
 mod iac;
+mod job;
 mod keep;
 mod look;
 #[cfg(feature = "aws")]

@@ -13,9 +13,11 @@ mod engine;
 mod exit;
 mod history;
 mod iac;
+mod lambda;
 mod log;
 mod notify;
 mod output;
+mod platform;
 mod policies;
 mod price_lists;
 mod program;
@@ -47,7 +49,6 @@ use clap::Parser as _;
 use exit::{Exit, Failure};
 use std::{
     future::Future,
-    io::Write as _,
     process::{self, ExitCode},
 };
 
@@ -134,12 +135,10 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         review::leave();
         output::abandon();
-        let mut out = std::io::stderr().lock();
-        let _ = writeln!(out, "\nerror: bug: {}", log::lines(&panic.to_string()));
-        let _ = writeln!(out, "help: please report it, with the command and {TOOL}");
+        log::bug(&panic.to_string());
         process::exit(i32::from(Exit::Bug.code()));
     }));
-    let outcome = dispatch(Cli::parse().command);
+    let outcome = if lambda::is_here() { stoppable(lambda::serve()) } else { dispatch(Cli::parse().command) };
     ExitCode::from(match outcome {
         Ok(exit) => exit.code(),
         Err(failure) => {
@@ -245,7 +244,7 @@ fn run_until(
                 }
                 review::leave();
                 output::abandon();
-                let _ = writeln!(std::io::stderr(), "\nstopped");
+                log::stopped(signal);
                 process::exit(signal);
             }
         }

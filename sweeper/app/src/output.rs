@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+use sweeper_store::{Bucket, Upload};
 
 /// A file under way, readable by its owner only. Dropped without [`Whole::keep`], it leaves nothing.
 pub struct Whole {
@@ -88,6 +89,13 @@ pub fn writable(path: Option<&Path>) -> io::Result<()> {
         Some(path) => Whole::create(path).map(drop),
         None => Ok(()),
     }
+}
+
+/// Writes an object of a bucket, which is there whole or not at all.
+pub fn in_bucket(bucket: &Bucket, name: &str, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut upload = Upload::begin(bucket, name).map_err(io::Error::other)?;
+    write(&mut upload)?;
+    upload.finish().map_err(io::Error::other)
 }
 
 /// Writes to a file or to the standard output. A reader that closed its end is no error.

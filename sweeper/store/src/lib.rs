@@ -12,6 +12,7 @@ mod lossy;
 mod object;
 mod object_log;
 mod sqlite;
+mod stream;
 
 pub use bills::BucketBills;
 pub use bucket::Bucket;
@@ -22,3 +23,4 @@ pub use log::FileLog;
 pub use object::BucketStore;
 pub use object_log::ObjectLog;
 pub use sqlite::SqliteStore;
+pub use stream::Upload;

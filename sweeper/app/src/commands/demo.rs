@@ -77,7 +77,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     if args.truth {
         return truth(&outcome, &settings.set, &served.planted());
     }
-    let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None };
+    let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None, object: None };
     Ok(show(&outcome, &settings.set, random_id()?, &show_args, Past::default())?.exit())
 }
 

@@ -4,10 +4,11 @@ use super::{LookArgs, Settings};
 use crate::{
     config::{Config, Entry},
     exit::{Exit, Failure},
-    log,
+    log, platform,
     run::job::{self, Job, To},
 };
 use std::time::Duration;
+use sweeper_store::Bucket;
 use tokio::sync::watch;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -18,12 +19,17 @@ pub struct Args {
     /// The same
     #[arg(long, value_name = "NAME", env = "SWEEPER_SCHEDULE")]
     schedule: Option<String>,
-    /// Names what triggered the run: what was done for it already is not done again
+    /// Names what triggered the run: what was done for it already is not done again [default: the execution, where
+    /// Cloud Run, Container Apps, Batch or Kubernetes (JOB_NAME) names one]
     #[arg(long, value_name = "TEXT", env = "SWEEPER_TOKEN")]
     token: Option<String>,
     /// End within so many seconds: reading stops early enough, and what was not seen is said
     #[arg(long, value_name = "SECONDS", env = "SWEEPER_DEADLINE", value_parser = clap::value_parser!(u64).range(1..))]
     deadline: Option<u64>,
+    /// Where a report goes whose schedule has no `output`: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+    /// az://ACCOUNT/CONTAINER/PREFIX [default: the standard output]
+    #[arg(long, value_name = "URL", env = "SWEEPER_OUTPUT", value_parser = Bucket::parse)]
+    output: Option<Bucket>,
     #[command(flatten)]
     look: LookArgs,
 }
@@ -35,14 +41,23 @@ pub async fn run(args: Args, mut stopped: watch::Receiver<bool>) -> Result<Exit,
     let config = Config::find(args.look.config.as_deref())?;
     let entry = named(&config, args.name.as_deref().or(args.schedule.as_deref()))?;
     let settings = Settings::new(&args.look, &config)?;
-    let job = Job { entry, config: &config, settings: &settings, look: &args.look, to: To::Output };
+    let job = Job {
+        entry,
+        config: &config,
+        settings: &settings,
+        look: &args.look,
+        to: args.output.as_ref().map_or(To::Output, To::Bucket),
+    };
     let deadline = args.deadline.map(Duration::from_secs);
+    // A platform that starts an execution again, as it does after exit codes that are no failure, is told the same.
+    let execution = if args.token.is_none() { platform::token() } else { None };
+    let token = args.token.as_deref().or(execution.as_deref());
     let done = tokio::select! {
-        done = job::run(&job, args.token.as_deref(), deadline) => done?,
+        done = job::run(&job, token, deadline) => done?,
         _ = stopped.wait_for(|stopped| *stopped) => return Ok(Exit::Done),
     };
     log::say(&done.line(&entry.name));
-    Ok(done.exit())
+    Ok(done.earlier.filter(|_| execution.is_some()).unwrap_or(done.exit()))
 }
 
 /// The schedule of a name, or the only one.

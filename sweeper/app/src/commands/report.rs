@@ -10,13 +10,14 @@ use crate::{
     render::{self, Format, Look},
     state,
 };
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 use sweeper_core::{
     detect::Severity,
     history::since::{Since, Then},
     policy::PolicySet,
     report::Report,
 };
+use sweeper_store::Bucket;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -47,6 +48,9 @@ pub struct ShowArgs {
     /// Exit with 4 when something of this severity is found: info, ticket, page
     #[arg(long, value_name = "SEVERITY", value_parser = super::severity)]
     pub fail_on: Option<Severity>,
+    /// Instead of a file: an object of a bucket, by its name below the prefix.
+    #[arg(skip)]
+    pub object: Option<(Bucket, String)>,
 }
 
 /// What a report has to do with earlier and later ones.
@@ -87,7 +91,8 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, pas
     let mut report = engine::report(outcome, set, id, args.fail_on);
     report.since = past.then.map(|(then, name)| Since::of(&report, then, name));
     // A screen shows them at its end; the other forms have no place for them.
-    if args.format != Format::Table || args.output.is_some() {
+    let is_shown = args.output.is_none() && args.object.is_none();
+    if args.format != Format::Table || !is_shown {
         for warning in &outcome.warnings {
             log::warn(warning);
         }
@@ -98,10 +103,14 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, pas
             log::warn(&line);
         }
     }
-    let columns = if args.output.is_some() { 120 } else { width() };
+    let columns = if is_shown { width() } else { 120 };
     let look = Look { all: args.all, width: columns, warnings: &outcome.warnings };
-    output::to(args.output.as_deref(), |mut out| render::write(&report, args.format, look, &mut out))
-        .map_err(|error| unwritten(args, &error))?;
+    let write = |mut out: &mut dyn io::Write| render::write(&report, args.format, look, &mut out);
+    match &args.object {
+        Some((bucket, name)) => output::in_bucket(bucket, name, write),
+        None => output::to(args.output.as_deref(), write),
+    }
+    .map_err(|error| unwritten(args, &error))?;
     Ok(remembered(report, past))
 }
 
@@ -124,6 +133,10 @@ fn remembered(mut report: Report<'_>, past: Past<'_>) -> Ended {
 }
 
 fn unwritten(args: &ShowArgs, error: &std::io::Error) -> Failure {
-    let place = args.output.as_ref().map_or_else(|| "the report".to_owned(), |path| path.display().to_string());
+    let place = match (&args.object, &args.output) {
+        (Some((bucket, name)), _) => format!("{bucket}/{name}"),
+        (None, Some(path)) => path.display().to_string(),
+        (None, None) => "the report".to_owned(),
+    };
     Failure::usage(format!("failed to write {place}: {error}"))
 }

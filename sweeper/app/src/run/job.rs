@@ -18,6 +18,7 @@ use sweeper_core::{
     report::Cause,
     triggers::Trigger,
 };
+use sweeper_store::Bucket;
 
 /// What a schedule runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,14 +62,16 @@ pub struct Job<'a> {
     pub settings: &'a Settings,
     /// What the settings were made of.
     pub look: &'a LookArgs,
-    pub to: To,
+    pub to: To<'a>,
 }
 
 /// Where a report goes that has no `output`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
+pub enum To<'a> {
     /// The standard output.
     Output,
+    /// An object of a bucket.
+    Bucket(&'a Bucket),
     /// Nowhere: it is only remembered.
     Nowhere,
 }
@@ -104,10 +107,11 @@ pub struct Done {
     pub status: Status,
     pub causes: Vec<Cause>,
     /// The name of the run that was made; of the earlier or other one, where none was.
-    #[expect(dead_code, reason = "for the answer of functions")]
     pub run: String,
     /// In a few words.
     pub says: String,
+    /// The exit code of the earlier run, where that is what was asked for.
+    pub earlier: Option<Exit>,
 }
 
 impl Done {
@@ -121,7 +125,7 @@ impl Done {
             Exit::FailOn | Exit::Blind => Status::Done,
             _ => Status::Failed,
         };
-        Self { status, causes: ended.causes, run: ended.run, says: ended.says }
+        Self { status, causes: ended.causes, run: ended.run, says: ended.says, earlier: None }
     }
 
     /// Of a trigger that was done before.
@@ -131,13 +135,16 @@ impl Done {
             format!(" by run {} at {}{code}", trigger.run, end.at)
         });
         let says = format!("already done{end}");
-        Self { status: Status::AlreadyDone, causes: Vec::new(), run: trigger.run, says }
+        let code = trigger.end.and_then(|end| end.code);
+        let earlier = Exit::ORDER.into_iter().find(|exit| Some(exit.code()) == code);
+        Self { status: Status::AlreadyDone, causes: Vec::new(), run: trigger.run, says, earlier }
     }
 
     /// Of a trigger that another run is at.
     fn elsewhere(trigger: Trigger) -> Self {
         let says = format!("somebody else is at it: run {}, since {}", trigger.run, trigger.began);
-        Self { status: Status::Elsewhere, causes: vec![Exit::Locked.cause(&says)], run: trigger.run, says }
+        let causes = vec![Exit::Locked.cause(&says)];
+        Self { status: Status::Elsewhere, causes, run: trigger.run, says, earlier: None }
     }
 
     pub fn exit(&self) -> Exit {
@@ -226,8 +233,13 @@ async fn report(
     if output.is_none() && job.to == To::Nowhere {
         return Ok(unshown(&outcome, &job.settings.set, random_id()?, past));
     }
-    let output = output.map(|directory| directory.join(format!("report-{stamp}.{ending}")));
-    let args = ShowArgs { format, output, all: false, fail_on: None };
+    let name = format!("report-{stamp}.{ending}");
+    let object = match job.to {
+        To::Bucket(bucket) if output.is_none() => Some((bucket.clone(), name.clone())),
+        _ => None,
+    };
+    let output = output.map(|directory| directory.join(&name));
+    let args = ShowArgs { format, output, all: false, fail_on: None, object };
     show(&outcome, &job.settings.set, random_id()?, &args, past)
 }
 

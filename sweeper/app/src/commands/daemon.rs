@@ -14,7 +14,7 @@ use crate::{
         apart::Apart,
         heartbeat::{self, Heartbeats},
         http::{self, Routes},
-        job::{self, Done, Job, To},
+        job::{self, Done, Job, Sort, To},
         remembered::{self, Claim},
         rules::{self, Rules},
         vitals::Vitals,
@@ -39,8 +39,9 @@ const REACH: Duration = Duration::from_mins(1);
 const ANSWER: Duration = Duration::from_secs(30);
 /// Problems of one refusal that are said.
 const SHOWN: usize = 20;
-/// How long a run that was stopped may take to put away what it has in its hands: a notice that is being sent.
-const PUT_AWAY: Duration = Duration::from_secs(6);
+/// How long a run that was stopped may take to put away what it has in its hands, and where that is a notice that is being
+/// sent.
+const PUT_AWAY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(6));
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -52,6 +53,8 @@ pub async fn run(args: Args, stopped: watch::Receiver<bool>) -> Result<Exit, Fai
     if args.look.now.is_some() {
         return Err(Failure::usage("--now and a daemon do not go together"));
     }
+    // Heard from the first moment on: unheard, it would end the process.
+    let mut hangup = Hangup::new();
     // Everything wrong with the settings is found at the start, not at six in the morning.
     let rules = checked(Rules::read(&args.look)?)?;
     let vitals = Arc::new(Vitals::new(SystemClock::default()));
@@ -63,7 +66,6 @@ pub async fn run(args: Args, stopped: watch::Receiver<bool>) -> Result<Exit, Fai
         }
         None => None,
     };
-    let mut hangup = Hangup::new();
     let mut daemon = Daemon {
         look: args.look,
         rules: Arc::new(rules),
@@ -74,7 +76,7 @@ pub async fn run(args: Args, stopped: watch::Receiver<bool>) -> Result<Exit, Fai
         held: BTreeMap::new(),
         stopped,
         looked: Duration::ZERO,
-        reached: Duration::ZERO,
+        reached: None,
     };
     daemon.tried.clone_from(&daemon.rules.digest);
     let ended = daemon.go(&mut hangup).await;
@@ -141,7 +143,7 @@ struct Daemon {
     stopped: watch::Receiver<bool>,
     /// When it was last looked whether policies changed, and whether the state can be reached.
     looked: Duration,
-    reached: Duration,
+    reached: Option<Duration>,
 }
 
 /// When a schedule last ran.
@@ -282,7 +284,7 @@ impl Daemon {
                 self.reload();
             }
         }
-        if now.saturating_sub(self.reached) >= REACH {
+        if self.reached.is_none_or(|reached| now.saturating_sub(reached) >= REACH) {
             self.remember().await;
         }
     }
@@ -294,7 +296,7 @@ impl Daemon {
             Ok(rules) => {
                 let is_new = rules.digest != self.tried;
                 self.tried.clone_from(&rules.digest);
-                if rules.config.daemon.listen != self.rules.config.daemon.listen {
+                if is_new && rules.config.daemon.listen != self.rules.config.daemon.listen {
                     log::warn("`[daemon] listen` has changed: it is heeded when the daemon is started again");
                 }
                 let before = std::mem::replace(&mut self.rules, Arc::new(rules));
@@ -310,6 +312,8 @@ impl Daemon {
                 self.tell();
                 if is_new {
                     self.vitals.reloaded();
+                    // What is known of schedules that are new is asked for soon.
+                    self.reached = None;
                     log::say(&format!("read anew, in force: {}", self.rules.name()));
                 }
             }
@@ -339,7 +343,7 @@ impl Daemon {
     /// Asks the state when each schedule last ran: it may have been run by another daemon, or by this one before it was
     /// started again.
     async fn remember(&mut self) {
-        self.reached = self.clock.mono();
+        self.reached = Some(self.clock.mono());
         let now = self.clock.wall();
         let rules = Arc::clone(&self.rules);
         let known = self
@@ -476,6 +480,7 @@ impl Daemon {
                 return Ended::With(Exit::Bug.code());
             }
         };
+        let put_away = if entry.run == Sort::Notify { PUT_AWAY.1 } else { PUT_AWAY.0 };
         let last = self.clock.mono() + longest;
         loop {
             self.vitals.beat();
@@ -484,13 +489,13 @@ impl Daemon {
                 outcome = apart.end() => return Ended::of(entry, outcome, &self.vitals),
                 () = stopped(&mut self.stopped) => {
                     apart.stop();
-                    let outcome = timeout(PUT_AWAY, apart.end()).await.ok().flatten();
+                    let outcome = timeout(put_away, apart.end()).await.ok().flatten();
                     return Ended::of(entry, outcome, &self.vitals);
                 }
                 () = self.clock.sleep_until(nap) => if self.clock.mono() >= last {
                     apart.stop();
                     log::warn(&format!("{} was ended: it took longer than {} s", entry.name, longest.as_secs()));
-                    let _ = timeout(PUT_AWAY, apart.end()).await;
+                    let _ = timeout(put_away, apart.end()).await;
                     return Ended::With(Exit::Blind.code());
                 }
             }

@@ -1,6 +1,6 @@
 //! How a daemon is: whether it is alive and ready, and what it measures. Written by the daemon, read by whoever asks.
 
-use super::agenda;
+use super::agenda::{self, Step};
 use crate::{config::Entry, render::inert};
 use hyper::StatusCode;
 use std::{
@@ -195,12 +195,13 @@ impl<C: Clock> Vitals<C> {
                 Some(late) => line(&own.entry.name, false, &format!("overdue by {late} s")),
                 None if is_running => line(&own.entry.name, true, "running"),
                 None => {
-                    let next = own.entry.when.next_after(agenda::heard(&own.entry, own.last, now));
-                    line(
-                        &own.entry.name,
-                        true,
-                        &next.map_or("never again".to_owned(), |next| format!("next at {next}")),
-                    );
+                    let next = match agenda::step(&own.entry, own.last, now) {
+                        Step::Wait(None) => "never again".to_owned(),
+                        Step::Wait(Some(at)) => format!("next at {at}"),
+                        Step::Hold { due, .. } => format!("due at {due}, and waits for its window"),
+                        Step::Run { due, .. } | Step::Skip { due } => format!("due at {due}"),
+                    };
+                    line(&own.entry.name, true, &next);
                 }
             }
         }
@@ -251,7 +252,12 @@ impl<C: Clock> Vitals<C> {
         page.each(&known.schedules, |own| own.ended.map(|at| at.0.to_string()));
         page.gauge("sweeper_daemon_next_run_timestamp_seconds", "When a schedule comes next.");
         page.each(&known.schedules, |own| {
-            own.entry.when.next_after(agenda::heard(&own.entry, own.last, now)).map(|at| at.0.to_string())
+            let next = match agenda::step(&own.entry, own.last, now) {
+                Step::Wait(at) => at,
+                Step::Hold { opens, .. } => opens,
+                Step::Run { due, .. } | Step::Skip { due } => Some(due),
+            };
+            next.map(|at| at.0.to_string())
         });
         page.gauge("sweeper_daemon_lateness_seconds", "How late the last run of a schedule began.");
         page.each(&known.schedules, |own| Some(own.late.to_string()));
@@ -388,6 +394,18 @@ mod tests {
         ] {
             assert!(page.contains(row), "{row}: {page}");
         }
+    }
+
+    #[test]
+    fn a_run_that_waits_for_its_window_is_not_overdue() {
+        // START is a Friday, at eight.
+        let vitals = vitals(&format!("{HOURLY}windows = [\"SAT 00:00-24:00\"]\n"));
+        vitals.clock.advance(Duration::from_hours(3));
+        let said = "ok hourly: due at 2027-01-15T09:00:00Z, and waits for its window\n";
+        assert!(vitals.ready().1.contains(said), "{}", vitals.ready().1);
+        let opens = Timestamp::parse("2027-01-16T00:00:00Z").unwrap().0;
+        let row = format!("sweeper_daemon_next_run_timestamp_seconds{{schedule=\"hourly\"}} {opens}\n");
+        assert!(vitals.metrics().1.contains(&row), "{}", vitals.metrics().1);
     }
 
     #[test]

@@ -82,9 +82,9 @@ macro_rules! notifiers {
             }
 
             /// What a template for it is escaped for; `None` where it takes none.
-            pub fn target(by: &str, file: &str) -> Option<escape::Target> {
+            pub fn target(by: &str) -> Option<escape::Target> {
                 $(if by == stringify!($module) {
-                    return $module::target(file);
+                    return $module::TARGET;
                 })*
                 None
             }

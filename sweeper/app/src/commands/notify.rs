@@ -4,12 +4,13 @@
 use super::{Ended, LookArgs, Settings, offline, random_id};
 use crate::{
     config::{Channel, Config},
+    deployment,
     engine::{self, Outcome},
     exit::{Exit, Failure},
     log,
     measures::{Export, Measures},
     notify::{
-        self,
+        self, Digest,
         tell::{Came, Notified, Seen, Telling},
         wire::{self, Wire},
     },
@@ -28,7 +29,7 @@ use sweeper_core::{
     clock::{Clock as _, SystemClock},
     detect::View,
     ledger::{self, Ledger},
-    model::DAY,
+    model::{DAY, Timestamp},
     policy::PolicySet,
     report::Cause,
     store::Store,
@@ -116,91 +117,141 @@ pub async fn tell(
         // Before minutes of looking.
         secrets(channels)?;
     }
-    let failed = |error: &sweeper_core::store::StoreError| crate::deployment::failed(error);
-    let read;
-    let (outcome, set, mut causes) = match (&args.survey, settings) {
+    let id = random_id()?;
+    let order = Order { config, state: args.look.state.as_deref(), run: &id, again: args.again };
+    let (prepared, measured) = match (&args.survey, settings) {
         (Some(path), _) => {
-            let store = state::open(&place).map_err(|error| failed(&error))?;
+            let store = state::open(&place).map_err(|error| deployment::failed(&error))?;
             let (outcome, set) = surveyed(&args.look, config, path, &store)?;
-            read = set;
-            (outcome, &read, Vec::new())
+            order.prepared(&outcome, &set)?
         }
         (None, Some(settings)) => {
-            let outcome = settings.run_within(within).await?;
+            let mut outcome = settings.run_within(within).await?;
             for warning in &outcome.warnings {
                 log::warn(warning);
             }
-            let report = engine::report(&outcome, &settings.set, String::new(), None);
-            let causes: Vec<Cause> = settings.remember(&report).into_iter().collect();
-            drop(report);
-            (outcome, &settings.set, causes)
+            let remembered = settings.remember(&engine::report(&outcome, &settings.set, id.clone(), None));
+            outcome.causes.extend(remembered);
+            let (prepared, measures) = order.prepared(&outcome, &settings.set)?;
+            let counted = settings.counted(Ended { measures, ..Ended::default() }, &outcome);
+            (prepared, counted.measures)
         }
         (None, None) => return Err(Failure::usage("there is nothing to tell from: neither clouds nor a survey")),
     };
-    let id = random_id()?;
-    let store = state::open(&place).map_err(|error| failed(&error))?;
-    let baseline = baseline::load(store.as_ref()).map_err(|error| failed(&error))?;
-    let (digests, seen, mut measures) = {
-        let report = engine::report(&outcome, set, id.clone(), None);
-        causes.extend(report.run.exit.iter().cloned());
-        let digests = notify::digests(&outcome, &report, channels, &baseline);
-        (digests, Seen::of(&report), Measures::of(&outcome, &report))
-    };
-    let clock = SystemClock::default();
-    let ledger = StoreLedger::new(Arc::clone(&store));
-    let wire = Wire::new(wire::TIMEOUT).map_err(Failure::usage)?;
-    let telling = Telling {
-        channels,
-        store: store.as_ref(),
-        ledger: &ledger,
-        clock: &clock,
-        wire: &wire,
-        deployment: &config.deployment,
-        run: &id,
-        looked: outcome.sealed.survey.taken_at,
-        again: args.again,
-    };
-    if args.preview {
-        let shown = telling.preview(&digests)?;
+    let ended = if args.preview { order.preview(&prepared)? } else { order.tell(prepared).await? };
+    Ok(Ended { measures: measured.and(ended.measures), ..ended })
+}
+
+/// One telling: of which deployment, and by which run.
+pub struct Order<'a> {
+    pub config: &'a Config,
+    /// As it was named on the command line.
+    pub state: Option<&'a str>,
+    pub run: &'a str,
+    /// Also what waits after a failure.
+    pub again: bool,
+}
+
+/// What an outcome is to tell.
+pub struct Prepared {
+    digests: Vec<Digest>,
+    seen: Seen,
+    looked: Timestamp,
+    /// Whether the clock of the state is in doubt: nothing is over then.
+    doubtful: bool,
+    causes: Vec<Cause>,
+    store: Arc<dyn Store>,
+}
+
+impl Order<'_> {
+    /// What an outcome is to tell by the channels of the config, and what it measures. Sends nothing.
+    pub fn prepared(&self, outcome: &Outcome, set: &PolicySet) -> Result<(Prepared, Measures), Failure> {
+        let place = state::place(self.state, self.config)?.unwrap_or(state::Place::Memory);
+        let store = state::open(&place).map_err(|error| deployment::failed(&error))?;
+        let baseline = baseline::load(store.as_ref()).map_err(|error| deployment::failed(&error))?;
+        let report = engine::report(outcome, set, self.run.to_owned(), None);
+        let prepared = Prepared {
+            digests: notify::digests(outcome, &report, &self.config.channels, &baseline),
+            seen: Seen::of(&report),
+            looked: outcome.sealed.survey.taken_at,
+            doubtful: outcome.sealed.ledger.doubt().is_some(),
+            causes: report.run.exit.clone(),
+            store,
+        };
+        Ok((prepared, Measures::of(outcome, &report)))
+    }
+
+    fn preview(&self, prepared: &Prepared) -> Result<Ended, Failure> {
+        let clock = SystemClock::default();
+        let ledger = StoreLedger::new(Arc::clone(&prepared.store));
+        let wire = Wire::new(wire::TIMEOUT);
+        let shown = self.telling(prepared, &ledger, &clock, &wire).preview(&prepared.digests)?;
         output::to(None, |out| shown.iter().try_for_each(|text| write!(out, "{text}")))?;
-        let owners = digests.iter().filter(|digest| !digest.channels().is_empty()).count();
+        let owners = prepared.digests.iter().filter(|digest| !digest.channels().is_empty()).count();
         let says = format!("{} would be told", super::counted(owners as u64, "owner"));
         log::say(&says);
-        return Ok(Ended { run: id, causes, says, measures });
+        Ok(Ended { run: self.run.to_owned(), causes: prepared.causes.clone(), says, measures: Measures::default() })
     }
-    // Before the first notice leaves: what the log cannot have is not done.
-    let recorder = Recorder::open(args.look.state.as_deref(), config)?;
-    if let Some(recorder) = &recorder {
-        recorder.record(|| Ok(((), Vec::new())))?;
+
+    fn telling<'t>(
+        &'t self,
+        prepared: &'t Prepared,
+        ledger: &'t StoreLedger,
+        clock: &'t SystemClock,
+        wire: &'t Wire,
+    ) -> Telling<'t> {
+        Telling {
+            channels: &self.config.channels,
+            store: prepared.store.as_ref(),
+            ledger,
+            clock,
+            wire,
+            deployment: &self.config.deployment,
+            run: self.run,
+            looked: prepared.looked,
+            again: self.again,
+        }
     }
-    let mut came = telling
-        .tell(&digests, &mut |notified| {
-            say(notified);
-            for (channel, sent) in &notified.sent {
-                measures.noticed(channel, if sent.delivered { "delivered" } else { "undelivered" }, 1);
-            }
-            let Some(recorder) = &recorder else { return Ok(None) };
-            let is_recorded = recorder.record_if_free(events(notified))?;
-            let unrecorded =
-                || Exit::Locked.cause("a notice went out that the log does not have: somebody else has the lock");
-            Ok((!is_recorded).then(unrecorded))
-        })
-        .await?;
-    let known = ledger.load().map_err(|error| Failure::new(Exit::Damaged, error))?;
-    if outcome.sealed.ledger.doubt().is_none() {
-        telling.settle(&digests, &known, &seen, &mut came).await?;
+
+    /// Tells. Gives every cause of the exit code, and what became of the notices.
+    pub async fn tell(&self, prepared: Prepared) -> Result<Ended, Failure> {
+        secrets(&self.config.channels)?;
+        // Before the first notice leaves: what the log cannot have is not done.
+        let recorder = Recorder::open(self.state, self.config)?;
+        if let Some(recorder) = &recorder {
+            recorder.record(|| Ok(((), Vec::new())))?;
+        }
+        let clock = SystemClock::default();
+        let ledger = StoreLedger::new(Arc::clone(&prepared.store));
+        let wire = Wire::new(wire::TIMEOUT);
+        let telling = self.telling(&prepared, &ledger, &clock, &wire);
+        let mut measures = Measures::default();
+        let mut came = telling
+            .tell(&prepared.digests, &mut |notified| {
+                say(notified);
+                for (channel, sent) in &notified.sent {
+                    measures.noticed(channel, if sent.delivered { "delivered" } else { "undelivered" }, 1);
+                }
+                let Some(recorder) = &recorder else { return Ok(None) };
+                let is_recorded = recorder.record_if_free(events(notified))?;
+                let unrecorded =
+                    || Exit::Locked.cause("a notice went out that the log does not have: somebody else has the lock");
+                Ok((!is_recorded).then(unrecorded))
+            })
+            .await?;
+        let known = ledger.load().map_err(|error| Failure::new(Exit::Damaged, error))?;
+        if !prepared.doubtful {
+            telling.settle(&prepared.digests, &known, &prepared.seen, &mut came).await?;
+        }
+        summary(&came);
+        for (channel, count) in &came.waiting {
+            measures.noticed(channel, "waiting", *count);
+        }
+        let mut causes = prepared.causes.clone();
+        causes.append(&mut came.causes);
+        let says = format!("{} told", super::counted(came.told, "owner"));
+        Ok(Ended { run: self.run.to_owned(), causes, says, measures })
     }
-    summary(&came);
-    causes.append(&mut came.causes);
-    for (channel, count) in &came.waiting {
-        measures.noticed(channel, "waiting", *count);
-    }
-    let says = format!("{} told", super::counted(came.told, "owner"));
-    let ended = Ended { run: id, causes, says, measures };
-    Ok(match settings {
-        Some(settings) => settings.counted(ended, &outcome),
-        None => ended,
-    })
 }
 
 fn summary(came: &Came) {

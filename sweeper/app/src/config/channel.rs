@@ -3,7 +3,7 @@
 //! No secret stands in it: a key that needs one is written `…_env`, the name of a variable, or `…_file`, a path.
 
 use super::{Reader, Span, Table};
-use crate::notify::{quiet::Quiet, secret::Secret, template::Template, wire};
+use crate::notify::{escape::Target, quiet::Quiet, secret::Secret, smtp, template::Template, wire};
 use jiff::tz::TimeZone;
 use reqwest::Url;
 use std::{
@@ -47,6 +47,7 @@ pub struct Channel {
 
 impl Channel {
     /// One without anything that it can do without.
+    #[cfg(test)]
     pub fn new(name: &str, by: By) -> Self {
         Self {
             name: name.to_owned(),
@@ -66,11 +67,12 @@ impl Channel {
         self.severity.is_empty() || self.severity.contains(&severity)
     }
 
-    /// The address of an owner: the one written for him, or his name where that is one, or that of `to`.
-    pub fn address<'a>(&'a self, owner: Option<&'a str>) -> Option<&'a str> {
-        let written = owner.and_then(|owner| self.addresses.get(owner)).map(String::as_str);
-        let own = owner.filter(|owner| owner.contains('@'));
-        written.or(own).or(self.to.as_deref())
+    /// The address of an owner: the one written for him, or his name where that may be one, or that of `to`; and whether
+    /// it is his name.
+    pub fn address<'a>(&'a self, owner: Option<&'a str>) -> Option<(&'a str, bool)> {
+        let written = owner.and_then(|owner| self.addresses.get(owner)).map(|address| (address.as_str(), false));
+        let own = owner.filter(|owner| owner.contains('@')).map(|owner| (owner, true));
+        written.or(own).or(self.to.as_deref().map(|to| (to, false)))
     }
 }
 
@@ -187,7 +189,7 @@ impl Reader<'_> {
             let line: String = problem.at.text.chars().filter(|letter| !letter.is_whitespace()).collect();
             let is_secret = SECRETS.iter().any(|key| line.contains(&format!("{key}=")));
             if is_secret || ["url=", "_env="].iter().any(|key| line.contains(key)) {
-                problem.at.text = "… = …".to_owned();
+                "… = …".clone_into(&mut problem.at.text);
                 (problem.at.column, problem.at.end_column) = (1, 6);
             }
         }
@@ -257,10 +259,11 @@ impl Reader<'_> {
     fn template(&mut self, table: &Table<'_>, by: &str) -> Option<Template> {
         let file = self.string(table, "template")?;
         let value = table.get("template")?;
-        let Some(target) = By::target(by, &file) else {
+        let Some(target) = By::target(by) else {
             self.wrong(value, format!("`{by}` takes no template"));
             return None;
         };
+        let target = if by == "smtp" && smtp::is_html(&file) { Target::Html } else { target };
         match Template::read(&self.beside.join(file), target) {
             Ok(template) => Some(template),
             Err(error) => {
@@ -272,13 +275,14 @@ impl Reader<'_> {
 
     fn quiet(&mut self, table: &Table<'_>) -> Option<Quiet> {
         let zone = match (self.string(table, "zone"), table.get("zone")) {
-            (Some(name), Some(value)) => match TimeZone::get(&name) {
-                Ok(zone) => zone,
-                Err(_) => {
+            (Some(name), Some(value)) => {
+                if let Ok(zone) = TimeZone::get(&name) {
+                    zone
+                } else {
                     self.wrong(value, format!("`{name}` is no time zone"));
                     return None;
                 }
-            },
+            }
             _ => TimeZone::UTC,
         };
         let text = self.string(table, "quiet")?;

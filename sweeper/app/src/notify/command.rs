@@ -16,9 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub const KEYS: &[&str] = &["command", "env"];
 
-pub const fn target(_: &str) -> Option<Target> {
-    None
-}
+/// What a template is escaped for.
+pub const TARGET: Option<Target> = None;
 
 /// A program. It sees `PATH`, `HOME`, and these variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +75,6 @@ impl Whole for Command {
         }
         let timeout = TIMEOUT.min(wire.timeout() * 2);
         let ended = tokio::task::spawn_blocking(move || program::run(command, json, 0, timeout)).await;
-        ended
-            .map_err(|error| Undelivered::later(error.to_string()))?
-            .map(|_| None)
-            .map_err(Undelivered::later)
+        ended.map_err(|error| Undelivered::later(error.to_string()))?.map(|_| None).map_err(Undelivered::later)
     }
 }

@@ -56,8 +56,7 @@ async fn once(
     wire: &Wire,
     threads: &mut BTreeMap<String, Thread>,
 ) -> Result<Delivered, Undelivered> {
-    let message =
-        Message { notice, address: channel.address(notice.to.as_deref()), template: channel.template.as_ref() };
+    let message = Message::of(notice, channel);
     match channel.by.notifier().way() {
         Way::Whole(own) => Ok(Delivered { receipt: own.send(&message, wire).await? }),
         Way::Threads(own) => {
@@ -94,7 +93,8 @@ fn part(notice: &Notice, policy: &str, subject: Option<&str>) -> Notice {
     part
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::notify::{By, command::Command, file::File};
@@ -104,8 +104,8 @@ mod tests {
     fn by(by: By) -> Result<Delivered, Undelivered> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut notice = Notice::samples().remove(0);
-        notice.text = "hello\n".to_owned();
-        let wire = Wire::new(Duration::from_millis(500)).unwrap();
+        "hello\n".clone_into(&mut notice.text);
+        let wire = Wire::new(Duration::from_millis(500));
         let clock = VirtualClock::new(sweeper_core::model::Timestamp(0));
         runtime.block_on(deliver(&Channel::new("c", by), &notice, &wire, &clock, &mut BTreeMap::new()))
     }

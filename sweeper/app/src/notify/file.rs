@@ -17,9 +17,8 @@ use sweeper_core::store::document::part;
 
 pub const KEYS: &[&str] = &["file"];
 
-pub const fn target(_: &str) -> Option<Target> {
-    Some(Target::Plain)
-}
+/// What a template is escaped for.
+pub const TARGET: Option<Target> = Some(Target::Plain);
 
 /// A file an owner and run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,12 +12,12 @@ use crate::{config::Keys, render::inert};
 use async_trait::async_trait;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 pub const KEYS: &[&str] = &["url", "repository", "token_env", "token_file", "labels"];
 
-pub const fn target(_: &str) -> Option<Target> {
-    Some(Target::Markdown)
-}
+/// What a template is escaped for.
+pub const TARGET: Option<Target> = Some(Target::Markdown);
 
 const URL: &str = "https://api.github.com";
 /// An issue has at most 65,536 characters.
@@ -81,7 +81,13 @@ impl Github {
     }
 
     /// The open issue with a mark, and whether it has this very notice already.
-    async fn found(&self, group: &str, notice: &str, token: &Opened, wire: &Wire) -> Result<Option<(String, bool)>, Undelivered> {
+    async fn found(
+        &self,
+        group: &str,
+        notice: &str,
+        token: &Opened,
+        wire: &Wire,
+    ) -> Result<Option<(String, bool)>, Undelivered> {
         for page in 1..=PAGES {
             let mut url = self.at(&[])?;
             url.query_pairs_mut()
@@ -91,7 +97,10 @@ impl Github {
                 .append_pair("page", &page.to_string());
             let found = self.ask(Call::get(url), token, wire).await?;
             let Some(issues) = found.as_ref().and_then(Value::as_array) else {
-                return Err(Undelivered::refused(format!("there is no repository {}/{} for this token", self.owner, self.name)));
+                return Err(Undelivered::refused(format!(
+                    "there is no repository {}/{} for this token",
+                    self.owner, self.name
+                )));
             };
             for issue in issues {
                 let body = issue["body"].as_str().unwrap_or_default();
@@ -135,7 +144,7 @@ impl Notifier for Github {
     fn preview(&self, message: &Message<'_>) -> Result<String, Undelivered> {
         let mut out = String::new();
         for group in groups(message.notice) {
-            out.push_str(&format!("{:#}\n", self.issue(message, &group)?));
+            let _ = writeln!(out, "{:#}", self.issue(message, &group)?);
         }
         Ok(out)
     }
@@ -149,17 +158,23 @@ fn body(message: &Message<'_>, group: &Group<'_>) -> Result<String, Undelivered>
     let mut out = format!("{}\n{}\n\n", mark(&group.key), mark(&message.notice.id));
     if let Some(text) = message.templated()? {
         out.push_str(&text);
-        return Ok(short(&out, LARGEST));
+        let fits = out.chars().count() <= LARGEST;
+        return fits
+            .then_some(out)
+            .ok_or_else(|| Undelivered::refused("what the template makes has no room in an issue"));
     }
-    for lines in words::paragraphs(message.notice, group) {
-        let lines: Vec<String> = lines.iter().map(|line| inert::markdown(&short(line, 1000))).collect();
-        let paragraph = lines.join("  \n");
-        if out.len() + paragraph.len() < LARGEST {
-            out.push_str(&paragraph);
-            out.push_str("\n\n");
+    for detail in words::DETAILS {
+        let mut body = out.clone();
+        for lines in words::paragraphs(message.notice, group, detail) {
+            let lines: Vec<String> = lines.iter().map(|line| inert::markdown(line)).collect();
+            body.push_str(&lines.join("  \n"));
+            body.push_str("\n\n");
+        }
+        if body.chars().count() <= LARGEST {
+            return Ok(body);
         }
     }
-    Ok(out)
+    Err(Undelivered::refused("it has no room in an issue"))
 }
 
 #[async_trait]
@@ -194,12 +209,15 @@ impl Threads for Github {
         }
         let made = self.ask(Call::json(self.at(&[])?, &self.issue(message, group)?), &token, wire).await?;
         let number = made.as_ref().and_then(|made| made["number"].as_u64());
-        number.map(|number| number.to_string()).ok_or_else(|| Undelivered::refused("it did not say which issue it made"))
+        number
+            .map(|number| number.to_string())
+            .ok_or_else(|| Undelivered::refused("it did not say which issue it made"))
     }
 
     async fn settle(&self, _: &str, thread: &Thread, wire: &Wire) -> Result<(), Undelivered> {
         let token = self.token.open().map_err(Undelivered::later)?;
-        let mut call = Call::json(self.at(&[&thread.remote])?, &json!({"state": "closed", "state_reason": "completed"}));
+        let mut call =
+            Call::json(self.at(&[&thread.remote])?, &json!({"state": "closed", "state_reason": "completed"}));
         call.method = Method::PATCH;
         self.ask(call, &token, wire).await.map(drop)
     }

@@ -9,17 +9,17 @@ use super::{
     wire::{Call, Undelivered, Wire},
     words,
 };
-use crate::config::Keys;
+use crate::{config::Keys, render::inert};
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Url;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 pub const KEYS: &[&str] = &["url", "project", "issue_type", "user", "token_env", "token_file", "labels"];
 
-pub const fn target(_: &str) -> Option<Target> {
-    Some(Target::Plain)
-}
+/// What a template is escaped for.
+pub const TARGET: Option<Target> = Some(Target::Plain);
 
 /// A description has at most 32,767 characters, a summary 255.
 const SUMMARY: usize = 255;
@@ -96,13 +96,22 @@ impl Jira {
         Ok(found.is_some_and(|issue| issue["fields"]["status"]["statusCategory"]["key"] != "done"))
     }
 
-    /// The open issue with a label.
-    async fn found(&self, label: &str, token: &Opened, wire: &Wire) -> Result<Option<String>, Undelivered> {
+    /// The open issue with a label, and whether it was made by this very notice.
+    async fn found(
+        &self,
+        label: &str,
+        notice: &str,
+        token: &Opened,
+        wire: &Wire,
+    ) -> Result<Option<(String, bool)>, Undelivered> {
         // Labels are hexadecimal, and the project's key was checked.
         let jql = format!("project = \"{}\" AND labels = \"{label}\" AND statusCategory != Done", self.project);
-        let query = json!({"jql": jql, "fields": ["status"], "maxResults": 1});
+        let query = json!({"jql": jql, "fields": ["labels"], "maxResults": 1});
         let found = self.ask(Call::json(self.at(&["search", "jql"])?, &query), token, wire).await?;
-        Ok(found.and_then(|found| found["issues"][0]["key"].as_str().map(str::to_owned)))
+        let Some(issue) = found.as_ref().map(|found| &found["issues"][0]) else { return Ok(None) };
+        let labels = issue["fields"]["labels"].as_array();
+        let has_it = labels.into_iter().flatten().any(|own| own.as_str() == Some(&Self::label(notice)));
+        Ok(issue["key"].as_str().map(|key| (key.to_owned(), has_it)))
     }
 }
 
@@ -118,7 +127,7 @@ impl Notifier for Jira {
     fn preview(&self, message: &Message<'_>) -> Result<String, Undelivered> {
         let mut out = String::new();
         for group in groups(message.notice) {
-            out.push_str(&format!("{:#}\n", self.issue(message, &group)?));
+            let _ = writeln!(out, "{:#}", self.issue(message, &group)?);
         }
         Ok(out)
     }
@@ -130,8 +139,8 @@ impl Notifier for Jira {
 
 impl Jira {
     fn issue(&self, message: &Message<'_>, group: &Group<'_>) -> Result<Value, Undelivered> {
-        let labels: Vec<String> =
-            ["sweeper".to_owned(), Self::label(&group.key)].into_iter().chain(self.labels.iter().cloned()).collect();
+        let own = ["sweeper".to_owned(), Self::label(&group.key), Self::label(&message.notice.id)];
+        let labels: Vec<String> = own.into_iter().chain(self.labels.iter().cloned()).collect();
         Ok(json!({
             "fields": {
                 "project": {"key": self.project},
@@ -146,29 +155,34 @@ impl Jira {
 
 /// A body in the Atlassian Document Format.
 fn document(message: &Message<'_>, group: &Group<'_>) -> Result<Value, Undelivered> {
-    let paragraphs = match message.templated()? {
-        Some(text) => text.split("\n\n").map(|part| part.lines().map(str::to_owned).collect()).collect(),
-        None => words::paragraphs(message.notice, group),
-    };
-    let mut room = LARGEST;
-    let mut content = Vec::new();
-    for lines in paragraphs {
+    if let Some(text) = message.templated()? {
+        let parts = text.split("\n\n").map(|part| {
+            let lines = part.lines().map(|line| inert::line(line).into_owned()).filter(|line| !line.is_empty());
+            lines.collect::<Vec<_>>()
+        });
+        let parts: Vec<Vec<String>> = parts.filter(|lines| !lines.is_empty()).collect();
+        return written(&parts).ok_or_else(|| Undelivered::refused("what the template makes has no room in an issue"));
+    }
+    let written =
+        words::DETAILS.into_iter().find_map(|detail| written(&words::paragraphs(message.notice, group, detail)));
+    written.ok_or_else(|| Undelivered::refused("it has no room in an issue"))
+}
+
+/// Paragraphs as a document, where there is room for them.
+fn written(paragraphs: &[Vec<String>]) -> Option<Value> {
+    let content = paragraphs.iter().map(|lines| {
         let mut nodes: Vec<Value> = Vec::new();
-        for line in lines.iter().map(|line| short(&crate::render::inert::line(line), 1000)).filter(|line| !line.is_empty()) {
-            if line.chars().count() > room {
-                continue;
-            }
-            room -= line.chars().count();
+        for line in lines {
             if !nodes.is_empty() {
                 nodes.push(json!({"type": "hardBreak"}));
             }
             nodes.push(json!({"type": "text", "text": line}));
         }
-        if !nodes.is_empty() {
-            content.push(json!({"type": "paragraph", "content": nodes}));
-        }
-    }
-    Ok(json!({"type": "doc", "version": 1, "content": content}))
+        json!({"type": "paragraph", "content": nodes})
+    });
+    let length: usize = paragraphs.iter().flatten().map(|line| line.chars().count() + 1).sum();
+    (0 < length && length <= LARGEST)
+        .then(|| json!({"type": "doc", "version": 1, "content": content.collect::<Vec<_>>()}))
 }
 
 #[async_trait]
@@ -187,8 +201,13 @@ impl Threads for Jira {
         {
             open = Some(thread.remote.clone());
         }
-        if open.is_none() {
-            open = self.found(&Self::label(&group.key), &token, wire).await?;
+        if open.is_none()
+            && let Some((key, has_it)) = self.found(&Self::label(&group.key), &message.notice.id, &token, wire).await?
+        {
+            if has_it {
+                return Ok(key);
+            }
+            open = Some(key);
         }
         if let Some(issue) = open {
             let comment = json!({"body": document(message, group)?});
@@ -209,7 +228,11 @@ impl Threads for Jira {
         }
         let place = self.at(&["issue", &thread.remote, "transitions"])?;
         let Some(known) = self.ask(Call::get(place.clone()), &token, wire).await? else { return Ok(()) };
-        let done = known["transitions"].as_array().into_iter().flatten().find(|own| own["to"]["statusCategory"]["key"] == "done");
+        let done = known["transitions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|own| own["to"]["statusCategory"]["key"] == "done");
         let Some(done) = done.and_then(|own| own["id"].as_str()) else {
             return Err(Undelivered::refused("its workflow has no way from here to a status that is done"));
         };

@@ -7,6 +7,7 @@ use super::{
     template::Template,
     wire::{Undelivered, Wire},
 };
+use crate::config::Channel;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use sweeper_core::{detect::Severity, money::Amount};
@@ -17,10 +18,18 @@ pub struct Message<'a> {
     pub notice: &'a Notice,
     /// The address of whom it is for, where the channel knows one.
     pub address: Option<&'a str>,
+    /// Whether the address is the owner's name itself, which comes from the cloud.
+    pub is_own: bool,
     pub template: Option<&'a Template>,
 }
 
-impl Message<'_> {
+impl<'a> Message<'a> {
+    /// A notice by a channel.
+    pub fn of(notice: &'a Notice, channel: &'a Channel) -> Self {
+        let (address, is_own) = channel.address(notice.to.as_deref()).unzip();
+        Self { notice, address, is_own: is_own.unwrap_or(false), template: channel.template.as_ref() }
+    }
+
     /// The text that the channel's template makes of it.
     pub fn templated(&self) -> Result<Option<String>, Undelivered> {
         self.template.map(|template| template.render(self.notice)).transpose().map_err(Undelivered::Refused)

@@ -12,19 +12,19 @@ use crate::config::Keys;
 use async_trait::async_trait;
 use reqwest::Url;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use sweeper_core::detect::Severity;
 
 pub const KEYS: &[&str] = &["url", "key_env", "key_file"];
 
-pub const fn target(_: &str) -> Option<Target> {
-    None
-}
+/// What a template is escaped for.
+pub const TARGET: Option<Target> = None;
 
 /// developer.pagerduty.com/docs/events-api-v2-overview; accounts in the EU have a host of their own.
 const URL: &str = "https://events.pagerduty.com/v2/enqueue";
 /// An event has at most 512 KB, a summary 1,024 characters.
 const SUMMARY: usize = 1024;
-const ITEMS: usize = 100;
+const ITEMS: usize = 50;
 
 /// An integration of Events API v2. Its routing key is the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,11 @@ impl Notifier for Pagerduty {
     }
 
     fn preview(&self, message: &Message<'_>) -> Result<String, Undelivered> {
-        Ok(groups(message.notice).iter().map(|group| format!("{:#}\n", trigger(message, group))).collect())
+        let mut out = String::new();
+        for group in groups(message.notice) {
+            let _ = writeln!(out, "{:#}", trigger(message, &group));
+        }
+        Ok(out)
     }
 
     fn way(&self) -> Way<'_> {
@@ -85,7 +89,7 @@ impl Threads for Pagerduty {
 
 fn trigger(message: &Message<'_>, group: &Group<'_>) -> Value {
     let notice = message.notice;
-    let line = |text: &str| short(&crate::render::inert::line(text), 1000);
+    let line = |text: &str| short(&crate::render::inert::line(text), 400);
     let items = group.items.iter().map(|item| {
         json!({
             "resource": line(&item.resource),

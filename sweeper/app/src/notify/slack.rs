@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 
 pub const KEYS: &[&str] = &["url_env", "url_file"];
 
-pub const fn target(_: &str) -> Option<Target> {
-    Some(Target::Slack)
-}
+/// What a template is escaped for.
+pub const TARGET: Option<Target> = Some(Target::Slack);
 
 /// A message has at most 50 blocks, a text of a block 3,000 characters and a header 150
 /// (docs.slack.dev/reference/block-kit/blocks).
 const BLOCK: usize = 2900;
 const HEADER: usize = 150;
 const ITEMS: usize = 38;
+const PIECES: usize = 45;
 const NAME: usize = 250;
 const VALUE: usize = 120;
 
@@ -74,7 +74,13 @@ fn payload(message: &Message<'_>) -> Result<Value, Undelivered> {
         "text": {"type": "plain_text", "text": short(&headline, HEADER), "emoji": false},
     })];
     match message.templated()? {
-        Some(text) => blocks.extend(pieces(&text).into_iter().take(45).map(|piece| section(&piece))),
+        Some(text) => {
+            let pieces = pieces(&text);
+            if pieces.len() > PIECES {
+                return Err(Undelivered::refused("what the template makes has no room in a message of Slack"));
+            }
+            blocks.extend(pieces.iter().map(|piece| section(piece)));
+        }
         None => blocks.extend(listed(notice)),
     }
     blocks.push(json!({
@@ -96,7 +102,11 @@ fn listed(notice: &Notice) -> Vec<Value> {
     let mut blocks = vec![section(&format!("{to}{}", slack(&words::opening(notice))))];
     for alert in &notice.alerts {
         let says = if alert.says.is_empty() { String::new() } else { format!("\n{}", slack_code(&alert.says, 400)) };
-        blocks.push(section(&format!("*{}*  {}{says}", alert.severity.name(), slack_code(&words::alert_title(alert), NAME))));
+        blocks.push(section(&format!(
+            "*{}*  {}{says}",
+            alert.severity.name(),
+            slack_code(&words::alert_title(alert), NAME)
+        )));
     }
     blocks.extend(notice.new.iter().map(|item| section(&said(item))));
     if !notice.pending.is_empty() {
@@ -119,9 +129,12 @@ fn said(item: &Item) -> String {
     let mut lines = vec![slack_code(&words::found(item), NAME), slack(&item.happens)];
     let keep = slack_code(&item.keep, 1000);
     lines.push(format!("To keep it: {keep} {}", words::TAG));
-    lines.extend(item.evidence.iter().take(words::EVIDENCE).map(|one| {
-        format!("• {}: {}", slack_code(&one.fact, 60), slack_code(&one.value, VALUE))
-    }));
+    lines.extend(
+        item.evidence
+            .iter()
+            .take(words::EVIDENCE)
+            .map(|one| format!("• {}: {}", slack_code(&one.fact, 60), slack_code(&one.value, VALUE))),
+    );
     for line in lines {
         if text.chars().count() + line.chars().count() < BLOCK {
             text.push('\n');

@@ -21,19 +21,20 @@ use lettre::{
         client::{Certificate, Tls, TlsParameters},
     },
 };
-use std::{fmt::Write as _, path::{Path, PathBuf}};
+use std::{fmt::Write as _, path::PathBuf};
 
-pub const KEYS: &[&str] = &["host", "port", "tls", "from", "user", "password_env", "password_file", "ca_file"];
+pub const KEYS: &[&str] =
+    &["host", "port", "tls", "from", "user", "password_env", "password_file", "ca_file", "domains"];
 const WAYS: &[&str] = &["starttls", "implicit", "none"];
 const ITEMS: usize = 500;
 
-/// A template whose file is named `….html` makes the HTML of a mail, any other the text.
-pub fn target(file: &str) -> Option<Target> {
-    let is_html = Path::new(file).file_name().is_some_and(|name| {
-        let name = name.to_string_lossy().to_ascii_lowercase();
-        [".html", ".html.j2", ".html.jinja", ".htm"].iter().any(|end| name.ends_with(end))
-    });
-    Some(if is_html { Target::Html } else { Target::Plain })
+/// What a template is escaped for that makes the text of a mail.
+pub const TARGET: Option<Target> = Some(Target::Plain);
+
+/// Whether a template makes the HTML of a mail, by the name of its file: `….html`, `….html.j2`.
+pub fn is_html(file: &str) -> bool {
+    let name = file.to_ascii_lowercase();
+    [".html", ".html.j2", ".html.jinja", ".htm"].iter().any(|end| name.ends_with(end))
 }
 
 /// How mail is kept from others on its way.
@@ -54,6 +55,8 @@ pub struct Smtp {
     pub secrecy: Secrecy,
     pub from: Mailbox,
     pub login: Option<(String, Secret)>,
+    /// Where owners are whose name is an address: whoever may tag a resource must not have mail sent anywhere.
+    pub domains: Vec<String>,
     /// Certificates that are trusted beside the machine's.
     pub ca: Option<PathBuf>,
 }
@@ -95,7 +98,9 @@ impl Smtp {
             }
         }
         let ca = keys.path("ca_file");
-        Some(Self { host: host?, port, secrecy, from: from?, login: user.zip(password), ca })
+        let from = from?;
+        let domains = if keys.has("domains") { keys.list("domains") } else { vec![from.email.domain().to_owned()] };
+        Some(Self { host: host?, port, secrecy, from, login: user.zip(password), domains, ca })
     }
 
     fn transport(&self, wire: &Wire) -> Result<(AsyncSmtpTransport<Tokio1Executor>, Option<Opened>), Undelivered> {
@@ -110,7 +115,8 @@ impl Smtp {
                 tls = tls.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| refused(&error))?);
             }
             let tls = tls.build().map_err(|error| refused(&error))?;
-            builder = builder.tls(if self.secrecy == Secrecy::Implicit { Tls::Wrapper(tls) } else { Tls::Required(tls) });
+            builder =
+                builder.tls(if self.secrecy == Secrecy::Implicit { Tls::Wrapper(tls) } else { Tls::Required(tls) });
         }
         let mut password = None;
         if let Some((user, secret)) = &self.login {
@@ -129,11 +135,25 @@ impl Smtp {
                 "there is no address for {whose}: `addresses` or `to` of the channel names one"
             )));
         };
+        // An owner's own name is a tag's value, of which the deployer has not said that it is an address.
+        if message.is_own {
+            let known = address
+                .parse::<Address>()
+                .is_ok_and(|own| self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(own.domain())));
+            if !known {
+                return Err(Undelivered::refused(format!(
+                    "`{}` is in none of the domains that mail goes to: `domains` or `addresses` of the channel names it",
+                    inert::line(address)
+                )));
+            }
+        }
         let to = address.parse::<Mailbox>().or_else(|_| address.parse::<Address>().map(Mailbox::from));
         let to = to.map_err(|_| Undelivered::refused(format!("`{}` is no address", inert::line(address))))?;
         let (mut text, mut page) = (notice.text.clone(), html(notice));
         if let (Some(made), Some(template)) = (message.templated()?, message.template) {
-            if template.is_html() { page = made } else {
+            if template.is_html() {
+                page = made
+            } else {
                 page = format!("<pre>{}</pre>", made.lines().map(inert::html).collect::<Vec<_>>().join("\n"));
                 text = made;
             }
@@ -203,7 +223,12 @@ impl Whole for Smtp {
 
 fn html(notice: &Notice) -> String {
     let mut out = String::from("<html><body style=\"font-family: sans-serif\">\n");
-    let _ = writeln!(out, "<h2>{}</h2>\n<p>{}</p>", inert::html(&words::headline(notice)), inert::html(&words::opening(notice)));
+    let _ = writeln!(
+        out,
+        "<h2>{}</h2>\n<p>{}</p>",
+        inert::html(&words::headline(notice)),
+        inert::html(&words::opening(notice))
+    );
     for alert in &notice.alerts {
         let title = inert::html(&words::alert_title(alert));
         let _ = writeln!(out, "<p><b>{}: {title}</b><br>{}</p>", alert.severity.name(), inert::html(&alert.says));
@@ -226,9 +251,21 @@ fn html(notice: &Notice) -> String {
 
 fn said(out: &mut String, item: &Item) {
     let line = inert::html;
-    let _ = writeln!(out, "<p><b>{}</b>, {}<br>{}", line(&words::name(item)), line(&words::money(item)), line(&words::found(item)));
+    let _ = writeln!(
+        out,
+        "<p><b>{}</b>, {}<br>{}",
+        line(&words::name(item)),
+        line(&words::money(item)),
+        line(&words::found(item))
+    );
     for one in item.evidence.iter().take(words::EVIDENCE) {
         let _ = writeln!(out, "<br>{}: {}", line(&one.fact), line(&one.value));
     }
-    let _ = writeln!(out, "<br>{}<br>to keep it: <code>{}</code> {}</p>", line(&item.happens), line(&item.keep), words::TAG);
+    let _ = writeln!(
+        out,
+        "<br>{}<br>to keep it: <code>{}</code> {}</p>",
+        line(&item.happens),
+        line(&item.keep),
+        words::TAG
+    );
 }

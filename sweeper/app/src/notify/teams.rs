@@ -16,14 +16,13 @@ use serde_json::{Value, json};
 
 pub const KEYS: &[&str] = &["url_env", "url_file"];
 
-pub const fn target(_: &str) -> Option<Target> {
-    Some(Target::Card)
-}
+/// What a template is escaped for.
+pub const TARGET: Option<Target> = Some(Target::Card);
 
 /// A message has at most 28 KB (learn.microsoft.com/microsoftteams/limits-specifications-teams).
 const LARGEST: usize = 27_000;
 const ITEMS: usize = 20;
-const VALUE: usize = 100;
+const VALUE: usize = 160;
 
 /// The webhook of a Workflow. Its URL is the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,24 +68,19 @@ fn payload(message: &Message<'_>) -> Result<Value, Undelivered> {
     let notice = message.notice;
     let title = rich(vec![run(&short(&words::headline(notice), 200), true, false)]);
     let templated = message.templated()?;
-    // With less and less of each resource until it fits; all of them are named in any case.
-    let mut last = Value::Null;
-    for evidence in [words::EVIDENCE, 2, 0] {
+    for detail in words::DETAILS {
         let mut body = vec![title.clone()];
         match &templated {
             Some(text) => body.push(json!({"type": "TextBlock", "wrap": true, "text": text})),
-            None => body.extend(listed(notice, evidence)),
+            None => body.extend(listed(notice, detail)),
         }
         body.extend(words::closing(notice).iter().map(|line| rich(vec![run(line, false, false)])));
-        last = card(body);
-        if last.to_string().len() <= LARGEST {
-            return Ok(last);
+        let card = card(body);
+        if card.to_string().len() <= LARGEST {
+            return Ok(card);
         }
     }
-    if templated.is_some() {
-        return Err(Undelivered::refused("what the template makes is larger than a message of Teams"));
-    }
-    Ok(last)
+    Err(Undelivered::refused("it has no room in a message of Teams"))
 }
 
 fn card(body: Vec<Value>) -> Value {
@@ -106,40 +100,47 @@ fn card(body: Vec<Value>) -> Value {
     })
 }
 
-fn listed(notice: &Notice, evidence: usize) -> Vec<Value> {
-    let to = notice.to.as_deref().map_or_else(String::new, |to| format!("For {}. ", short(to, 100)));
+fn listed(notice: &Notice, detail: (usize, usize)) -> Vec<Value> {
+    let (width, evidence) = detail;
+    let line = |text: &str| short(text, width.min(250));
+    let to = notice.to.as_deref().map_or_else(String::new, |to| format!("For {}. ", line(to)));
     let mut body = vec![rich(vec![run(&format!("{to}{}", words::opening(notice)), false, false)])];
     for alert in &notice.alerts {
         let title = format!("{}: {}", alert.severity.name(), words::alert_title(alert));
-        body.push(rich(vec![run(&short(&title, 250), true, false), run(&short(&format!(" {}", alert.says), 400), false, false)]));
+        body.push(rich(vec![run(&line(&title), true, false), run(&line(&format!(" {}", alert.says)), false, false)]));
     }
     for item in &notice.new {
-        body.extend(said(item, evidence));
+        body.extend(said(item, detail));
     }
     if !notice.pending.is_empty() {
         let text = format!("Told before, and not done yet: {}", notice.pending_count);
         body.push(rich(vec![run(&text, true, false)]));
         if evidence > 0 {
             body.extend(notice.pending.iter().take(10).map(|item| {
-                rich(vec![run(&format!("{}, {}", short(&words::name(item), 100), words::money(item)), false, false)])
+                rich(vec![run(&format!("{}, {}", line(&words::name(item)), words::money(item)), false, false)])
             }));
         }
     }
     body
 }
 
-fn said(item: &Item, evidence: usize) -> Vec<Value> {
-    let title = format!("{}, {}", short(&words::name(item), 160), words::money(item));
-    let mut blocks = vec![rich(vec![run(&title, true, false)])];
+fn said(item: &Item, (width, evidence): (usize, usize)) -> Vec<Value> {
+    let line = |text: &str| short(text, width.min(VALUE));
+    let mut blocks =
+        vec![rich(vec![run(&format!("{}, {}", line(&words::name(item)), words::money(item)), true, false)])];
     let mut plain = |text: String| blocks.push(rich(vec![run(&text, false, false)]));
     if evidence > 0 {
-        plain(short(&words::found(item), 160));
+        plain(line(&words::found(item)));
     }
     for one in item.evidence.iter().take(evidence) {
-        plain(format!("{}: {}", short(&one.fact, 60), short(&one.value, VALUE)));
+        plain(format!("{}: {}", short(&one.fact, 60), line(&one.value)));
     }
-    plain(short(&item.happens, 160));
-    blocks.push(rich(vec![run("To keep it: ", false, false), run(&short(&item.keep, 500), false, true), run(&format!(" {}", words::TAG), false, false)]));
+    plain(line(&item.happens));
+    blocks.push(rich(vec![
+        run("To keep it: ", false, false),
+        run(&short(&item.keep, width.min(500)), false, true),
+        run(&format!(" {}", words::TAG), false, false),
+    ]));
     blocks
 }
 

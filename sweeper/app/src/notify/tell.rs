@@ -328,11 +328,7 @@ impl Telling<'_> {
                 let about = About { deployment: self.deployment, run: self.run, made, sent: known.sent };
                 let fresh = |state: &str, _: Severity| !known.delivered.contains_key(state);
                 let Some((notice, _)) = digest.notice(name, notifier.most(), &fresh, &about) else { continue };
-                let message = Message {
-                    notice: &notice,
-                    address: channel.address(notice.to.as_deref()),
-                    template: channel.template.as_ref(),
-                };
+                let message = Message::of(&notice, channel);
                 let text =
                     notifier.preview(&message).unwrap_or_else(|error| format!("not deliverable: {}\n", error.why()));
                 shown.push(format!("Channel: {name} ({})\n{text}\n", channel.by.name()));

@@ -182,8 +182,6 @@ struct Service {
 
 #[derive(Clone, Debug)]
 struct Request {
-    method: String,
-    path: String,
     head: String,
     body: Value,
     text: String,
@@ -232,15 +230,8 @@ impl Service {
                     }
                     let start = head.len() + 4;
                     let text = String::from_utf8_lossy(&bytes[start..]).into_owned();
-                    let mut words = head.split_whitespace();
-                    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-                    let request = Request {
-                        method: method.to_owned(),
-                        path: path.to_owned(),
-                        body: serde_json::from_str(&text).unwrap_or_default(),
-                        text,
-                        head: head.clone(),
-                    };
+                    let request =
+                        Request { body: serde_json::from_str(&text).unwrap_or_default(), text, head: head.clone() };
                     lock(&seen).push(request);
                     let said = lock(&always).clone().or_else(|| lock(&answers).pop_front());
                     let said = said.unwrap_or_else(|| answer("200 OK", "", "{}"));
@@ -381,7 +372,7 @@ impl Story {
         let baseline = baseline::load(&self.store).unwrap();
         let digests: Vec<Digest> = digests(outcome, &report, &self.channels, &baseline);
         let ledger = StoreLedger::new(Arc::new(self.store.clone()));
-        let wire = Wire::new(Duration::from_secs(5)).unwrap();
+        let wire = Wire::new(Duration::from_secs(5));
         let telling = Telling {
             channels: &self.channels,
             store: &self.store,
@@ -802,6 +793,82 @@ fn an_incident_is_opened_once_and_resolved_when_it_is_over() {
 }
 
 #[test]
+fn every_resource_is_named_however_long_the_names_are() {
+    let mut notice = Notice::samples().remove(0);
+    let item = notice.new.remove(0);
+    let url = reqwest::Url::parse("https://example.com/").unwrap();
+    let token = Secret::File(PathBuf::from("/x"));
+    let jira = super::jira::Jira {
+        site: url.clone(),
+        project: "OPS".to_owned(),
+        issue_type: "Task".to_owned(),
+        user: None,
+        token: token.clone(),
+        labels: Vec::new(),
+    };
+    let github = super::github::Github {
+        api: url,
+        owner: "o".to_owned(),
+        name: "n".to_owned(),
+        token: token.clone(),
+        labels: Vec::new(),
+    };
+    for by in [
+        By::Slack(super::slack::Slack { url: token.clone() }),
+        By::Teams(super::teams::Teams { url: token }),
+        By::Jira(jira),
+        By::Github(github),
+    ] {
+        let notifier = by.notifier();
+        notice.new = (0..notifier.most())
+            .map(|n| super::Item {
+                name: Some(format!("{n:03}-{}", "🧟&".repeat(500))),
+                resource: format!("aws.ec2-volume:1/r/{n:03}-{}", "<".repeat(1000)),
+                keep: "'".repeat(2000),
+                evidence: vec![item.evidence[0].clone(); 20],
+                ..item.clone()
+            })
+            .collect();
+        let message = super::notifier::Message { notice: &notice, address: None, is_own: false, template: None };
+        let shown = notifier.preview(&message).unwrap();
+        for n in 0..notifier.most() {
+            assert!(shown.contains(&format!("{n:03}-")), "{} names {n}", by.name());
+        }
+    }
+}
+
+#[test]
+fn mail_goes_to_nobody_whom_only_a_tag_names() {
+    let mut channel = Channel::new(
+        "mail",
+        By::Smtp(super::smtp::Smtp {
+            host: "localhost".to_owned(),
+            port: 25,
+            secrecy: super::smtp::Secrecy::None,
+            from: "a@example.com".parse().unwrap(),
+            login: None,
+            domains: vec!["example.com".to_owned()],
+            ca: None,
+        }),
+    );
+    channel.addresses.insert("team".to_owned(), "team@partner.example".to_owned());
+    let mut notice = Notice::samples().remove(0);
+    let mut shown = |to: Option<&str>, channel: &Channel| {
+        notice.to = to.map(str::to_owned);
+        let made = channel.by.notifier().preview(&super::notifier::Message::of(&notice, channel));
+        made.map(|shown| shown.lines().find(|line| line.starts_with("To: ")).unwrap().to_owned())
+    };
+    assert_eq!(shown(Some("alice@example.com"), &channel).unwrap(), "To: alice@example.com");
+    assert_eq!(shown(Some("team"), &channel).unwrap(), "To: team@partner.example");
+    for to in ["x@evil.example", "x@example.com, y@evil.example", "x@evil.example\nBcc: y@evil.example", "@", "a@b@c"] {
+        assert!(shown(Some(to), &channel).unwrap_err().why().contains("none of the domains"), "{to}");
+    }
+    assert!(shown(None, &channel).unwrap_err().why().contains("no address for nobody known"));
+    channel.to = Some("finops@partner.example".to_owned());
+    assert_eq!(shown(Some("bob"), &channel).unwrap(), "To: finops@partner.example");
+}
+
+#[test]
 fn hostile_names_do_nothing_in_any_form() {
     const NAME: &str =
         "<!channel> <https://evil.example|x> `c` [a](https://evil.example) @all\n<script>\u{1b}[31m\u{202e}";
@@ -834,6 +901,7 @@ fn hostile_names_do_nothing_in_any_form() {
             secrecy: super::smtp::Secrecy::None,
             from: "a@example.com".parse().unwrap(),
             login: None,
+            domains: Vec::new(),
             ca: None,
         }),
         By::Jira(super::jira::Jira {
@@ -854,7 +922,8 @@ fn hostile_names_do_nothing_in_any_form() {
     ];
     assert_eq!(all.iter().map(By::name).collect::<BTreeSet<_>>(), By::NAMES.iter().copied().collect(), "each of them");
     for by in all {
-        let message = super::notifier::Message { notice: &notice, address: Some("x@example.com"), template: None };
+        let message =
+            super::notifier::Message { notice: &notice, address: Some("x@example.com"), is_own: false, template: None };
         let shown = by.notifier().preview(&message).unwrap();
         let lines: String = shown.chars().filter(|letter| *letter != '\n').collect();
         assert!(!lines.contains(sweeper_core::inert::is_hostile), "{}: {shown}", by.name());

@@ -21,9 +21,8 @@ use sweeper_core::inert::InertJson;
 
 pub const KEYS: &[&str] = &["url", "url_env", "url_file", "secret_env", "secret_file", "headers_env", "headers_file"];
 
-pub const fn target(_: &str) -> Option<Target> {
-    Some(Target::Json)
-}
+/// What a template is escaped for.
+pub const TARGET: Option<Target> = Some(Target::Json);
 
 /// Where it is: a URL that is no secret may stand in the config.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +113,8 @@ impl Whole for Webhook {
             }
         };
         let body = body(message)?;
-        let mut headers = vec![("Idempotency-Key", message.notice.id.clone()), ("Sweeper-Notice", message.notice.id.clone())];
+        let mut headers =
+            vec![("Idempotency-Key", message.notice.id.clone()), ("Sweeper-Notice", message.notice.id.clone())];
         if let Some(secret) = &self.secret {
             let secret = opened(secret)?;
             let now = jiff::Timestamp::now().as_second();

@@ -9,7 +9,7 @@ use reqwest::{
     Client, Method, Url,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::OnceLock, time::Duration};
 
 /// For one request, from its first byte to the answer's last.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
@@ -93,8 +93,8 @@ impl Answer {
 
 /// The clients.
 pub struct Wire {
-    far: Client,
-    near: Client,
+    far: OnceLock<Result<Client, String>>,
+    near: OnceLock<Result<Client, String>>,
     timeout: Duration,
 }
 
@@ -124,11 +124,16 @@ pub fn is_loopback(host: &str) -> bool {
 }
 
 impl Wire {
-    pub fn new(timeout: Duration) -> Result<Self, String> {
+    pub const fn new(timeout: Duration) -> Self {
+        Self { far: OnceLock::new(), near: OnceLock::new(), timeout }
+    }
+
+    /// The client for a place; made when it is wanted, since it reads the machine's certificates.
+    fn client(&self, is_near: bool) -> Result<&Client, String> {
         let builder = || {
             Client::builder()
-                .connect_timeout(CONNECT.min(timeout))
-                .timeout(timeout)
+                .connect_timeout(CONNECT.min(self.timeout))
+                .timeout(self.timeout)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .user_agent(concat!("sweeper/", env!("CARGO_PKG_VERSION")))
@@ -136,7 +141,12 @@ impl Wire {
         let built = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| format!("no HTTP client: {}", said(error)))
         };
-        Ok(Self { far: built(builder().https_only(true))?, near: built(builder().no_proxy())?, timeout })
+        let client = if is_near {
+            self.near.get_or_init(|| built(builder().no_proxy()))
+        } else {
+            self.far.get_or_init(|| built(builder().https_only(true)))
+        };
+        client.as_ref().map_err(Clone::clone)
     }
 
     /// How long one request may take.
@@ -160,7 +170,8 @@ impl Wire {
     }
 
     async fn exchange(&self, call: Call<'_>, hidden: &[&Opened]) -> Result<Answer, (u16, Undelivered)> {
-        let client = if is_near(&call.url) && call.url.scheme() == "http" { &self.near } else { &self.far };
+        let is_near = is_near(&call.url) && call.url.scheme() == "http";
+        let client = self.client(is_near).map_err(|why| (0, Undelivered::later(why)))?;
         let mut hides: Vec<String> = hidden.iter().map(|opened| opened.reveal().to_owned()).collect();
         let mut request = client.request(call.method.clone(), call.url);
         if call.method != Method::GET {

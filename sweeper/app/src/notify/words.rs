@@ -1,6 +1,6 @@
 //! What a notice says to people, in lines: every form is made of these.
 
-use super::{Alert, Item, Notice, notifier::Group, usd};
+use super::{Alert, Item, Notice, escape::short, notifier::Group, usd};
 use crate::render::{
     inert,
     summary::{self, counted, dollars},
@@ -137,26 +137,32 @@ fn said(out: &mut String, item: &Item) {
     let _ = writeln!(out, "  to keep it: {}\n              {TAG}\n", inert::line(&item.keep));
 }
 
+/// How much is said of each resource: the longest line, characters, and how many lines of evidence. Every resource is
+/// named in any case, since what was told of one starts its grace; so a form that has not the room for much says less.
+pub const DETAILS: [(usize, usize); 4] = [(1000, EVIDENCE), (300, 2), (120, 0), (40, 0)];
+
 /// A ticket's body as paragraphs of lines.
-pub fn paragraphs(notice: &Notice, group: &Group<'_>) -> Vec<Vec<String>> {
+pub fn paragraphs(notice: &Notice, group: &Group<'_>, (width, evidence): (usize, usize)) -> Vec<Vec<String>> {
+    let line = |text: &str| short(&inert::line(text), width);
     let mut all = Vec::new();
     if let Some(alert) = group.alert {
-        all.push(vec![inert::line(&alert.says).into_owned()]);
+        all.push(vec![line(&alert.says)]);
     } else {
         all.push(vec![opening(notice)]);
     }
     for item in &group.items {
-        let mut lines = vec![format!("{}, {}", name(item), money(item)), found(item)];
-        let evidence = item.evidence.iter().take(EVIDENCE);
-        lines.extend(evidence.map(|one| inert::line(&format!("{}: {}", one.fact, one.value)).into_owned()));
-        lines.push(inert::line(&item.happens).into_owned());
-        lines.push(format!("to keep it: {}, {TAG}", inert::line(&item.keep)));
+        let mut lines = vec![format!("{}, {}", line(&name(item)), money(item)), line(&found(item))];
+        let evidence = item.evidence.iter().take(evidence);
+        lines.extend(evidence.map(|one| line(&format!("{}: {}", one.fact, one.value))));
+        lines.push(line(&item.happens));
+        lines.push(format!("to keep it: {}, {TAG}", line(&item.keep)));
         all.push(lines);
     }
-    all.push(vec![format!(
-        "This closes itself when all of it is gone. Run {}, {}",
-        inert::line(&notice.run),
-        notice.made
-    )]);
+    let run = short(&inert::line(&notice.run), 100);
+    all.push(vec![format!("This closes itself when all of it is gone. Run {run}, {}", notice.made)]);
+    for lines in &mut all {
+        lines.retain(|line| !line.is_empty());
+    }
+    all.retain(|lines| !lines.is_empty());
     all
 }

@@ -276,7 +276,7 @@ async fn told(stage: &Stage) -> Result<(), Failure> {
         notify::digests(&outcome, &report, &stage.config.channels, &Baseline::default())
     };
     let mut first = None;
-    let wire = Wire::new(wire::TIMEOUT).map_err(Failure::usage)?;
+    let wire = Wire::new(wire::TIMEOUT);
     for digest in digests {
         for channel in &stage.config.channels {
             let about = About { deployment: &stage.config.deployment, run: &run, made: stage.clock.wall(), sent: 0 };

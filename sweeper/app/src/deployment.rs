@@ -25,13 +25,13 @@ use sweeper_core::{
 use sweeper_store::{Bucket, FileLock, FileLog, ObjectLog};
 
 /// Where the deployment's own name is kept: made at its first plan, and of no other deployment.
-const NAME: &str = "deployment";
+pub const NAME: &str = "deployment";
 /// Where it is kept when the trust roots last changed.
 const TRUST: &str = "trust";
 /// How many events may lie between two signed heads of the log.
 const EVERY: u64 = 64;
 /// What the log is called beside the deployment's name.
-const LOG: &str = "main";
+pub const LOG: &str = "main";
 
 /// Every failure of the state, by its exit code.
 pub fn failed(error: &StoreError) -> Failure {

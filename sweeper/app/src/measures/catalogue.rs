@@ -115,7 +115,7 @@ measures! {
 
     GROWTH "sweeper_growth_ratio" Gauge State ["class"] "By how much the number of resources grows a day, weekdays left out: 0.05 is 5 %. Where there is too little history, nothing."
     AUDIT_BYTES "sweeper_audit_log_bytes" Gauge State [] "Bytes of the audit log, where it is a directory."
-    AUDIT_EVENTS "sweeper_audit_log_events" Gauge State [] "Events of the audit log."
+    AUDIT_EVENTS "sweeper_audit_log_events" Gauge State [] "Events of the audit log; of one in a bucket, those that the state remembers."
     LOCK_HELD "sweeper_lock_held_seconds" Gauge State [] "For how long the lock has been held by whoever has it; 0 when it is free."
 
     NOTICES "sweeper_notices" Gauge Notify ["channel", "outcome"] "Notices of the last run of `notify`: delivered, undelivered, or waiting for `notices_per_day`."

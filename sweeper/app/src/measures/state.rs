@@ -1,14 +1,17 @@
 //! What the state, and the audit log beside it, say to whoever measures.
 
 use super::{Measures, Value, catalogue as of};
-use crate::state::{self, Place};
+use crate::{
+    deployment,
+    state::{self, Place},
+};
 use std::{
     io::BufRead as _,
     path::{Path, PathBuf},
 };
 use sweeper_bill::growth::{Growth, GrowthOutcome, GrowthTerms};
 use sweeper_core::{
-    audit::{Log as _, LogError},
+    audit::{self, Log as _, LogError, Origin},
     history::counts::counts,
     lease,
     model::Timestamp,
@@ -26,6 +29,7 @@ impl Measures {
         if let Ok(store) = state::open(place) {
             let _ = measures.grown(store.as_ref());
             let _ = measures.locked(store.as_ref(), now);
+            let _ = measures.remembered(store.as_ref());
         }
         if let Some(directory) = log(place, named) {
             let _ = measures.logged(&directory);
@@ -51,6 +55,17 @@ impl Measures {
         Ok(())
     }
 
+    /// What the state remembers of the log, wherever that is: in a bucket its lines are not listed for this.
+    fn remembered(&mut self, store: &dyn Store) -> Result<(), LogError> {
+        let Some((name, _)) = store.get(deployment::NAME)? else { return Ok(()) };
+        let origin = Origin::new(String::from_utf8_lossy(&name), deployment::LOG);
+        if let Some(head) = audit::remembered(store, &origin)? {
+            self.set(&of::AUDIT_EVENTS, &[], head.size);
+        }
+        Ok(())
+    }
+
+    /// What lies in a directory.
     fn logged(&mut self, directory: &Path) -> Result<(), LogError> {
         let unreadable = |error: std::io::Error| LogError::Unreadable(error.to_string());
         let log = FileLog::open_to_read(directory);

@@ -78,9 +78,9 @@ def others():
     runtime, state = Runtime(), place.state()
     function = Function(place, runtime, place.environment(None, state))
     now = int(time.time())
-    place.remember(state, token="a", end={"at": now, "code": 3, "done": True})
+    place.remember(state, token="a", end={"at": now, "code": 3, "called": "its-report", "done": True})
     told("what another run did is done", runtime.ask({"schedule": "nightly", "token": "a"}, 60), "response",
-         ['"already-done"', '"exit": 0', '"another"', "which ended with 3"])
+         ['"already-done"', '"exit": 0', '"run": "its-report"', "which ended with 3"])
     place.remember(state, token="b")
     stop = threading.Event()
 

@@ -56,11 +56,13 @@ pub struct Trigger {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     pub at: Timestamp,
     /// The exit code; none where it was stopped.
     pub code: Option<u8>,
+    /// What the run called itself in what it wrote.
+    pub called: Option<String>,
     /// Whether the trigger is done with; otherwise it may run again.
     pub done: bool,
 }
@@ -148,7 +150,7 @@ fn take(
         let mut triggers = triggers.unwrap_or_default();
         if let Some(own) = triggers.of(schedule, token) {
             let silent = now.since(own.seen) > TTL.as_secs() as i64 + SKEW;
-            match own.end {
+            match &own.end {
                 Some(end) if end.done => return Ok(Next::Keep(Taken::Is(Claimed::Done(own.clone())))),
                 None if stopped != Some(own) && !silent => return Ok(Next::Keep(Taken::Perhaps(own.clone()))),
                 Some(_) | None => {}
@@ -177,7 +179,7 @@ pub fn beat(store: &dyn Store, now: Timestamp, schedule: &str, token: &str, run:
 
 /// Says how a run ended. Whether the trigger was still its own.
 pub fn end(store: &dyn Store, schedule: &str, token: &str, run: &str, end: End) -> Result<bool, StoreError> {
-    change(store, schedule, token, run, |own| own.end = Some(end))
+    change(store, schedule, token, run, |own| own.end = Some(end.clone()))
 }
 
 fn change(
@@ -219,7 +221,7 @@ mod tests {
         }
 
         fn end(&self, token: &str, run: &str, code: u8, done: bool) -> bool {
-            let ended = End { at: self.clock.wall(), code: Some(code), done };
+            let ended = End { at: self.clock.wall(), code: Some(code), called: Some(format!("report {run}")), done };
             end(&self.store, "nightly", token, run, ended).unwrap()
         }
 
@@ -234,7 +236,8 @@ mod tests {
         assert_eq!(place.claim("nightly", "a", "1").await, Claimed::Ours);
         assert!(place.end("a", "1", 3, true));
         let Claimed::Done(done) = place.claim("nightly", "a", "2").await else { panic!("it ran twice") };
-        assert_eq!((done.run.as_str(), done.end.and_then(|end| end.code)), ("1", Some(3)));
+        let end = done.end.unwrap();
+        assert_eq!((done.run.as_str(), end.code, end.called.as_deref()), ("1", Some(3), Some("report 1")));
         assert_eq!(place.claim("nightly", "b", "3").await, Claimed::Ours);
         assert_eq!(place.claim("weekly", "a", "4").await, Claimed::Ours);
         // No wait was needed for any of it.

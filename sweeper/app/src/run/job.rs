@@ -133,14 +133,14 @@ impl Done {
 
     /// Of a trigger that was done before.
     fn already(trigger: Trigger) -> Self {
-        let end = trigger.end.map_or_else(String::new, |end| {
-            let code = end.code.map_or_else(String::new, |code| format!(", which ended with {code}"));
-            format!(" by run {} at {}{code}", trigger.run, end.at)
-        });
-        let says = format!("already done{end}");
-        let code = trigger.end.and_then(|end| end.code);
+        let (run, code, at) = match trigger.end {
+            Some(end) => (end.called.unwrap_or(trigger.run), end.code, end.at),
+            None => (trigger.run, None, trigger.began),
+        };
         let earlier = Exit::ORDER.into_iter().find(|exit| Some(exit.code()) == code);
-        Self { status: Status::AlreadyDone, causes: Vec::new(), run: trigger.run, says, earlier, measures: Measures::default() }
+        let ended = earlier.map_or_else(String::new, |exit| format!(", which ended with {}", exit.code()));
+        let says = format!("already done by run {run} at {at}{ended}");
+        Self { status: Status::AlreadyDone, causes: Vec::new(), run, says, earlier, measures: Measures::default() }
     }
 
     /// Of a trigger that another run is at.
@@ -183,11 +183,11 @@ pub async fn run(job: &Job<'_>, token: Option<&str>, deadline: Option<Duration>)
     let export = Export::new(None, job.config);
     let ended = export.of(job.entry.run.name(), sorted(job, within, &clock)).await.map(Done::of);
     if let Some(trigger) = trigger {
-        let (code, done) = match &ended {
-            Ok(done) => (done.exit().code(), done.status != Status::Failed),
-            Err(failure) => (failure.exit.code(), false),
+        let (code, called, done) = match &ended {
+            Ok(done) => (done.exit().code(), Some(done.run.clone()), done.status != Status::Failed),
+            Err(failure) => (failure.exit.code(), None, false),
         };
-        tokio::task::block_in_place(|| trigger.end(code, done));
+        tokio::task::block_in_place(|| trigger.end(code, called, done));
     }
     ended
 }

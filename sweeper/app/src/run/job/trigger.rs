@@ -85,7 +85,7 @@ fn held(store: Arc<dyn Store>, schedule: String, token: String, run: String) -> 
                     Ok(end) => break end,
                     // Nobody said how it ended.
                     Err(mpsc::RecvTimeoutError::Disconnected) => {
-                        break End { at: clock.wall(), code: None, done: false };
+                        break End { at: clock.wall(), code: None, called: None, done: false };
                     }
                     Err(mpsc::RecvTimeoutError::Timeout) => {
                         // One that fails is made up for by the next.
@@ -105,11 +105,11 @@ fn held(store: Arc<dyn Store>, schedule: String, token: String, run: String) -> 
 
 impl Held {
     /// Says how the run ended, and whether the trigger is done with. Blocks until that is written.
-    pub fn end(mut self, code: u8, done: bool) {
+    pub fn end(mut self, code: u8, called: Option<String>, done: bool) {
         let at = SystemClock::default().wall();
         if let Some(end) = self.end.take() {
             // A thread that is gone has said why.
-            let _ = end.send(End { at, code: Some(code), done });
+            let _ = end.send(End { at, code: Some(code), called, done });
         }
     }
 }

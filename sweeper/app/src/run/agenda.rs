@@ -53,6 +53,14 @@ pub fn heard(entry: &Entry, last: Timestamp, now: Timestamp) -> Timestamp {
     if interval.is_some_and(|interval| last.since(now) > interval) { now } else { last }
 }
 
+/// For how long a run has been due that could begin and has not, seconds.
+pub fn waits(entry: &Entry, last: Timestamp, now: Timestamp) -> i64 {
+    match step(entry, last, now) {
+        Step::Run { due, .. } => now.since(due),
+        Step::Hold { .. } | Step::Skip { .. } | Step::Wait(_) => 0,
+    }
+}
+
 /// For how long a run could have begun and has not, beyond what is to be expected, seconds.
 pub fn overdue(entry: &Entry, last: Timestamp, now: Timestamp) -> Option<i64> {
     let could = |at: Timestamp| matches!(step(entry, last, at), Step::Run { .. });
@@ -176,7 +184,9 @@ mod tests {
         let office = entry("cron = \"0 20 * * *\"\nwindows = [\"06:00-18:00\"]\n");
         let last = at("2026-11-20T06:00:00Z");
         assert_eq!(overdue(&office, last, at("2026-11-21T05:00:00Z")), None, "it waits for its window");
+        assert_eq!(waits(&office, last, at("2026-11-21T05:00:00Z")), 0);
         assert_eq!(overdue(&office, last, at("2026-11-21T06:30:00Z")), None);
+        assert_eq!(waits(&office, last, at("2026-11-21T06:30:00Z")), 10 * 3600 + 1800);
         assert_eq!(overdue(&office, last, at("2026-11-21T07:00:00Z")), Some(11 * 3600));
     }
 }

@@ -263,9 +263,9 @@ impl<C: Clock> Vitals<C> {
         page.each(&known.schedules, |own| Some(own.late.to_string()));
         page.gauge("sweeper_daemon_run_seconds", "How long the last run of a schedule took.");
         page.each(&known.schedules, |own| Some(format!("{:.3}", own.took.as_secs_f64())));
-        let help = "How long ago a run of a schedule should have ended that has not; 0 when none is overdue.";
+        let help = "For how long a run of a schedule has been due that could begin and has not; 0 when none is.";
         page.gauge("sweeper_daemon_overdue_seconds", help);
-        page.each(&known.schedules, |own| Some(agenda::overdue(&own.entry, own.last, now).unwrap_or(0).to_string()));
+        page.each(&known.schedules, |own| Some(agenda::waits(&own.entry, own.last, now).to_string()));
         page.0.push_str(&known.measured);
         (StatusCode::OK, page.0)
     }

@@ -76,11 +76,11 @@ pub fn run(command: &Command) -> Result<Exit, Failure> {
                 Ok((counts, vec![Event::new(event)]))
             })?;
             if named.is_empty() {
-                log::say(&format!("{} are backlog from now on", super::counted(counts[0], "finding")));
+                log::say(&format!("backlog from now on: {}", super::counted(counts[0], "finding")));
             }
             for (policy, count) in named.iter().zip(&counts) {
                 let count = super::counted(*count, "finding");
-                log::say(&format!("{count} of `{}` are backlog from now on", policy.name));
+                log::say(&format!("backlog of `{}` from now on: {count}", policy.name));
             }
         }
         Command::Show { .. } => {

@@ -257,7 +257,8 @@ impl Order<'_> {
 fn summary(came: &Came) {
     log::say(&format!("{} told", super::counted(came.told, "owner")));
     for (why, count) in &came.waits {
-        log::say(&format!("{} waits {why}", super::counted(*count, "notice")));
+        let wait = if *count == 1 { "waits" } else { "wait" };
+        log::say(&format!("{} {wait} {why}", super::counted(*count, "notice")));
     }
     if came.closed > 0 {
         log::say(&format!("{} closed: all of it is gone", super::counted(came.closed, "ticket")));

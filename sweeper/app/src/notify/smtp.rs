@@ -152,7 +152,7 @@ impl Smtp {
         let (mut text, mut page) = (notice.text.clone(), html(notice));
         if let (Some(made), Some(template)) = (message.templated()?, message.template) {
             if template.is_html() {
-                page = made
+                page = made;
             } else {
                 page = format!("<pre>{}</pre>", made.lines().map(inert::html).collect::<Vec<_>>().join("\n"));
                 text = made;

@@ -793,6 +793,62 @@ fn an_incident_is_opened_once_and_resolved_when_it_is_over() {
 }
 
 #[test]
+fn a_service_that_never_answers_is_left_and_a_notice_can_be_stopped() {
+    let story = Story::new(POLICY);
+    let (address, ended) = story.runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (send, ended) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let send = send.clone();
+                tokio::spawn(async move {
+                    // Reads until the other side goes away, and says nothing.
+                    let mut piece = [0; 4096];
+                    while stream.read(&mut piece).await.is_ok_and(|read| read > 0) {}
+                    let _ = send.send(());
+                });
+            }
+        });
+        (address, ended)
+    });
+    let mut ended = ended;
+    let url = story.secret("silent", &format!("http://{address}/x"));
+    let smtp = super::smtp::Smtp {
+        host: "127.0.0.1".to_owned(),
+        port: address.port(),
+        secrecy: super::smtp::Secrecy::None,
+        from: "a@example.com".parse().unwrap(),
+        login: None,
+        domains: vec!["example.com".to_owned()],
+        ca: None,
+    };
+    let notice = Notice::samples().remove(0);
+    for by in [By::Slack(super::slack::Slack { url }), By::Smtp(smtp)] {
+        let channel = Channel::new("silent", by);
+        let deliver = |timeout: Duration| {
+            let (channel, notice, clock) = (channel.clone(), notice.clone(), Arc::clone(&story.clock));
+            async move {
+                let wire = Wire::new(timeout);
+                super::deliver::deliver(&channel, &notice, &wire, clock.as_ref(), &mut BTreeMap::new()).await
+            }
+        };
+        // Three tries, each of which ends.
+        let error = story.runtime.block_on(deliver(Duration::from_millis(200))).unwrap_err();
+        assert!(matches!(error, super::wire::Undelivered::Later { .. }), "{error:?}");
+        for _ in 0..3 {
+            story.runtime.block_on(ended.recv()).unwrap();
+        }
+        // Stopped, nothing is left that holds on.
+        let stopped = story.runtime.block_on(async {
+            tokio::time::timeout(Duration::from_millis(200), deliver(Duration::from_hours(1))).await
+        });
+        assert!(stopped.is_err());
+        story.runtime.block_on(ended.recv()).unwrap();
+    }
+}
+
+#[test]
 fn every_resource_is_named_however_long_the_names_are() {
     let mut notice = Notice::samples().remove(0);
     let item = notice.new.remove(0);

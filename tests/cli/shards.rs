@@ -30,7 +30,10 @@ fn arguments_that_do_not_go_together_are_refused() {
     let place = Place::new();
     for (arguments, says) in [
         (&["survey"][..], "--output"),
-        (&["survey", "--shard", "0/8", "--output", "x"], "--to"),
+        (&["survey", "--shard", "0/8", "--output", "x"], "cannot be used with"),
+        (&["survey", "--run", "r", "--output", "x"], "cannot be used with"),
+        (&["survey", "--stage", "answers", "--output", "x"], "cannot be used with"),
+        (&["survey", "--shard", "0/8"], "--to"),
         (&["survey", "--to", "meet", "--output", "x"], "cannot be used with"),
         (&["survey", "merge", "--run", "r"], "--from"),
         (&["survey", "merge", "--run", "r", "--from", "meet"], "--output"),

@@ -43,13 +43,13 @@ pub struct ShardArgs {
     pub to: Option<String>,
     /// Which shard, counted from 0 (`3/8`), or `claim/8` for whatever is free [default: what Cloud Run, a Kubernetes
     /// Indexed Job (with SWEEPER_SHARDS) or an array job of AWS Batch says]
-    #[arg(long, value_name = "I/N", requires = "to")]
+    #[arg(long, value_name = "I/N", requires = "to", conflicts_with = "output")]
     pub shard: Option<String>,
     /// The run's name, the same for all its shards [default: SWEEPER_RUN, or the engine's execution]
-    #[arg(long, value_name = "ID", requires = "to")]
+    #[arg(long, value_name = "ID", requires = "to", conflicts_with = "output")]
     pub run: Option<String>,
     /// What the shard does
-    #[arg(long, value_enum, default_value_t, requires = "to")]
+    #[arg(long, value_enum, default_value_t, requires = "to", conflicts_with = "output")]
     pub stage: Part,
 }
 

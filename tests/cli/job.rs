@@ -14,7 +14,7 @@ fn a_schedule_is_named() {
     place.run(&["job", "--schedule", "hourly"]).failed(2, &["no schedule `hourly`"]);
     place.run(&["job", "nightly", "--schedule", "plans"]).failed(2, &["cannot be used with"]);
     place.write("sweeper.toml", &TWO.replace("plans", "nightly"));
-    place.run(&["job", "nightly"]).failed(2, &["several schedules are called `nightly`"]);
+    place.run(&["job", "nightly"]).failed(2, &["there are two schedules `nightly`"]);
     assert_eq!(place.names(), ["sweeper.toml"]);
 }
 

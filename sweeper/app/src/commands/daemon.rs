@@ -5,7 +5,7 @@
 
 use super::{LookArgs, random_id};
 use crate::{
-    config::Entry,
+    config::{Config, Entry},
     deployment,
     exit::{Exit, Failure},
     log,
@@ -21,13 +21,18 @@ use crate::{
     },
     state::{self, Place},
 };
+use hyper::StatusCode;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use sweeper_core::{
     clock::{Clock, SystemClock},
     model::Timestamp,
     store::{Store, StoreError},
 };
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, watch},
+    time::timeout,
+};
 
 /// The longest sleep: a clock that is put right is noticed within it.
 const NAP: Duration = Duration::from_secs(5);
@@ -61,7 +66,8 @@ pub async fn run(args: Args, stopped: watch::Receiver<bool>) -> Result<Exit, Fai
     let listen = rules.config.daemon.listen;
     let serving = match listen {
         Some(address) => {
-            let heartbeats = Heartbeats::of(args.look.state.as_deref(), &rules.config)?;
+            let heartbeats =
+                Heard { state: args.look.state.clone(), config: rules.config.clone(), own: Mutex::default() };
             Some(serve(address, &vitals, heartbeats).await?)
         }
         None => None,
@@ -102,7 +108,7 @@ fn checked(rules: Rules) -> Result<Rules, Failure> {
 async fn serve(
     address: std::net::SocketAddr,
     vitals: &Arc<Vitals<SystemClock>>,
-    heartbeats: Option<Heartbeats>,
+    heartbeats: Heard,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::usage(format!("failed to listen on {address}: {error}"))
@@ -115,18 +121,42 @@ async fn serve(
     }
     log::say(&format!("listening on http://{address}"));
     let (alive, ready, measured) = (Arc::clone(vitals), Arc::clone(vitals), Arc::clone(vitals));
-    let mut routes = Routes::at(address)
+    let heartbeats = Arc::new(heartbeats);
+    let routes = Routes::at(address)
         .read("/healthz", move || alive.alive())
         .read("/readyz", move || ready.ready())
-        .read("/metrics", move || measured.metrics());
-    // Without a state that lasts there are no leases.
-    if let Some(heartbeats) = heartbeats.map(Arc::new) {
-        routes = routes.mount(heartbeat::PATH, move |request| {
+        .read("/metrics", move || measured.metrics())
+        .mount(heartbeat::PATH, move |request| {
             let heartbeats = Arc::clone(&heartbeats);
-            async move { heartbeats.answer(request).await }
+            async move {
+                match heartbeats.get().await {
+                    Ok(Some(own)) => own.answer(request).await,
+                    Ok(None) => http::text(StatusCode::NOT_FOUND, "without a state that lasts there are no leases\n"),
+                    Err(_) => http::text(StatusCode::SERVICE_UNAVAILABLE, "the state cannot be reached\n"),
+                }
+            }
         });
-    }
     Ok(tokio::spawn(http::serve(listener, routes)))
+}
+
+/// Heartbeats of leases: the state is opened when the first one comes, since it may be away when the daemon starts.
+struct Heard {
+    state: Option<String>,
+    config: Config,
+    own: Mutex<Option<Arc<Heartbeats>>>,
+}
+
+impl Heard {
+    async fn get(&self) -> Result<Option<Arc<Heartbeats>>, Failure> {
+        let mut own = self.own.lock().await;
+        if own.is_none() {
+            let (state, config) = (self.state.clone(), self.config.clone());
+            let opened = tokio::task::spawn_blocking(move || Heartbeats::of(state.as_deref(), &config));
+            let opened = opened.await.unwrap_or_else(|error| Err(Failure::new(Exit::Bug, error.to_string())));
+            *own = opened?.map(Arc::new);
+        }
+        Ok(own.clone())
+    }
 }
 
 struct Daemon {

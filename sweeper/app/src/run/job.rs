@@ -199,7 +199,8 @@ async fn sorted(job: &Job<'_>, within: Option<Duration>, clock: &SystemClock) ->
         Sort::Report => report(job, output, within, clock).await,
         Sort::Survey => survey::take(job.settings, &needed()?, within).await,
         Sort::Notify => {
-            let args = notify::Args { look: job.look.clone(), survey: None, preview: false, again: false, measures: None };
+            let args =
+                notify::Args { look: job.look.clone(), survey: None, preview: false, again: false, measures: None };
             notify::tell(Some(job.settings), job.config, &args, within).await
         }
         Sort::Plan => {

@@ -6,6 +6,7 @@ use sweeper_core::{
     policy::{PolicySet, watch},
     report::{Report, Verdict},
     slo::Slo,
+    survey_file::Sealed,
 };
 
 pub use sweeper_core::engine::{Inputs, Outcome, run, specs_of};
@@ -14,8 +15,13 @@ pub use sweeper_core::engine::{Inputs, Outcome, run, specs_of};
 pub fn report<'a>(outcome: &'a Outcome, set: &'a PolicySet, id: String, fail_on: Option<Severity>) -> Report<'a> {
     let mut report = Report::new(outcome.parts(set), id, crate::TOOL);
     report.told.clone_from(&outcome.told);
-    let objectives = outcome.sealed.house.slo.as_ref();
-    report.slo = objectives.map(|terms| Slo::of(&report, terms, &|_| false));
+    let Sealed { house, ledger, .. } = &outcome.sealed;
+    report.slo = house.slo.as_ref().map(|terms| {
+        Slo::of(&report, terms, &|glance| {
+            let sighting = ledger.of(&glance.policy.rule, &glance.resource);
+            house.baseline.is_backlog(&glance.policy.name, sighting.map(|sighting| sighting.first_found))
+        })
+    });
     let mut causes = outcome.causes.clone();
     if let Some(least) = fail_on {
         // What somebody excepted, with a reason and an end, fails nobody's build.

@@ -47,6 +47,11 @@ impl Document for Baseline {
 }
 
 impl Baseline {
+    /// Whether no line was drawn.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The later of a policy's own line and that of all.
     pub fn since(&self, policy: &str) -> Option<Timestamp> {
         let own = self.policies.get(policy).map(|line| line.at);

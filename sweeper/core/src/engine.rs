@@ -4,6 +4,7 @@
 
 use crate::{
     answers::{Answer, Ask},
+    baseline,
     calls::Calls,
     costs::{Billed, CostSheet},
     detect::View,
@@ -212,6 +213,10 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
     warnings.extend(leases);
     house.iac.keep_only(&survey.inventory);
     house.made_again = made_again;
+    match inputs.state.map(baseline::load).transpose() {
+        Ok(known) => house.baseline = known.unwrap_or_default(),
+        Err(error) => warnings.push(format!("the baseline cannot be read, so everything counts as new: {error}")),
+    }
     house.made_again.keep_only(&survey.inventory);
     let sealed = Sealed {
         survey,

@@ -2,7 +2,7 @@
 //! for, and what its own code manages.
 
 use crate::{
-    calendar::Calendar, environment::Environments, iac::Iac, made_again::MadeAgain, model::CloudId,
+    baseline::Baseline, calendar::Calendar, environment::Environments, iac::Iac, made_again::MadeAgain, model::CloudId,
     policy::glob_anycase, slo,
 };
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,9 @@ pub struct House {
     /// How many new orphans an owner may make; part of the house for the same reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slo: Option<slo::Terms>,
+    /// From when on findings count as new.
+    #[serde(skip_serializing_if = "Baseline::is_none")]
+    pub baseline: Baseline,
     /// Leases of ephemeral environments.
     #[serde(skip_serializing_if = "Environments::is_empty")]
     pub environments: Environments,
@@ -129,6 +132,7 @@ impl Default for House {
             iac: Iac::default(),
             made_again: MadeAgain::default(),
             slo: None,
+            baseline: Baseline::default(),
             environments: Environments::default(),
         }
     }

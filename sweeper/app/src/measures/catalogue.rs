@@ -128,7 +128,7 @@ measures! {
     NEXT_RUN "sweeper_daemon_next_run_timestamp_seconds" Gauge Daemon ["schedule"] "When a schedule comes next."
     RUN_SECONDS "sweeper_daemon_run_seconds" Gauge Daemon ["schedule"] "How long the last run of a schedule took."
     LATENESS "sweeper_daemon_lateness_seconds" Gauge Daemon ["schedule"] "How late the last run of a schedule began."
-    OVERDUE "sweeper_daemon_overdue_seconds" Gauge Daemon ["schedule"] "How long ago a run of a schedule should have ended that has not; 0 when none is overdue."
+    OVERDUE "sweeper_daemon_overdue_seconds" Gauge Daemon ["schedule"] "How long ago a run of a schedule came due that has not begun; 0 when none is waiting."
     SKIPPED "sweeper_daemon_skipped_total" Counter Daemon ["schedule"] "Runs that were due outside their windows and did not come."
     MISSED "sweeper_daemon_missed_total" Counter Daemon ["schedule"] "Times that passed without a run and were made up for by one."
     POLICIES "sweeper_policies_info" Gauge Daemon ["commit", "digest"] "Always 1; which policies are in force are labels."

@@ -1,7 +1,11 @@
 //! How a daemon is: whether it is alive and ready, and what it measures. Written by the daemon, read by whoever asks.
 
 use super::agenda::{self, Step};
-use crate::{config::Entry, render::inert};
+use crate::{
+    config::Entry,
+    measures::{Measures, Value, catalogue as of},
+    render::inert,
+};
 use hyper::StatusCode;
 use std::{
     collections::BTreeMap,
@@ -13,8 +17,6 @@ use sweeper_core::{clock::Clock, model::Timestamp};
 
 /// A loop that has not come round for this long is stuck.
 const STUCK: Duration = Duration::from_mins(2);
-/// The longest value of a label, in characters.
-const LONGEST: usize = 100;
 
 /// What is known of one schedule.
 #[derive(Clone, Debug)]
@@ -212,115 +214,38 @@ impl<C: Clock> Vitals<C> {
     /// Everything that is measured, as Prometheus reads it.
     pub fn metrics(&self) -> (StatusCode, String) {
         let now = self.clock.wall();
-        let (resident, descriptors) = own();
         let known = self.known();
-        let mut page = Page::default();
-        page.gauge("sweeper_build_info", "Always 1; the version is a label.");
-        page.row(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-        if let Some(bytes) = resident {
-            page.gauge("sweeper_process_resident_bytes", "Memory of the process that is resident.");
-            page.row(&[], bytes);
-        }
-        if let Some(count) = descriptors {
-            page.gauge("sweeper_process_open_descriptors", "File descriptors that the process has open.");
-            page.row(&[], count);
-        }
-        page.gauge("sweeper_policies_info", "Always 1; which policies are in force are labels.");
-        page.row(&[("commit", &known.commit), ("digest", &known.digest)], 1);
-        let help = "1 while the policies that are there are refused and older ones are in use.";
-        page.gauge("sweeper_policies_reload_failed", help);
-        page.row(&[], u8::from(known.refused.is_some()));
-        page.counter("sweeper_daemon_reloads_total", "Policies that were read anew: taken, or refused.");
-        page.row(&[("outcome", "taken")], known.reloads[0]);
-        page.row(&[("outcome", "refused")], known.reloads[1]);
-        page.gauge("sweeper_state_reachable", "1 while the state can be read.");
-        page.row(&[], u8::from(known.unreachable.is_none()));
-        page.gauge("sweeper_daemon_running", "1 while a run is going on.");
-        page.row(&[], u8::from(known.running.is_some()));
-        page.counter("sweeper_daemon_runs_total", "Runs that ended since the daemon started, by exit code.");
-        for own in &known.schedules {
-            for (code, count) in &own.runs {
-                page.row(&[("schedule", &own.entry.name), ("exit", &code.to_string())], count);
+        let mut own = Measures::process();
+        own.set(&of::POLICIES, &[&known.commit, &known.digest], 1_u64);
+        own.set(&of::RELOAD_FAILED, &[], u64::from(known.refused.is_some()));
+        own.set(&of::RELOADS, &["taken"], known.reloads[0]);
+        own.set(&of::RELOADS, &["refused"], known.reloads[1]);
+        own.set(&of::STATE_REACHABLE, &[], u64::from(known.unreachable.is_none()));
+        own.set(&of::RUNNING, &[], u64::from(known.running.is_some()));
+        for schedule in &known.schedules {
+            let name = schedule.entry.name.as_str();
+            for (code, count) in &schedule.runs {
+                own.set(&of::RUNS, &[name, &code.to_string()], *count);
             }
-        }
-        page.counter("sweeper_daemon_skipped_total", "Runs that were due outside their windows and did not come.");
-        page.each(&known.schedules, |own| Some(own.skipped.to_string()));
-        let help = "Times that passed without a run and were made up for by one.";
-        page.counter("sweeper_daemon_missed_total", help);
-        page.each(&known.schedules, |own| Some(own.missed.to_string()));
-        page.gauge("sweeper_daemon_last_run_timestamp_seconds", "When the last run of a schedule ended.");
-        page.each(&known.schedules, |own| own.ended.map(|at| at.0.to_string()));
-        page.gauge("sweeper_daemon_next_run_timestamp_seconds", "When a schedule comes next.");
-        page.each(&known.schedules, |own| {
-            let next = match agenda::step(&own.entry, own.last, now) {
+            own.set(&of::SKIPPED, &[name], schedule.skipped);
+            own.set(&of::MISSED, &[name], schedule.missed);
+            if let Some(at) = schedule.ended {
+                own.set(&of::LAST_RUN, &[name], Value::Seconds(at.0));
+            }
+            let next = match agenda::step(&schedule.entry, schedule.last, now) {
                 Step::Wait(at) => at,
                 Step::Hold { opens, .. } => opens,
                 Step::Run { due, .. } | Step::Skip { due } => Some(due),
             };
-            next.map(|at| at.0.to_string())
-        });
-        page.gauge("sweeper_daemon_lateness_seconds", "How late the last run of a schedule began.");
-        page.each(&known.schedules, |own| Some(own.late.to_string()));
-        page.gauge("sweeper_daemon_run_seconds", "How long the last run of a schedule took.");
-        page.each(&known.schedules, |own| Some(format!("{:.3}", own.took.as_secs_f64())));
-        let help = "For how long a run of a schedule has been due that could begin and has not; 0 when none is.";
-        page.gauge("sweeper_daemon_overdue_seconds", help);
-        page.each(&known.schedules, |own| Some(agenda::waits(&own.entry, own.last, now).to_string()));
-        page.0.push_str(&known.measured);
-        (StatusCode::OK, page.0)
-    }
-}
-
-/// A page of measures, in the text form of Prometheus.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn gauge(&mut self, name: &str, help: &str) {
-        self.head(name, "gauge", help);
-    }
-
-    fn counter(&mut self, name: &str, help: &str) {
-        self.head(name, "counter", help);
-    }
-
-    fn head(&mut self, name: &str, sort: &str, help: &str) {
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {sort}\n");
-    }
-
-    fn name(&self) -> &str {
-        let last = self.0.rsplit_once("# TYPE ").map_or("", |(_, last)| last);
-        last.split(' ').next().unwrap_or_default()
-    }
-
-    fn row(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let mut row = self.name().to_owned();
-        for (at, (label, text)) in labels.iter().enumerate() {
-            let text: String = inert::line(text).chars().take(LONGEST).collect();
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"");
-            let _ = write!(row, "{}{label}=\"{text}\"", if at == 0 { "{" } else { "," });
-        }
-        let _ = writeln!(self.0, "{row}{} {value}", if labels.is_empty() { "" } else { "}" });
-    }
-
-    /// A row for each schedule that has a value.
-    fn each(&mut self, schedules: &[Schedule], value: impl Fn(&Schedule) -> Option<String>) {
-        for own in schedules {
-            if let Some(value) = value(own) {
-                self.row(&[("schedule", &own.entry.name)], value);
+            if let Some(at) = next {
+                own.set(&of::NEXT_RUN, &[name], Value::Seconds(at.0));
             }
+            own.set(&of::LATENESS, &[name], Value::Seconds(schedule.late));
+            own.set(&of::RUN_SECONDS, &[name], Value::Share(schedule.took.as_secs_f64()));
+            own.set(&of::OVERDUE, &[name], Value::Seconds(agenda::waits(&schedule.entry, schedule.last, now)));
         }
+        (StatusCode::OK, own.prometheus() + &known.measured)
     }
-}
-
-/// The memory of this process that is resident, bytes, and how many descriptors it has open; where the system tells.
-fn own() -> (Option<u64>, Option<u64>) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    // One of them is the one that counts them.
-    let descriptors = std::fs::read_dir("/proc/self/fd").ok().map(|open| (open.count() as u64).saturating_sub(1));
-    (kib.map(|kib| kib << 10), descriptors)
 }
 
 #[cfg(test)]
@@ -387,7 +312,7 @@ mod tests {
             "sweeper_daemon_runs_total{schedule=\"hourly\",exit=\"3\"} 1\n",
             "sweeper_daemon_missed_total{schedule=\"hourly\"} 2\n",
             "sweeper_daemon_lateness_seconds{schedule=\"hourly\"} 7200\n",
-            "sweeper_daemon_run_seconds{schedule=\"hourly\"} 5.250\n",
+            "sweeper_daemon_run_seconds{schedule=\"hourly\"} 5.25\n",
             "sweeper_daemon_overdue_seconds{schedule=\"hourly\"} 0\n",
             "sweeper_daemon_last_run_timestamp_seconds{schedule=\"hourly\"} 1800010805\n",
             "sweeper_policies_info{commit=\"def\",digest=\"abc\"} 1\n",

@@ -134,7 +134,7 @@ write("rules/a.toml", POLICY.format(name="disks"))
 schedules = [("report", "report", 'output = "out/reports"\n'), ("table", "report", 'format = "html"\noutput = "out/pages"\n'),
              ("survey", "survey", 'output = "out/surveys"\n'), ("notify", "notify", "")]
 config = 'state = "state.db"\npolicies = "rules"\n[daemon]\nlisten = "127.0.0.1:0"\nlongest_run = "10s"\n'
-config += '[limits]\ntries = 3\ncall_timeout = "3s"\n[[channel]]\nname = "files"\nfile = "out/notices"\nnotices_per_day = 100000\n'
+config += '[limits]\ntries = 3\ncall_timeout = "3s"\n[[channel]]\nname = "files"\nfile = "out/notices"\nnotices_per_day = 10000\n'
 write("sweeper.toml", config + "".join(SCHEDULE.format(name=name, run=run, more=more) for name, run, more in schedules))
 os.makedirs(os.path.join(root, "out/notices"))
 

@@ -85,7 +85,7 @@ def cloud_run():
     job = yaml.safe_load((DEPLOY / "cloud-run-job.yaml").read_text())
     task = job["spec"]["template"]["spec"]["template"]["spec"]
     container = task["containers"][0]
-    env = {each["name"]: each["value"] for each in container["env"]}
+    env = {each["name"]: each.get("value", each.get("secretRef", each.get("valueFrom"))) for each in container["env"]}
     check("Cloud Run: one task, few tries, an identity", job["kind"] == "Job" and job["spec"]["template"]["spec"]["taskCount"] == 1
           and task["maxRetries"] <= 1 and "@" in task["serviceAccountName"])
     check("Cloud Run: its own deadline is before the platform's", int(env["SWEEPER_DEADLINE"]) < task["timeoutSeconds"])
@@ -100,7 +100,7 @@ def container_apps():
     properties = job["properties"]
     configuration, template = properties["configuration"], properties["template"]
     container = template["containers"][0]
-    env = {each["name"]: each["value"] for each in container["env"]}
+    env = {each["name"]: each.get("value", each.get("secretRef", each.get("valueFrom"))) for each in container["env"]}
     check("Container Apps: a schedule, one replica, few tries", configuration["triggerType"] == "Schedule"
           and configuration["scheduleTriggerConfig"]["parallelism"] == 1 and configuration["replicaRetryLimit"] <= 1)
     check("Container Apps: its own deadline is before the platform's", int(env["SWEEPER_DEADLINE"]) < configuration["replicaTimeout"])

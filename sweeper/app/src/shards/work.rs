@@ -44,9 +44,10 @@ pub async fn survey_shard(look: &LookArgs, job: &Job) -> Result<Exit, Failure> {
     let run = run(job.run.clone(), job.which.shards(), &settings);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let mut worker = Worker { shelf: shelf(&job.to)?, run, settings, clock, stage: job.stage.into() };
+    // What looks is large, and must not stand on the stack several times over.
     match job.which {
-        Which::One { shard, .. } => worker.shard(shard).await?,
-        Which::Claim { .. } => worker.claims().await?,
+        Which::One { shard, .. } => Box::pin(worker.shard(shard)).await?,
+        Which::Claim { .. } => Box::pin(worker.claims()).await?,
     }
     Ok(Exit::Done)
 }
@@ -103,7 +104,7 @@ impl Worker {
                 Next::Work(shard, saying) => {
                     let named = format!("shard {shard} of {}", run.shards);
                     log::say(&format!("{named} is claimed"));
-                    held(&claims, (shard, saying), &clock, self.shard(shard)).await?;
+                    held(&claims, (shard, saying), &clock, Box::pin(self.shard(shard))).await?;
                 }
                 Next::Wait => clock.sleep_until(clock.mono() + LOOK).await,
                 Next::Done => return Ok(()),
@@ -124,7 +125,7 @@ impl Worker {
                 return Ok((list, universes));
             }
             if let Next::Work(turn, saying) = turns.take()? {
-                held(&turns, (turn, saying), &clock, self.begin(calls)).await?;
+                held(&turns, (turn, saying), &clock, Box::pin(self.begin(calls))).await?;
                 continue;
             }
             if !told {

@@ -84,7 +84,7 @@ pub fn run_offline(args: &Args, survey: &std::path::Path) -> Result<Exit, Failur
 pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
     let export = Export::new(args.measures.as_deref(), &config);
-    Ok(export.of("report", measured(args, &config)).await?.exit())
+    Ok(Box::pin(export.of("report", measured(args, &config))).await?.exit())
 }
 
 async fn measured(args: Args, config: &Config) -> Result<Ended, Failure> {

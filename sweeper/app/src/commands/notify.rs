@@ -123,16 +123,14 @@ pub async fn tell(
         (Some(path), _) => {
             let store = state::open(&place).map_err(|error| deployment::failed(&error))?;
             let (outcome, set) = surveyed(&args.look, config, path, &store)?;
-            order.prepared(&outcome, &set)?
+            order.prepared(&outcome, &set, None)?
         }
         (None, Some(settings)) => {
-            let mut outcome = settings.run_within(within).await?;
+            let outcome = settings.run_within(within).await?;
             for warning in &outcome.warnings {
                 log::warn(warning);
             }
-            let remembered = settings.remember(&engine::report(&outcome, &settings.set, id.clone(), None));
-            outcome.causes.extend(remembered);
-            let (prepared, measures) = order.prepared(&outcome, &settings.set)?;
+            let (prepared, measures) = order.prepared(&outcome, &settings.set, Some(settings))?;
             let counted = settings.counted(Ended { measures, ..Ended::default() }, &outcome);
             (prepared, counted.measures)
         }
@@ -164,12 +162,20 @@ pub struct Prepared {
 }
 
 impl Order<'_> {
-    /// What an outcome is to tell by the channels of the config, and what it measures. Sends nothing.
-    pub fn prepared(&self, outcome: &Outcome, set: &PolicySet) -> Result<(Prepared, Measures), Failure> {
+    /// What an outcome is to tell by the channels of the config, and what it measures. Sends nothing; `by` remembers the
+    /// run that looked.
+    fn prepared(
+        &self,
+        outcome: &Outcome,
+        set: &PolicySet,
+        by: Option<&Settings>,
+    ) -> Result<(Prepared, Measures), Failure> {
         let place = state::place(self.state, self.config)?.unwrap_or(state::Place::Memory);
         let store = state::open(&place).map_err(|error| deployment::failed(&error))?;
         let baseline = baseline::load(store.as_ref()).map_err(|error| deployment::failed(&error))?;
-        let report = engine::report(outcome, set, self.run.to_owned(), None);
+        let mut report = engine::report(outcome, set, self.run.to_owned(), None);
+        let unremembered = by.and_then(|settings| settings.remember(&report));
+        report.run.exit.extend(unremembered);
         let prepared = Prepared {
             digests: notify::digests(outcome, &report, &self.config.channels, &baseline),
             seen: Seen::of(&report),

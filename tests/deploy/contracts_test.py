@@ -4,14 +4,17 @@ lines of JSON with severities, an execution that is started again runs once, and
 
     python3 tests/deploy/contracts_test.py [SEED]      needs boto3, moto[server]; SWEEPER_BIN, SWEEPER_EMULATOR_BIN
 """
+import http.server
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
-from place import BINARY, Cloud, Place, check, clouds, end, skip, until
+from place import BINARY, ROOT, Cloud, Place, check, clouds, end, skip
 
 # cloud.google.com/run/docs/container-contract, learn.microsoft.com/azure/container-apps/jobs,
 # docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html, kubernetes.io/docs/concepts/containers/container-environment
@@ -79,6 +82,61 @@ def good(name, platform):
     cloud.close()
 
 
+class Slack:
+    """An incoming webhook, which keeps what it is sent."""
+
+    def __init__(self):
+        self.seen = seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                seen.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/services/T0/B0/secret"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+# The config that is shipped for each.
+SHIPPED = {"Cloud Run": "sweeper.toml", "Batch": "sweeper.toml", "Container Apps": "container-apps-job.yaml", "Kubernetes": "kubernetes/config.yaml"}
+
+
+def shipped(name):
+    """Schedule and channel as they are shipped; state and cloud are those of this machine."""
+    text = (ROOT / "sweeper/deploy" / SHIPPED[name]).read_text()
+    lines = [line.strip() for line in text[text.index('deployment = "nightly"'):].splitlines()]
+    schedule = lines.index("[[schedule]]")
+    last = next((at for at, line in enumerate(lines[schedule:], schedule) if re.match(r"\w+:", line)), len(lines))
+    return "\n".join(['deployment = "nightly"', f'policies = "{place.path}/policies"', *lines[schedule:last], ""])
+
+
+def told(name, platform):
+    """From the shipped config and the shipped policies to a message in Slack, once."""
+    cloud, slack, state = Cloud(place), Slack(), place.state()
+    (place.path / "policies").mkdir(exist_ok=True)
+    for file in (ROOT / "policies").glob("*.toml"):
+        (place.path / "policies" / file.name).write_text(file.read_text())
+    env = {**place.environment(cloud, state), **platform("execution-1"), "SLACK_WEBHOOK_URL": slack.url,
+           "SWEEPER_CONFIG": place.file("shipped.toml", shipped(name))}
+    code, out, err = run(["job", "nightly"], env)
+    check(f"{name}: the shipped config ends in one message in Slack", code == 0 and len(slack.seen) == 1, (code, err, slack.seen))
+    said = json.dumps(slack.seen[0][1]) if slack.seen else ""
+    check(f"{name}: with what was found and its money", "vol-0a00000000" in said and "$" in said, said)
+    check(f"{name}: the webhook's URL is nowhere said", "B0/secret" not in out + err, (out, err))
+    code, _, err = run(["job", "nightly"], {**env, **platform("execution-2")})
+    check(f"{name}: the next night says nothing twice", code == 0 and len(slack.seen) == 1, (code, err, slack.seen))
+    code, _, err = run(["job", "nightly"], {key: value for key, value in env.items() if key != "SLACK_WEBHOOK_URL"})
+    check(f"{name}: without the webhook's URL it says which variable is missing", code == 2 and "SLACK_WEBHOOK_URL" in err, (code, err))
+    slack.server.shutdown()
+    cloud.close()
+
+
 def partial():
     """An exit code that is no failure for us is one for the platform: its retry is told the same."""
     cloud, quick = Cloud(place, latency=3000), Cloud(place)
@@ -141,6 +199,7 @@ for name, platform in PLATFORMS.items():
     wrong(name, platform)
     if has_clouds:
         good(name, platform)
+        told(name, platform)
 if has_clouds:
     partial()
 else:

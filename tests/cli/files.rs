@@ -25,6 +25,17 @@ fn every_problem_of_the_policies_is_shown_at_its_place() {
 }
 
 #[test]
+fn shells_are_told_what_there_is() {
+    let place = Place::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let ran = place.run(&["completions", shell]);
+        let script = ran.ended(0);
+        assert!(script.contains("iac-index") && script.contains("fail-on"), "{shell}");
+    }
+    place.run(&["completions", "csh"]).failed(2, &["csh", "possible values"]);
+}
+
+#[test]
 fn the_shipped_policies_are_sound_and_listed() {
     let place = Place::new();
     assert!(place.run(&["policy", "check"]).ended(0).contains("no errors"));

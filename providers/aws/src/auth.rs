@@ -1,6 +1,6 @@
 //! Credentials, accounts, regions and clients.
 
-use crate::{bills, fault, gate::Reads, kinds, marks, whole::Whole};
+use crate::{bills, fault, gate::Reads, http, kinds, marks, whole::Whole};
 use async_trait::async_trait;
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
@@ -349,6 +349,7 @@ pub(crate) async fn configured(config: &Config, clocks: Clocks) -> Arc<Aws> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         // The door retries; a second retry loop under it would multiply.
         .retry_config(RetryConfig::disabled())
+        .http_client(http::shared())
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(5))

@@ -26,6 +26,7 @@ mod bills;
 mod deeds;
 mod fault;
 mod gate;
+mod http;
 mod image_uri;
 mod kinds;
 mod marks;

@@ -48,7 +48,7 @@ mod run {
     pub mod window;
 }
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use exit::{Exit, Failure};
 use std::{
     future::Future,
@@ -134,6 +134,8 @@ enum Command {
     Init(commands::init::Args),
     /// Write which resources Terraform, OpenTofu, Pulumi and CloudFormation manage: ids and addresses, no values
     IacIndex(commands::iac_index::Args),
+    /// Write what a shell needs to complete commands and options
+    Completions(commands::completions::Args),
     /// Run one of the config's schedules once, now
     Job(commands::job::Args),
     /// Run the config's schedules until stopped
@@ -170,6 +172,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         }
         Command::Init(args) => commands::init::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Permissions(args) => commands::permissions::run(&args),
         Command::IacIndex(args) => {
             log::start();

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod baseline;
 pub mod bill;
 pub mod check;
+pub mod completions;
 pub mod daemon;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -86,7 +86,10 @@ pub const NEEDS: &[Need] = &[
 /// Used for the calls that belong to no region when the environment names none.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// AWS, connected: shared configuration, and clients made once a (service, account, region).
+/// Clients that are kept to be used again.
+const CLIENTS: usize = 1024;
+
+/// AWS, connected: shared configuration, and the clients of the last (service, account, region)s.
 pub(crate) struct Aws {
     base: SdkConfig,
     home_region: String,
@@ -289,7 +292,12 @@ impl Aws {
         }
         let config = lock(&self.accounts).get(&scope.account).unwrap_or(&self.base).clone();
         let client = make(&config.into_builder().region(Region::new(region.clone())).build());
-        lock(&self.clients).insert(key, Arc::new(client.clone()));
+        let mut clients = lock(&self.clients);
+        if clients.len() >= CLIENTS {
+            // Whoever uses one has it; making one again is cheap, and keeping those of ten thousand regions is not.
+            clients.clear();
+        }
+        clients.insert(key, Arc::new(client.clone()));
         client
     }
 }

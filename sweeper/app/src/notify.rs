@@ -36,7 +36,7 @@ use sweeper_core::{
     model::{DAY, Timestamp},
     money::Amount,
     policy::{self, Costs as _, IN_GRACE, NOT_TOLD, PolicySet, Verb, watch},
-    report::{EvidenceOf, MonthlyCost, Report, Verdict},
+    report::{EvidenceOf, MonthlyCost, Report, Saving, Verdict},
 };
 
 macro_rules! notifiers {
@@ -126,7 +126,7 @@ pub struct Notice {
     pub made: String,
     /// The highest of what is new.
     pub severity: Severity,
-    /// US dollars a month of what is new, where it is known.
+    /// US dollars a month that would be saved of what is new, where it is known: of each resource once.
     pub monthly_usd: Amount,
     /// What the owner is told for the first time: what is new since the baseline first, then dearest first.
     pub new: Vec<Item>,
@@ -163,6 +163,9 @@ pub struct Item {
     pub happens: String,
     /// A command that keeps it.
     pub keep: String,
+    /// What could be saved of it; nothing where it is no waste itself.
+    #[serde(skip)]
+    pub saving: Saving,
     /// Names its clock in the outbox.
     #[serde(skip)]
     pub row: String,
@@ -310,6 +313,7 @@ pub fn digests(outcome: &Outcome, report: &Report<'_>, channels: &[Channel], bas
             happens,
             keep: format!("sweeper keep {} --until {until} --reason '…'", quoted(&finding.resource.id)),
             resource: finding.resource.id,
+            saving: glance.saving,
             row: row_of(&key),
         };
         let to = finding.owner.name;
@@ -518,15 +522,19 @@ pub fn usd(item: &Item) -> Option<Amount> {
     item.monthly_cost.amount.filter(|_| item.monthly_cost.currency == "USD")
 }
 
-/// Of resources, each once.
-pub fn sum<'a>(items: impl Iterator<Item = &'a Item>) -> Amount {
-    let mut by_resource: BTreeMap<&str, Amount> = BTreeMap::new();
+/// What could be saved of resources, of each at its largest.
+pub fn savings<'a>(items: impl Iterator<Item = &'a Item>) -> BTreeMap<&'a str, Saving> {
+    let mut by_resource: BTreeMap<&str, Saving> = BTreeMap::new();
     for item in items {
-        if let Some(amount) = usd(item) {
-            by_resource.insert(&item.resource, amount);
-        }
+        let most = by_resource.entry(&item.resource).or_insert(item.saving);
+        *most = item.saving.max(*most);
     }
-    by_resource.into_values().fold(Amount::ZERO, |sum, amount| sum + amount)
+    by_resource
+}
+
+/// The sum of that, US dollars a month.
+pub fn sum<'a>(items: impl Iterator<Item = &'a Item>) -> Amount {
+    savings(items).into_values().filter_map(Saving::amount).fold(Amount::ZERO, |sum, amount| sum + amount)
 }
 
 /// A text as one word of a shell.
@@ -554,6 +562,7 @@ impl Notice {
             }],
             happens: "delete from 2026-02-01 at the earliest, once a plan is approved".to_owned(),
             keep: "sweeper keep 'x' --until 2026-03-01 --reason '…'".to_owned(),
+            saving: Saving::Firm(Amount::whole(8)),
             row: String::new(),
         };
         let unpriced = Item {
@@ -562,6 +571,7 @@ impl Notice {
             since: None,
             monthly_cost: sweeper_core::money::Cost::unknown().into(),
             evidence: Vec::new(),
+            saving: Saving::Unpriced,
             ..item.clone()
         };
         let alert = Alert {

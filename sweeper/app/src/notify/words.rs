@@ -1,11 +1,12 @@
 //! What a notice says to people, in lines: every form is made of these.
 
-use super::{Alert, Item, Notice, escape::short, notifier::Group, usd};
+use super::{Alert, Item, Notice, escape::short, notifier::Group, savings, usd};
 use crate::render::{
     inert,
     summary::{self, counted, dollars},
 };
 use std::fmt::Write as _;
+use sweeper_core::report::Saving;
 
 /// How many lines of evidence are shown of a resource.
 pub const EVIDENCE: usize = 6;
@@ -18,8 +19,11 @@ pub fn headline(notice: &Notice) -> String {
     if !notice.alerts.is_empty() {
         return format!("{} of the bill and of growth", counted(notice.alerts.len() as u64, "alert"));
     }
-    let count = counted(notice.new.len() as u64, "resource");
-    format!("{count} of yours, {} a month, found to be waste", dollars(notice.monthly_usd))
+    let savings = savings(notice.new.iter());
+    let count = counted(savings.len() as u64, "resource");
+    let unpriced = savings.values().filter(|saving| **saving == Saving::Unpriced).count() as u64;
+    let unpriced = if unpriced == 0 { String::new() } else { format!(", {} unpriced", summary::grouped(unpriced)) };
+    format!("{count} of yours, {} a month to save{unpriced}", dollars(notice.monthly_usd))
 }
 
 /// One line for a ticket.
@@ -28,7 +32,7 @@ pub fn title(notice: &Notice, group: &Group<'_>) -> String {
         return alert_title(alert);
     }
     let whose = notice.to.as_deref().unwrap_or("nobody known");
-    let count = counted(group.items.len() as u64, "resource");
+    let count = counted(savings(group.items.iter().copied()).len() as u64, "resource");
     inert::line(&format!("{}: {count} of {whose}, {} a month", group.policy, dollars(group.monthly))).into_owned()
 }
 

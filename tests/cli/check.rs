@@ -100,7 +100,7 @@ fn policies_of_the_house_say_what_is_asked() {
     let accounts = policies("sweep = \"missing-owner\"\nclass = \"address\"\naccounts = [\"aws:111122223333\"]");
     assert_eq!(owners(&accounts), ["unknown aws_eip.nobody missing-owner"]);
     let none = policies("sweep = \"unattached-disk\"");
-    assert!(none.err.contains("no policy sweeps `missing-owner` or `expired`"), "{}", none.err);
+    assert!(none.err.contains("no policy sweeps `missing-owner`, `expired` or `over-quota`"), "{}", none.err);
     place.write("sweeper.toml", "[house]\nowners = [\"bob@example.com\"]\n");
     let house = check(&place, "mixed", &[]);
     assert!(house.ended(0).contains("`owner` is \"alice@example.com\", not an owner of this house"), "{}", house.out);

@@ -2,8 +2,9 @@
 """What the sweeper measures, held by those who read it: promtool, a real Prometheus with a real Alertmanager, a
 Pushgateway's and an OTLP collector's stand-in.
 
-    python3 tests/measures/prometheus_test.py     needs SWEEPER_BIN, and Debian's prometheus and prometheus-alertmanager,
-                                                  which it installs where they are not; opentelemetry-proto from PyPI
+    python3 tests/measures/prometheus_test.py     needs SWEEPER_BIN and SWEEPER_EMULATOR_BIN, and Debian's prometheus and
+                                                  prometheus-alertmanager, which it installs where they are not;
+                                                  opentelemetry-proto from PyPI
 """
 import http.server
 import json
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 import urllib.request
 from decimal import Decimal
 
@@ -384,89 +386,218 @@ def fetched(url):
         return answer.read()
 
 
-def daemon(place):
-    """The daemon's page, where this build has one that listens."""
-    port = free_port()
-    with open(os.path.join(place, "daemon.toml"), "w") as file:
-        file.write(f'[daemon]\nlisten = "127.0.0.1:{port}"\n[[schedule]]\nname = "nightly"\ncron = "0 6 * * *"\noutput = "reports"\n')
-    keep = {"PATH": os.environ["PATH"], "HOME": place, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
-    with open(os.path.join(place, "daemon.log"), "w") as file:
-        process = subprocess.Popen([binary, "daemon", "--config", "daemon.toml", "--state", "state.db"], cwd=place, env=keep, stdout=file, stderr=file)
-    for _ in range(100):
-        if process.poll() is not None:
-            return None
-        try:
-            fetched(f"http://127.0.0.1:{port}/metrics")
-            started.append(process)
-            return port
-        except OSError:
-            time.sleep(0.1)
-    process.kill()
-    process.wait()
-    return None
-
-
 BLIND = 'sweeper_blind_scopes{cloud="aws"} 3\nsweeper_run_finished_timestamp_seconds %d\n'
+ORG = """
+[[account]]
+id = "111122223333"
+name = "shop"
+regions = ["us-east-1", "eu-west-1"]
+[[resource]]
+kind = "aws.ec2-volume"
+account = "111122223333"
+id = "vol-0a"
+created = "-100d"
+tags = { owner = "team-a" }
+"""
+POLICY = '[[policy]]\nname = "disks"\nsweep = "unattached-disk"\n'
 
 
-def end_to_end(place, names):
-    """A real Prometheus scrapes, an alert of ours fires, a real Alertmanager sends it on."""
-    webhook = Sink()
+class Daemon:
+    """A daemon that runs every few seconds, and the weather around it."""
+
+    def __init__(self, place, able):
+        self.place, self.able, self.port = place, able, free_port()
+        environment = {"PATH": os.environ["PATH"], "HOME": place, "AWS_EC2_METADATA_DISABLED": "true"}
+        if able:
+            self.emulator = emulator(place)
+            environment |= {"AWS_ENDPOINT_URL": self.emulator, "AWS_ACCESS_KEY_ID": "AKIA111122223333X", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
+        for directory in ["rules", "kept"]:
+            os.mkdir(os.path.join(place, directory))
+        self.write("rules/a.toml", POLICY)
+        self.write("daemon.toml", f'state = "kept/state.db"\npolicies = "rules"\n[daemon]\nlisten = "{self.address}"\n'
+                   '[[schedule]]\nname = "often"\ncron = "*/3 * * * * *"\noutput = "reports"\n')
+        with open(os.path.join(place, "daemon.log"), "w") as file:
+            self.process = subprocess.Popen([binary, "daemon", "--config", "daemon.toml"], cwd=place, env=environment, stdout=file, stderr=file)
+        started.append(self.process)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def write(self, name, text):
+        path = os.path.join(self.place, name)
+        with open(path + ".new", "w") as file:
+            file.write(text)
+        os.replace(path + ".new", path)
+
+    def page(self):
+        return fetched(f"http://{self.address}/metrics").decode()
+
+    def said(self):
+        with open(os.path.join(self.place, "daemon.log")) as file:
+            return file.read()
+
+    def ended(self):
+        """How many runs have ended, by exit code."""
+        codes = re.findall(r"often ended with (\d+) after", self.said())
+        return {code: codes.count(code) for code in codes}
+
+    def cycles(self, more):
+        """Waits for so many runs more."""
+        wanted = sum(self.ended().values()) + more
+        until(f"{more} cycles more", lambda: sum(self.ended().values()) >= wanted)
+
+    def deny(self, faults):
+        urllib.request.urlopen(f"{self.emulator}/__emulator/faults", json.dumps(faults).encode(), timeout=10).read()
+
+    def lose(self, is_lost):
+        """The state, as on a disk that is not mounted."""
+        kept, away = os.path.join(self.place, "kept"), os.path.join(self.place, "away")
+        if is_lost:
+            os.rename(kept, away)
+            self.write("kept", "a file, and no directory")
+        else:
+            os.remove(kept)
+            os.rename(away, kept)
+
+
+def emulator(place):
+    """The address of the clouds, served on this machine."""
+    program = os.environ.get("SWEEPER_EMULATOR_BIN") or os.path.join(os.path.dirname(binary), "sweeper-emulator")
+    with open(os.path.join(place, "org.toml"), "w") as file:
+        file.write(ORG)
+    process = subprocess.Popen([program, "--org", "org.toml"], cwd=place, stdout=subprocess.PIPE, text=True)
+    started.append(process)
+    return process.stdout.readline().strip()
+
+
+class Watching:
+    """A real Prometheus that scrapes, and a real Alertmanager that tells a webhook."""
+
+    def __init__(self, place, targets):
+        self.webhook, self.own, manager = Sink(), free_port(), free_port()
+        with open(os.path.join(prometheus, "rules.yml")) as file:
+            rules = re.sub(r"for: \w+", "for: 1s", file.read())
+        for name, text in [
+            ("rules.yml", rules),
+            ("prometheus.yml", json.dumps({
+                "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+                "rule_files": ["rules.yml"],
+                "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{manager}"]}]}]},
+                "scrape_configs": [{"job_name": "sweeper", "static_configs": [{"targets": targets}]}],
+            })),
+            ("alertmanager.yml", json.dumps({
+                "route": {"receiver": "hook", "group_wait": "1s", "group_interval": "1s", "repeat_interval": "1h", "group_by": ["alertname"]},
+                "receivers": [{"name": "hook", "webhook_configs": [{"url": self.webhook.url + "/alerts", "send_resolved": True}]}],
+            })),
+        ]:
+            with open(os.path.join(place, name), "w") as file:
+                file.write(text)
+        start(["prometheus-alertmanager", "--config.file=alertmanager.yml", f"--storage.path={place}/am", f"--web.listen-address=127.0.0.1:{manager}", "--cluster.listen-address="], place, "alertmanager")
+        start(["prometheus", "--config.file=prometheus.yml", f"--storage.tsdb.path={place}/tsdb", f"--web.listen-address=127.0.0.1:{self.own}"], place, "prometheus")
+        until("Prometheus is ready", lambda: fetched(f"http://127.0.0.1:{self.own}/-/ready"))
+        until("Alertmanager is ready", lambda: fetched(f"http://127.0.0.1:{manager}/-/ready"))
+        until(f"{len(targets)} targets are scraped", lambda: sorted(one["value"][1] for one in self.asked("up")) == ["1"] * len(targets))
+
+    def asked(self, expression):
+        query = urllib.parse.urlencode({"query": expression})
+        return json.loads(fetched(f"http://127.0.0.1:{self.own}/api/v1/query?{query}"))["data"]["result"]
+
+    def value(self, expression):
+        return [one["value"][1] for one in self.asked(expression)]
+
+    def told(self, instance, status, after=0):
+        """What the webhook was told of an instance, by the name of the alert."""
+        found = {}
+        for _, path, _, body in list(self.webhook.kept)[after:]:
+            for alert in json.loads(body)["alerts"] if path == "/alerts" else []:
+                if alert["status"] == status and alert["labels"].get("instance") == instance:
+                    found[alert["labels"]["alertname"]] = alert
+        return found
+
+    def fires(self, alert, instance):
+        """Waits until the webhook is told of it, and returns what it says."""
+        until(f"{alert} reaches the webhook", lambda: alert in self.told(instance, "firing"))
+        return self.told(instance, "firing").get(alert, {"labels": {}, "annotations": {}})
+
+    def resolves(self, alert, instance):
+        until(f"{alert} ends, and the webhook is told", lambda: alert in self.told(instance, "resolved"))
+
+
+def ten_cycles(place, names, able):
+    """A daemon through ten cycles and more: healthy, half blind, with policies that broke at three in the morning, without
+    its state, and healthy again."""
+    daemon = Daemon(place, able)
+    until("the daemon answers", daemon.page)
     state = {"text": BLIND % time.time()}
     page = Sink(page=lambda: state["text"].encode())
-    targets = [page.url.removeprefix("http://")]
-    port = daemon(place)
-    if port:
-        held("the daemon", fetched(f"http://127.0.0.1:{port}/metrics").decode(), names)
-        targets.append(f"127.0.0.1:{port}")
+    own, served = daemon.address, page.url.removeprefix("http://")
+    watching = Watching(place, [own] if able else [own, served])
+    began = time.time()
+
+    daemon.cycles(3)
+    good = "0" if able else "2"
+    check("a healthy run ends as it should", set(daemon.ended()) == {good}, daemon.said())
+    held("the daemon", daemon.page(), names)
+
+    if able:
+        daemon.deny([{"kind": "denied", "action": "DescribeVolumes"}])
+        blind, scopes = own, 2
     else:
-        print("        this build's daemon does not listen: a page of the same measures is served in its place", flush=True)
-    with open(os.path.join(prometheus, "rules.yml")) as file:
-        rules = re.sub(r"for: \w+", "for: 1s", file.read())
-    own, manager = free_port(), free_port()
-    for name, text in [
-        ("rules.yml", rules),
-        ("prometheus.yml", json.dumps({
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": ["rules.yml"],
-            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{manager}"]}]}]},
-            "scrape_configs": [{"job_name": "sweeper", "static_configs": [{"targets": targets}]}],
-        })),
-        ("alertmanager.yml", json.dumps({
-            "route": {"receiver": "hook", "group_wait": "1s", "group_interval": "1s", "repeat_interval": "1h", "group_by": ["alertname"]},
-            "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook.url + "/alerts", "send_resolved": True}]}],
-        })),
-    ]:
-        with open(os.path.join(place, name), "w") as file:
-            file.write(text)
-    start(["prometheus-alertmanager", "--config.file=alertmanager.yml", f"--storage.path={place}/am", f"--web.listen-address=127.0.0.1:{manager}", "--cluster.listen-address="], place, "alertmanager")
-    start(["prometheus", "--config.file=prometheus.yml", f"--storage.tsdb.path={place}/tsdb", f"--web.listen-address=127.0.0.1:{own}"], place, "prometheus")
-    until("Prometheus is ready", lambda: fetched(f"http://127.0.0.1:{own}/-/ready"))
-    until("Alertmanager is ready", lambda: fetched(f"http://127.0.0.1:{manager}/-/ready"))
+        print("        this build has no clouds: a page stands in for one of them that denies something", flush=True)
+        blind, scopes = served, 3
+    alert = watching.fires("SweeperBlind", blind)
+    check("it says what is wrong", alert["annotations"].get("summary") == f"{scopes} scopes of aws are not seen, and no waiver accepts it" and alert["labels"].get("severity") == "ticket", alert)
+    check("and where to read on", alert["annotations"].get("runbook_url") == "RUNBOOK.md#sweeperblind")
+    if able:
+        check("a run that is half blind ends with 3", "3" in daemon.ended(), daemon.said())
+        daemon.deny([])
+    else:
+        state["text"] = BLIND.replace("} 3", "} 0") % time.time()
+    watching.resolves("SweeperBlind", blind)
 
-    def up():
-        result = json.loads(fetched(f"http://127.0.0.1:{own}/api/v1/query?query=up"))["data"]["result"]
-        return len(result) == len(targets) and all(one["value"][1] == "1" for one in result)
+    # Somebody merges half a policy while nobody looks.
+    digest = watching.asked("sweeper_policies_info")[0]["metric"]["digest"]
+    daemon.write("rules/a.toml", POLICY + '[[policy]]\nname = "half\n')
+    watching.fires("SweeperReloadRefused", own)
+    check("it is said where the policies are wrong", "refused, 1 policy of rules" in daemon.said() and "rules/a.toml:5:" in daemon.said(), daemon.said())
+    daemon.cycles(2)
+    check("the measure says so", watching.value("sweeper_policies_reload_failed") == ["1"])
+    check("and that they were refused once", watching.value('sweeper_daemon_reloads_total{outcome="refused"}') == ["1"])
+    info = watching.asked("sweeper_policies_info")
+    check("the old ones are in force", [one["metric"]["digest"] for one in info] == [digest], info)
+    daemon.write("rules/a.toml", POLICY)
+    watching.resolves("SweeperReloadRefused", own)
 
-    until(f"{len(targets)} targets are scraped", up)
+    daemon.lose(True)
+    watching.fires("SweeperStateUnreachable", own)
+    daemon.cycles(2)
+    check("runs come without a state, and say what that means", "often runs, and another daemon may run it too" in daemon.said(), daemon.said())
+    check("the measure says so", watching.value("sweeper_state_reachable") == ["0"])
+    daemon.lose(False)
+    watching.resolves("SweeperStateUnreachable", own)
 
-    def sent(status):
-        for _, path, _, body in list(webhook.kept):
-            for alert in json.loads(body)["alerts"] if path == "/alerts" else []:
-                if alert["status"] == status and alert["labels"]["alertname"] == "SweeperBlind":
-                    return alert
-        return None
+    daemon.cycles(max(2, 10 - sum(daemon.ended().values())))
+    check("ten cycles and more", sum(daemon.ended().values()) >= 10, daemon.ended())
 
-    if until("the alert reaches the webhook", lambda: sent("firing")):
-        alert = sent("firing")
-        check("it says what is wrong", alert["annotations"]["summary"] == "3 scopes of aws are not seen, and no waiver accepts it" and alert["labels"]["severity"] == "ticket", alert)
-        check("and where to read on", alert["annotations"]["runbook_url"] == "RUNBOOK.md#sweeperblind")
-    state["text"] = BLIND.replace("} 3", "} 0") % time.time()
-    until("and ends when all is seen", lambda: sent("resolved"))
-    if port:
-        def asked(name):
-            return json.loads(fetched(f"http://127.0.0.1:{own}/api/v1/query?query={name}"))["data"]["result"]
-        until("the daemon's own measures are in Prometheus", lambda: asked("sweeper_daemon_next_run_timestamp_seconds"))
+    def counted():
+        """Prometheus has every run; none has ended while it was asked."""
+        before = daemon.ended()
+        known = {one["metric"]["exit"]: int(one["value"][1]) for one in watching.asked('sweeper_daemon_runs_total{schedule="often"}')}
+        return before == known == daemon.ended()
+
+    until("Prometheus counts the cycles, by exit code", counted)
+    check("the last of them went well", watching.value("sweeper_run_exit_code") == [good], watching.value("sweeper_run_exit_code"))
+    check("it is one daemon all the time", watching.value(f'max(resets(sweeper_daemon_runs_total[{int(time.time() - began)}s]))') == ["0"])
+    times = [(float(at), value) for one in watching.asked(f'up{{instance="{own}"}}[{int(time.time() - began)}s]') for at, value in one["values"]]
+    gaps = [after[0] - before[0] for before, after in zip(times, times[1:]) if after[0] - before[0] > 3]
+    check("it was up, whenever it was asked", len(times) > 20 and all(value == "1" for _, value in times) and not gaps, (len(times), gaps))
+    ended = {"SweeperReloadRefused", "SweeperStateUnreachable"} | ({"SweeperBlind"} if able else set())
+    # Without a cloud no run can look, from first to last.
+    fired = ended if able else ended | {"SweeperRunFailed"}
+    check("nothing else was told of", set(watching.told(own, "firing")) == fired, watching.told(own, "firing"))
+    check("and all of it has ended", set(watching.told(own, "resolved")) == ended, watching.told(own, "resolved"))
+    print(f"        {sum(daemon.ended().values())} cycles in {time.time() - began:.0f} s", flush=True)
 
 
 def main():
@@ -489,7 +620,7 @@ def main():
         else:
             skipped(f"what a run measures: this build has no cloud of the demo: {why.strip().splitlines()[-1:]}")
         handed_over(place, names)
-        end_to_end(place, names)
+        ten_cycles(place, names, able)
         end()
 
 

@@ -343,7 +343,11 @@ class House:
         return done.returncode, done.stdout, done.stderr
 
     def notify(self, *arguments, **more):
-        return self.run("notify", "--cloud", "azure", *arguments, **more)
+        return self.run("notify", "--cloud", "azure", "--measures", "m.prom", *arguments, **more)
+
+    def measured(self, row):
+        """Whether the last run that was measured says this."""
+        return f"\n{row}\n" in pathlib.Path(self.folder, "m.prom").read_text()
 
     def end(self, what):
         """No secret is anywhere."""
@@ -488,6 +492,8 @@ def test_bad_weather(folder):
     services.down["/services/"] = (503, [])
     code, _, err = house.notify(**more)
     check("a webhook that is down: exit 5, tried three times, said", code == 5 and len(services.take()) == 3 and "no grace begins" in err, f"{code} {err[-2000:]}")
+    lost = 'sweeper_notices{channel="hook",outcome="undelivered"} 1'
+    check("it is measured", house.measured(lost) and house.measured("sweeper_run_exit_code 5"))
     code, _, err = house.notify(**more)
     check("it waits, and is still said by the exit code", code == 5 and not services.take() and "1 notice waits until" in err, f"{code} {err[-2000:]}")
     house.serve([("old-data", "alice@example.com"), ("other-data", "alice@example.com")])
@@ -495,6 +501,7 @@ def test_bad_weather(folder):
     code, _, err = house.notify("--again", **more)
     seen = services.take()
     text = json.dumps(seen, default=str)
+    check("and that it arrived", house.measured('sweeper_notices{channel="hook",outcome="delivered"} 1') and house.measured("sweeper_run_exit_code 0"))
     check("then one message, with all of it", code == 0 and len(seen) == 1 and "old-data" in text and "other-data" in text, f"{code} {err[-2000:]}")
     services.down["/services/"] = (429, [("Retry-After", "1")])
     house.serve([("third-data", "alice@example.com")])
@@ -529,6 +536,8 @@ ca_file = "{mail.ca}"
     sent = [to for to, *_ in mail.take()]
     check("a bounce is undelivered, said, and keeps nobody else from his mail",
           code == 5 and sent == [["bob@example.com"]] and "no such user" in err, f"{code} {sent} {err[-2000:]}")
+    measured = pathlib.Path(house.folder, "m.prom").read_text()
+    check("both are measured", 'sweeper_notices{channel="mail",outcome="undelivered"} ' in measured and 'sweeper_notices{channel="mail",outcome="delivered"} 1' in measured, measured[-2000:])
     check("an owner without an address is said", "there is no address for carol" in err, err[-2000:])
     mail.refuse.clear()
     code, _, err = house.notify("--again")
@@ -540,6 +549,8 @@ ca_file = "{mail.ca}"
     house.serve([("d-data", "dora@example.com")])
     code, _, err = house.notify()
     check("a server that is busy is tried later", code == 5 and "try again later" in err and not mail.take(), f"{code} {err[-2000:]}")
+    measured = pathlib.Path(house.folder, "m.prom").read_text()
+    check("which is measured", 'sweeper_notices{channel="mail",outcome="undelivered"} ' in measured and house.measured("sweeper_run_exit_code 5"), measured[-2000:])
     code, _, err = house.notify("--again", SMTP_PASSWORD="canary-wrong-password")
     check("a wrong password is refused and not shown", code == 5 and "canary" not in err, err[-2000:])
     house.end("mail")

@@ -10,6 +10,7 @@
 //! | `toml faults each` | as many runs as there are faults, each with one of them, all with the same outcome |
 //! | `toml policy` | the policies, in place of those that are shipped |
 //! | `toml config` | the `sweeper.toml` |
+//! | `leases` | what `sweeper lease` was told before, a line each |
 //!
 //! `expect = { "<detector>" = "found" }` on a resource (or "unknown") says that the report has this row.
 //! Of the detector that the file is about, there must be no other row. `{date-2d}` is the date of two days
@@ -234,6 +235,7 @@ struct Story {
     each: Option<String>,
     policy: Option<String>,
     config: Option<String>,
+    leases: Option<String>,
 }
 
 /// One row of the report, or the planted truth of one: kind, account, region, id, verdict.
@@ -263,6 +265,7 @@ fn read(detector: &str) -> (String, Vec<Story>) {
                     "toml faults each" => &mut story.each,
                     "toml policy" => &mut story.policy,
                     "toml config" => &mut story.config,
+                    "leases" => &mut story.leases,
                     other => panic!("{detector}.md:{start}: a block of {other:?}"),
                 };
                 assert!(slot.replace(body).is_none(), "{detector}.md:{start}: a second block of {info}");
@@ -393,6 +396,18 @@ struct Told {
     journal: Vec<Call>,
 }
 
+/// Does what a line of a story's leases says.
+fn lease(line: &str, state: &str, home: &Path) -> Result<(), String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sweeper"));
+    command.env_clear().env("HOME", home).current_dir(home).arg("lease");
+    command.args(line.split_whitespace()).args(["--state", state]);
+    let output = command.output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("  lease {line}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
 /// Runs the binary over a story.
 fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<Told, String> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -413,13 +428,23 @@ fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<Told, String
     let config_file = home.join("sweeper.toml");
     fs::write(&config_file, config).map_err(|error| error.to_string())?;
 
+    let state = match &story.leases {
+        None => "memory:".to_owned(),
+        Some(leases) => {
+            let state = home.join("state.db").display().to_string();
+            for line in leases.lines() {
+                lease(line, &state, &home)?;
+            }
+            state
+        }
+    };
     let clouds: Vec<&str> = setting.clouds.iter().map(|cloud| cloud.name()).collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_sweeper"));
     command
         .env_clear()
         .envs(setting.environment(&emulator.url()))
         .env("HOME", &home)
-        .args(["report", "--format", "json", "--state", "memory:", "--cloud", &clouds.join(","), "--config"])
+        .args(["report", "--format", "json", "--state", &state, "--cloud", &clouds.join(","), "--config"])
         .arg(&config_file);
     if let Some(policy) = &story.policy {
         let file = home.join("policies.toml");

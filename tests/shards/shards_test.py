@@ -160,8 +160,12 @@ def main(world):
         arm([])
         check(f"{name}: it ends as told", child.returncode == code, (child.returncode, said))
         check(f"{name}: it sealed nothing", not any(file.startswith("shard-5.seal") for file in world.files(name)), world.files(name))
-        code, said, out = world.merge(name)
+        out = os.path.join(world.home, f"{name}.json")
+        code, said, out = world.merge(name, "--output", out, "--measures", os.path.join(world.home, "merge.prom"))
         check(f"{name}: the merge says so", code == 3 and "shard 5 of 8 never came" in said, said)
+        with open(os.path.join(world.home, "merge.prom")) as measured:
+            measured = measured.read()
+        check(f"{name}: and measures it", 'sweeper_blind_causes{cause="shard 5 of 8 never came"}' in measured and "sweeper_run_exit_code 3\n" in measured, measured)
         blind = [row for row in world.report(out)["coverage"] if row["status"] == "blind"]
         missing = sum(len(unit["kinds"]) for unit in world.units(name)["units"] if unit["shard"] == 5)
         check(f"{name}: what it was to list is blind", len(blind) == missing > 0 and {row["why"] for row in blind} == {"shard 5 of 8 never came"}, blind[:3])

@@ -11,6 +11,7 @@ use sweeper_bill::{
     costs::Charged,
     evidence::Evidence,
     expected::Terms,
+    rates,
     watch::{AtHand, judge as judged, short},
 };
 use sweeper_core::{
@@ -43,7 +44,12 @@ pub fn charged(bill: &config::Bill, now: Timestamp, notes: &mut Vec<String>) -> 
     let terms = Terms { today: now.day()?, lag_days: bill.lag, floor_a_day: bill.floor };
     let read = |files: Files| Charged::read(files, &terms, threads()).map_err(|error| error.to_string());
     let why = match files(bill).and_then(read) {
-        Ok(Some(charged)) => return Some(charged),
+        Ok(Some(charged)) => {
+            if !charged.rates().is_empty() {
+                notes.push(format!("what the bill says is converted: {}", rates::said(charged.rates())));
+            }
+            return Some(charged);
+        }
         Ok(None) => "the bill has no whole day of the last week".to_owned(),
         Err(why) => why,
     };
@@ -57,7 +63,8 @@ fn files(bill: &config::Bill) -> Result<Files, String> {
     if bill.focus.is_empty() {
         return Ok(Files::default());
     }
-    bill::files::find(&bill.focus, bill::files::Cache::default().open()).map_err(|failure| failure.message)
+    let found = bill::files::find(&bill.focus, bill::files::Cache::default().open());
+    found.map(|files| files.at(bill.rates.clone())).map_err(|failure| failure.message)
 }
 
 /// Judges what watches: all, or where no bill is configured, what needs none. A bill that cannot be read is told of as

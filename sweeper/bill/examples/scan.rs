@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let count = windows.len();
     let rollup = Rollup { keys, attributes: vec![], windows, measures, lanes };
     let sources = find(Path::new(directory))?.sources();
-    let partial = scan(sources, &Request { rollups: vec![rollup], spread }, threads)?;
+    let partial = scan(sources, &Request { rollups: vec![rollup], spread, ..Request::default() }, threads)?;
     let mut output = BufWriter::new(std::io::stdout().lock());
     if query == "days" {
         let (mut total, mut cells) = (Amount::ZERO, 0);

@@ -21,7 +21,8 @@ use crate::{
     engine::{ScanError, scan, scan_within},
     export::Export,
     partial::Partial,
-    request::{Measure, Request, Rollup, Spread, Window},
+    rates::Rates,
+    request::{Measure, Request, Rollup, Window},
     source::Source,
 };
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
@@ -82,6 +83,7 @@ pub struct Files {
     sets: Vec<Set>,
     loose: Vec<Source>,
     shelf: Option<Arc<dyn Shelf>>,
+    rates: Rates,
 }
 
 impl From<Vec<Source>> for Files {
@@ -137,6 +139,17 @@ impl Files {
         Self { shelf, ..self }
     }
 
+    /// With rates by which what is in other currencies is converted.
+    #[must_use]
+    pub fn at(self, rates: Rates) -> Self {
+        Self { rates, ..self }
+    }
+
+    /// What everything that they say is of.
+    pub const fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
     pub fn is_empty(&self) -> bool {
         self.sets.is_empty() && self.loose.is_empty()
     }
@@ -145,8 +158,9 @@ impl Files {
         self.sets.iter().flat_map(|set| &set.sources).chain(&self.loose).cloned().collect()
     }
 
-    /// As [`scan`] of all files.
+    /// As [`scan`] of all files, at their rates.
     pub fn scan(&self, request: &Request, threads: NonZeroUsize) -> Result<Partial, ScanError> {
+        let request = &Request { rates: self.rates.clone(), ..request.clone() };
         let Some(shelf) = self.shelf.as_deref().filter(|_| is_divisible(request)) else {
             return scan(self.all(), request, threads);
         };
@@ -237,7 +251,7 @@ impl Set {
             return None;
         }
         let mut question =
-            Question { request: Request { rollups: Vec::new(), spread: Spread::Days }, known: Vec::new() };
+            Question { request: Request { rates: request.rates.clone(), ..Request::default() }, known: Vec::new() };
         let asked = |rollup: &Rollup| rollup.windows.iter().any(|window| intersects(*window, self.days));
         // Where nothing is asked of its days the calendar is enough, which tells every day that a row is of.
         if request.rollups.iter().any(asked) {

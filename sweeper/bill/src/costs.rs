@@ -9,7 +9,8 @@ use crate::{
     expected::{Terms, plus},
     focus::Lane,
     movement,
-    request::{Key, Measure, Request, Rollup, Spread, Window},
+    rates::Rate,
+    request::{Key, Measure, Request, Rollup, Window},
     split::resource_id,
     watch::short,
 };
@@ -53,6 +54,7 @@ pub struct Charged {
     doubled: OnceLock<BTreeSet<Place>>,
     window: Window,
     currency: String,
+    rates: Vec<Rate>,
 }
 
 impl Charged {
@@ -75,7 +77,7 @@ impl Charged {
             measures: vec![Measure::Effective],
             lanes: vec![Lane::Usage],
         };
-        let found = files.scan(&Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
+        let found = files.scan(&Request { rollups: vec![rollup], ..Request::default() }, threads)?;
         let mut ids: BTreeMap<String, (String, Amount)> = BTreeMap::new();
         for group in found.groups(0).into_iter().filter(|group| !group.key(0).is_empty()) {
             let known = ids
@@ -93,7 +95,13 @@ impl Charged {
             }
         }
         let currency = found.currency().unwrap_or_default().to_owned();
-        Ok(Some(Self { ids, places, doubled: OnceLock::new(), window, currency }))
+        let rates = found.rates();
+        Ok(Some(Self { ids, places, doubled: OnceLock::new(), window, currency, rates }))
+    }
+
+    /// The rates that charges in other currencies were converted by.
+    pub fn rates(&self) -> &[Rate] {
+        &self.rates
     }
 
     /// What it was charged over the days.

@@ -423,7 +423,8 @@ impl Take for Focus<'_> {
         match row(places, text, fields, needs, &mut partial.lexicon, rows, waiting, currency) {
             Ok(None) => {}
             Ok(Some(met)) => {
-                partial.lexicon.currency(met, Place { file: (*file).to_owned(), at: At::Line(line) });
+                let place = Place { file: (*file).to_owned(), at: At::Line(line) };
+                partial.lexicon.currency(met, place, &needs.rates);
             }
             Err(problem) => {
                 let place = Place { file: (*file).to_owned(), at: At::Line(line) };
@@ -544,6 +545,14 @@ fn row(
         let number = lexicon.word(Word::Currency, &written)?;
         *currency = (written.to_vec(), number);
         met = Some(number);
+    }
+    if let Some(converter) = needs.converter(lexicon, currency.1) {
+        let money = Cost::ALL.iter().zip(&mut amounts).filter(|(cost, _)| cost.is_money());
+        if let Err(problem) = converter.convert(day, money.map(|(_, units)| units)) {
+            // The next row of it is the first that is met.
+            currency.1 = 0;
+            return Err(problem);
+        }
     }
     rows.day.push(day);
     if end.is_some() {

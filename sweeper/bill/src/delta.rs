@@ -11,6 +11,7 @@ use crate::{
     alert::{Alert, threshold},
     expected::{Expectation, MatureDays, calendar_effect, months, plus},
     focus::{Bill, Charges, Lane, effective},
+    rates::Rate,
     robust::ratio,
     row::Excluded,
 };
@@ -76,6 +77,9 @@ pub struct DeltaReport {
     pub days: Vec<DayDelta>,
     pub thin_days: Vec<ThinDay>,
     pub lanes: Vec<LaneSums>,
+    /// By which charges in other currencies were converted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<Rate>,
     /// Rows that are in no figure above.
     pub excluded: Excluded,
 }
@@ -139,6 +143,7 @@ impl DeltaReport {
             days: Vec::new(),
             thin_days: Vec::new(),
             lanes: Vec::new(),
+            rates: bill.rates.clone(),
             excluded: bill.excluded.clone(),
         }
     }

@@ -1,6 +1,6 @@
 //! What a bill in the FOCUS format (focus.finops.org, versions 1.0 to 1.4) says, by day.
 
-use crate::row::Excluded;
+use crate::{rates::Rate, row::Excluded};
 use jiff::civil::Date;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub struct Bill {
     /// How many rows of usage each day has: whether it is whole yet.
     pub rows: BTreeMap<Date, u64>,
     pub excluded: Excluded,
+    /// By which charges in other currencies were converted.
+    pub rates: Vec<Rate>,
     /// The names of `usage` are told by effective cost alone: what was invoiced for each was not read.
     pub effective_only: bool,
 }

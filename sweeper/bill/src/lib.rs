@@ -30,6 +30,7 @@ pub mod piece;
 pub mod planned;
 pub mod price_lists;
 pub mod prices;
+pub mod rates;
 pub mod request;
 pub mod robust;
 mod rollup;

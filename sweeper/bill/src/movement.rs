@@ -8,7 +8,7 @@ use crate::{
     expected::{Expectation, MatureDays, Span, months, plus},
     focus::{Bill, Charges, Lane},
     partial::{Group, Partial},
-    request::{Key, Measure, Request, Rollup, Spread, Window, written},
+    request::{Key, Measure, Request, Rollup, Window, written},
     split::{self, Entry, Measures, resource_id, split},
     waterfall::{Change, LaneChange, Waterfall},
 };
@@ -115,7 +115,7 @@ impl Question {
             measures: vec![Measure::Effective, Measure::Billed, Measure::Rows],
             lanes: Vec::new(),
         };
-        Request { rollups: vec![usage, lanes], spread: Spread::Days }
+        Request { rollups: vec![usage, lanes], ..Request::default() }
     }
 
     /// Of single resources only what is compared is read: days of both costs of hundreds of thousands take their room.
@@ -129,6 +129,7 @@ impl Question {
         let mut bill = Bill {
             currency: found.currency().map(str::to_owned),
             excluded: found.excluded().clone(),
+            rates: found.rates(),
             effective_only: self.effective_only(),
             ..Bill::default()
         };
@@ -282,7 +283,7 @@ impl Reasons {
             measures: vec![Measure::Rows],
             lanes: vec![Lane::Usage],
         };
-        Request { rollups: vec![lines, commitments], spread: Spread::Days }
+        Request { rollups: vec![lines, commitments], ..Request::default() }
     }
 
     /// The days of single resources under each of their prices, for what was expected of them, habits and days of the
@@ -295,7 +296,7 @@ impl Reasons {
             measures: vec![Measure::Effective],
             lanes: vec![Lane::Usage],
         };
-        Request { rollups: vec![rollup], spread: Spread::Days }
+        Request { rollups: vec![rollup], ..Request::default() }
     }
 
     /// Whether what a scan for [`Reasons::lines`] found is so little that histories are read. If it is too much in one

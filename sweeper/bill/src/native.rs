@@ -567,7 +567,12 @@ impl<'a> Taker<'a> {
             }
             let number = lexicon.word(Word::Currency, &written)?;
             self.currency = (written.to_vec(), number);
-            lexicon.currency(number, self.place(at));
+            lexicon.currency(number, self.place(at), &needs.rates);
+        }
+        let converter = needs.converter(lexicon, self.currency.1);
+        if let Some(converter) = &converter {
+            // What no rate holds for is left out before any of it is taken.
+            converter.convert(day, [])?;
         }
         for charge in &self.charges {
             self.rows.day.push(day);
@@ -578,7 +583,11 @@ impl<'a> Taker<'a> {
                 self.rows.lane.push(charge.lane);
             }
             for cost in &needs.amounts {
-                self.rows.amounts[*cost as usize].push(charge.amount(*cost));
+                let mut units = charge.amount(*cost);
+                if let Some(converter) = converter.as_ref().filter(|_| cost.is_money()) {
+                    converter.convert(day, [&mut units])?;
+                }
+                self.rows.amounts[*cost as usize].push(units);
             }
             for ((key, _), number) in mapping.keys.iter().zip(&self.names) {
                 self.rows.names[*key as usize].push(*number);

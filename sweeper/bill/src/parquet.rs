@@ -423,7 +423,7 @@ impl Batches<'_> {
             } else if *number != last {
                 last = *number;
                 let at = At::Row(self.group, before + u64::from(*row));
-                lexicon.currency(last, Place { file: self.file.to_owned(), at });
+                lexicon.currency(last, Place { file: self.file.to_owned(), at }, &self.needs.rates);
             }
         }
         if self.needs.lanes {
@@ -439,6 +439,17 @@ impl Batches<'_> {
             }
             if bad.is_empty() {
                 rows.finish();
+            }
+        }
+        if bad.is_empty() && !self.needs.rates.is_empty() {
+            for (index, row) in picked.iter().enumerate() {
+                let number = numbers[Word::Currency as usize][index];
+                let Some(converter) = self.needs.converter(lexicon, number) else { continue };
+                let money = Cost::ALL.iter().zip(&mut rows.amounts).filter(|(cost, _)| cost.is_money());
+                let money = money.filter_map(|(_, amounts)| amounts.get_mut(index));
+                if let Err(problem) = converter.convert(rows.day[index], money) {
+                    bad.insert(*row, problem);
+                }
             }
         }
         // A key that the file has no column for is null in all rows.

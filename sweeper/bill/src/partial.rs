@@ -7,6 +7,7 @@
 use crate::{
     azure_cost::Dataset,
     names::Names,
+    rates::{Rate, Rates},
     request::{Key, Measure, Request, RequestError},
     rollup::Table,
     row::{Excluded, Lexicon, Place, Rows, Word, canonical, fit},
@@ -14,6 +15,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
+    collections::BTreeSet,
     io::{self, BufRead, Read, Write},
 };
 use sweeper_core::money::Amount;
@@ -67,6 +69,9 @@ struct Head {
     /// Which cost exports of Azure are in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     azure: Vec<Dataset>,
+    /// Currencies that were converted to it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    converted: BTreeSet<String>,
     excluded: Excluded,
 }
 
@@ -128,6 +133,15 @@ impl Partial {
         self.lexicon.currencies.keys().next().filter(|_| summed).map(String::as_str)
     }
 
+    /// The rates that its amounts were converted by, of the days that were asked.
+    pub fn rates(&self) -> Vec<Rate> {
+        let windows = || self.request.rollups.iter().flat_map(|rollup| &rollup.windows);
+        let (first, end) = (windows().map(|window| window.from).min(), windows().map(|window| window.to).max());
+        first
+            .zip(end)
+            .map_or_else(Vec::new, |(first, end)| self.request.rates.holding(&self.lexicon.converted, first, end))
+    }
+
     /// The rows that are in no sum.
     pub const fn excluded(&self) -> &Excluded {
         &self.excluded
@@ -169,6 +183,7 @@ impl Partial {
                 None => drop(self.lexicon.currencies.insert(currency, place)),
             }
         }
+        self.lexicon.converted.extend(other.lexicon.converted);
         self.lexicon.datasets.merge(other.lexicon.datasets);
         self.excluded.merge(other.excluded);
         Ok(())
@@ -188,6 +203,7 @@ impl Partial {
                 let place = Place { file: String::new(), at: crate::row::At::File };
                 self.lexicon.currencies.entry(currency.clone()).or_insert(place);
             }
+            self.lexicon.converted.extend(other.lexicon.converted.iter().cloned());
         }
         Ok(())
     }
@@ -233,6 +249,7 @@ impl Partial {
             request: self.request.clone(),
             currency: self.currency().map(str::to_owned),
             azure: self.lexicon.datasets.found().into_keys().collect(),
+            converted: self.lexicon.converted.clone(),
             excluded: self.excluded.clone(),
         };
         let json = |error: serde_json::Error| PartialError::Io(error.into());
@@ -287,8 +304,9 @@ impl Partial {
         if let Some(currency) = head.currency {
             let place = Place { file: String::new(), at: crate::row::At::File };
             let number = partial.lexicon.word(Word::Currency, currency.as_bytes());
-            partial.lexicon.currency(number.map_err(|problem| damaged(line, &problem))?, place);
+            partial.lexicon.currency(number.map_err(|problem| damaged(line, &problem))?, place, &Rates::default());
         }
+        partial.lexicon.converted = head.converted;
         let mut count = 0;
         loop {
             let line = next(&mut text)?;

@@ -1,6 +1,6 @@
 //! What a scan of bills is asked for: roll-ups by any columns, over any days.
 
-use crate::focus::Lane;
+use crate::{focus::Lane, rates::Rates};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -187,11 +187,14 @@ pub struct Rollup {
 }
 
 /// What one scan answers. Every column is read once, whatever number of roll-ups need it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     pub rollups: Vec<Rollup>,
     #[serde(default)]
     pub spread: Spread,
+    /// Charges in other currencies are converted by them first.
+    #[serde(default, skip_serializing_if = "Rates::is_empty")]
+    pub rates: Rates,
 }
 
 /// Why a request has no answer.
@@ -282,7 +285,7 @@ mod tests {
     }
 
     fn days(rollup: Rollup) -> Result<(Day, Day), RequestError> {
-        Request { rollups: vec![rollup], spread: Spread::Days }.days()
+        Request { rollups: vec![rollup], ..Request::default() }.days()
     }
 
     #[test]
@@ -306,6 +309,6 @@ mod tests {
         assert_eq!(days(two), Err(RequestError::Measures(0)));
         let two = Rollup { attributes: vec![Key::Service], ..rollup(vec![september]) };
         assert_eq!(days(two), Err(RequestError::Keys(0)));
-        assert_eq!(Request { rollups: vec![], spread: Spread::Start }.days(), Err(RequestError::Nothing));
+        assert_eq!(Request::default().days(), Err(RequestError::Nothing));
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     azure_cost::Datasets,
     focus::Lane,
     names::{Hasher, Names, Print},
+    rates::{Converter, Rates},
     request::{Day, END_DAY, FIRST_DAY, Key, Measure, Request, RequestError, Spread},
 };
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,7 @@ pub(crate) struct Needs {
     pub(crate) keys: Vec<Key>,
     pub(crate) lanes: bool,
     pub(crate) amounts: Vec<Cost>,
+    pub(crate) rates: Rates,
 }
 
 impl Needs {
@@ -139,7 +141,14 @@ impl Needs {
             Cost::List => request.measures(&[Measure::List, Measure::ListUnknown]),
             Cost::Quantity => request.measures(&[Measure::Quantity]),
         });
-        Ok(Self { first, end, spread: request.spread, keys, lanes: request.lanes(), amounts: amounts.collect() })
+        let (lanes, rates) = (request.lanes(), request.rates.clone());
+        Ok(Self { first, end, spread: request.spread, keys, lanes, amounts: amounts.collect(), rates })
+    }
+
+    /// By which charges of a currency are converted, if they are.
+    #[inline]
+    pub(crate) fn converter(&self, lexicon: &Lexicon, currency: u32) -> Option<Converter<'_>> {
+        if self.rates.is_empty() { None } else { self.rates.of(lexicon.said(Word::Currency, currency)) }
     }
 
     /// Whether the charges of a period can matter, from its ends in milliseconds since 1970.
@@ -210,6 +219,11 @@ impl Cost {
         }
     }
 
+    /// Whether it is money.
+    pub(crate) const fn is_money(self) -> bool {
+        !matches!(self, Self::Quantity)
+    }
+
     /// What stands for null in it; without one, a null is a flaw.
     pub(crate) const fn null(self) -> Option<i128> {
         match self {
@@ -265,6 +279,8 @@ pub(crate) struct Lexicon {
     unused: Vec<bool>,
     known: [usize; 4],
     pub(crate) currencies: BTreeMap<String, Place>,
+    /// Those of them that were converted, under their own names.
+    pub(crate) converted: BTreeSet<String>,
     /// Of cost exports of Azure.
     pub(crate) datasets: Datasets,
 }
@@ -280,6 +296,7 @@ impl Default for Lexicon {
             unused: Vec::new(),
             known: [0; 4],
             currencies: BTreeMap::new(),
+            converted: BTreeSet::new(),
             datasets: Datasets::default(),
         };
         lexicon.learn();
@@ -383,9 +400,12 @@ impl Lexicon {
         }
     }
 
-    /// Takes note of a currency and of the first place it is met at.
-    pub(crate) fn currency(&mut self, number: u32, place: Place) {
-        let currency = self.said(Word::Currency, number).to_owned();
+    /// Takes note of a currency, or of the one that it is converted to, and of the first place it is met at.
+    pub(crate) fn currency(&mut self, number: u32, place: Place, rates: &Rates) {
+        let mut currency = self.said(Word::Currency, number).to_owned();
+        if rates.of(&currency).is_some() {
+            self.converted.insert(std::mem::replace(&mut currency, rates.to().to_owned()));
+        }
         match self.currencies.get_mut(&currency) {
             Some(first) if *first <= place => {}
             Some(first) => *first = place,

@@ -10,7 +10,7 @@ use crate::{
     expected::{Terms, plus},
     focus::Lane,
     movement,
-    request::{Key, Measure, Request, Rollup, Spread, Window},
+    request::{Key, Measure, Request, Rollup, Window},
     watch::short,
 };
 use jiff::civil::Date;
@@ -133,7 +133,7 @@ pub fn savings(
         measures: vec![Measure::Effective, Measure::Rows],
         lanes: vec![Lane::Usage],
     };
-    let found = files.scan(&Request { rollups: vec![rollup], spread: Spread::Days }, threads)?;
+    let found = files.scan(&Request { rollups: vec![rollup], ..Request::default() }, threads)?;
     let wanted: BTreeSet<(String, String)> = deeds
         .iter()
         .flat_map(|deed| [Some(&deed.resource), deed.copy.as_ref()].into_iter().flatten().map(|id| place(deed, id)))

@@ -14,7 +14,7 @@ use crate::{
     focus::{Bill, Lane, effective},
     growth::{Growth, GrowthOutcome, GrowthTerms},
     movement::{self, By, Compared, Names},
-    request::{Key, Measure, Request, Rollup, Spread, Window},
+    request::{Key, Measure, Request, Rollup, Window},
     runaway::{Counted, Runaway, RunawayOutcome},
 };
 use jiff::civil::Date;
@@ -287,7 +287,7 @@ impl Reader<'_> {
     }
 
     fn rollup(&self, rollup: Rollup) -> Result<crate::partial::Partial, String> {
-        let request = Request { rollups: vec![rollup], spread: Spread::Days };
+        let request = Request { rollups: vec![rollup], ..Request::default() };
         self.files.scan(&request, self.at_hand.threads).map_err(unread)
     }
 

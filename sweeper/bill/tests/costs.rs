@@ -3,7 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{fmt::Write as _, num::NonZeroUsize};
-use sweeper_bill::{costs::Charged, expected::Terms, source::Source};
+use sweeper_bill::{
+    cache::Files,
+    costs::Charged,
+    expected::Terms,
+    rates::{self, Rate, Rates},
+    source::Source,
+};
 use sweeper_core::{
     costs::Billed as _,
     facts::{Disk, DiskState},
@@ -63,6 +69,10 @@ fn inventory(resources: &[(&'static KindSpec, &str, &str, &str)]) -> Inventory {
 
 /// 40 days until 2026-11-17 of account, resource, commitment and dollars a day.
 fn bill(charges: &[(&str, &str, &str, &str)]) -> Vec<Source> {
+    vec![Source::memory("bill.csv", text(charges))]
+}
+
+fn text(charges: &[(&str, &str, &str, &str)]) -> Vec<u8> {
     let mut text = "BilledCost,EffectiveCost,BillingCurrency,ChargeCategory,ChargeClass,ChargePeriodStart,\
                     ChargePeriodEnd,ServiceName,SubAccountId,ResourceId,CommitmentDiscountId\n"
         .to_owned();
@@ -73,7 +83,7 @@ fn bill(charges: &[(&str, &str, &str, &str)]) -> Vec<Source> {
             writeln!(text, "{cost},{cost},USD,Usage,,{day},{end},Disks,{account},{resource},{commitment}").unwrap();
         }
     }
-    vec![Source::memory("bill.csv", text.into_bytes())]
+    text.into_bytes()
 }
 
 /// A month of the first resource, as a decimal.
@@ -129,6 +139,31 @@ fn a_young_resource_is_not_spread_over_days_it_was_not_there() {
     let seven_days = sweeper_core::money::Amount::parse("16.8").unwrap();
     assert_eq!(young("2026-11-14T10:00:00Z"), Some(seven_days.scaled(730, 3 * 24).to_string()));
     assert_eq!(young("2026-11-17T10:00:00Z"), None, "no whole day yet");
+}
+
+#[test]
+fn a_bill_in_another_currency_is_converted_where_a_rate_says_how() {
+    let charges = [("111122223333", "vol-1", "", "2.4")];
+    let euros = || {
+        let text = String::from_utf8(text(&charges)).unwrap().replace("USD", "EUR");
+        Files::from(vec![Source::memory("bill.csv", text.into_bytes())])
+    };
+    let terms = Terms::new("2026-11-20".parse().unwrap());
+    let inventory = inventory(&[(&VOLUME, "111122223333", "vol-1", OLD)]);
+    let cost = |files: Files| {
+        let charged = Charged::read(files, &terms, NonZeroUsize::MIN).unwrap().unwrap();
+        let cost = charged.monthly(inventory.resources().next().unwrap()).unwrap();
+        (cost.amount.unwrap().to_string(), cost.currency, rates::said(charged.rates()))
+    };
+    assert_eq!(cost(euros()), ("73".to_owned(), "EUR".to_owned(), String::new()));
+    let rate = |on: &str, rate: &str| Rate {
+        from: "EUR".to_owned(),
+        on: on.parse().unwrap(),
+        rate: sweeper_core::money::Amount::parse(rate).unwrap(),
+    };
+    let rates = Rates::new("USD", vec![rate("2026-10-01", "1.1"), rate("2026-11-01", "1.5")]);
+    let converted = ("109.5".to_owned(), "USD".to_owned(), "EUR at 1.5 of 2026-11-01".to_owned());
+    assert_eq!(cost(euros().at(rates)), converted);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use sweeper_bill::{
     engine::{ScanError, scan},
     focus::Lane,
     partial::Partial,
+    rates::{self, Rate, Rates},
     request::{Key, Measure, Request, Rollup, Spread, Window},
     source::Source,
 };
@@ -221,7 +222,7 @@ fn request(spread: Spread) -> Request {
         rollup(&[Key::Service, Key::Account, Key::Region], &[], vec![window()], &[Measure::Billed], &[]),
         rollup(&[Key::Service], &[], days(), &[Measure::Effective, Measure::Billed], &[Lane::Usage]),
     ];
-    Request { rollups, spread }
+    Request { rollups, spread, ..Request::default() }
 }
 
 fn scanned(sources: Vec<Source>, threads: usize) -> Result<Partial, ScanError> {
@@ -606,6 +607,46 @@ fn two_currencies_are_refused_with_both_places() {
     }
     let (left, right) = (one(csv(&[euro])).unwrap(), one(csv(&[Row::default()])).unwrap());
     assert!(left.merge(right).unwrap_err().to_string().contains("a partial in EUR and one in USD"));
+}
+
+#[test]
+fn other_currencies_are_converted_at_the_rate_of_the_day() {
+    let rate = |rate: &str, on| Rate { from: "EUR".to_owned(), on, rate: usd(rate) };
+    let asked = |first: &str| {
+        let rates = Rates::new("USD", vec![rate(first, date(2026, 9, 3)), rate("2", date(2026, 9, 10))]);
+        Request { rates, ..request(Spread::Days) }
+    };
+    let of_day = |day: i64, currency| Row {
+        start: START + day * DAY,
+        end: START + (day + 1) * DAY,
+        currency: Some(currency),
+        effective: 10.0,
+        ..Row::default()
+    };
+    let rows = [Row::default(), of_day(0, "EUR"), of_day(8, "EUR"), of_day(9, "EUR"), of_day(9, "USD")];
+    let scanned = |content: Bytes, request: &Request| {
+        scan(vec![Source::memory("bill", content)], request, NonZeroUsize::new(2).unwrap())
+    };
+    let said = "no rate of EUR to USD before 2026-09-03";
+    for (content, place) in [(Bytes::from(csv(&rows)), "line 3"), (parquet(&rows), "row group 0, row 1")] {
+        let found = scanned(content.clone(), &asked("1.5")).unwrap();
+        assert_eq!(found.currency(), Some("USD"));
+        // A dollar, the rates of the 9th and the 10th, and ten dollars; the euros of the 1st are in no sum.
+        assert_eq!(total(&found, 3, Measure::Effective), usd("46"));
+        assert_eq!(total(&found, 3, Measure::Billed), usd("5.5"));
+        assert_eq!(total(&found, 3, Measure::Quantity), usd("4"), "what is no money stays");
+        assert_eq!(flaws(&found), [format!("bill, {place}: {said}")]);
+        assert_eq!(rates::said(&found.rates()), "EUR at 1.5 of 2026-09-03, EUR at 2 of 2026-09-10");
+        let read = Partial::read(bytes(&found).as_slice()).unwrap();
+        assert_eq!((bytes(&read), read.rates()), (bytes(&found), found.rates()));
+        let other = scanned(content, &asked("1.6")).unwrap();
+        assert!(found.merge(other).unwrap_err().to_string().contains("different requests"));
+    }
+    // What has no rate at all stays what it is.
+    let francs = scanned(csv(&[of_day(9, "CHF")]).into(), &asked("1.5")).unwrap();
+    assert_eq!((francs.currency(), francs.rates()), (Some("CHF"), Vec::new()));
+    let two = refused(scanned(csv(&[of_day(9, "CHF"), of_day(9, "EUR")]).into(), &asked("1.5")));
+    assert!(two.contains("a charge in USD, and one in CHF"), "{two}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use sweeper_bill::{
     engine::{ScanError, scan},
     movement::{By, Compared, daily},
     partial::{Partial, PartialError},
+    rates::{Rate, Rates},
     request::{Key, Measure, Request, Rollup, Spread, Window},
     source::Source,
 };
@@ -129,7 +130,7 @@ fn request() -> Request {
         rollup(&[Key::Resource, Key::SkuPrice, Key::Commitment]),
         rollup(&[Key::Provider, Key::BillingAccount, Key::AccountName, Key::PricingUnit]),
     ];
-    Request { rollups, spread: Spread::Days }
+    Request { rollups, ..Request::default() }
 }
 
 fn scanned(files: Vec<(&str, Bytes)>) -> Result<Partial, ScanError> {
@@ -871,8 +872,18 @@ fn native_and_focus_files_are_summed_together() {
     let files = vec![("a", csv(&[native]).into()), ("b", csv(&[same]).into()), ("c", json(&[google]).into())];
     assert_eq!(lanes(&scanned(files).unwrap()), ["usage 16 16 15 24 5"]);
     let euro = charge("Usage", "12", &[]);
-    let files = vec![("a", csv(&[line("Usage", &[])]).into()), ("b", csv(&[euro]).into())];
-    assert!(matches!(scanned(files), Err(ScanError::TwoCurrencies(_))));
+    let files: Vec<(&str, Bytes)> = vec![("a", csv(&[line("Usage", &[])]).into()), ("b", csv(&[euro]).into())];
+    assert!(matches!(scanned(files.clone()), Err(ScanError::TwoCurrencies(_))));
+    // Unless a rate makes one of them.
+    let converted = |rate: &str, on: &str| {
+        let rate = Rate { from: "EUR".to_owned(), on: on.parse().unwrap(), rate: Amount::parse(rate).unwrap() };
+        let request = Request { rates: Rates::new("USD", vec![rate]), ..request() };
+        let sources = files.iter().map(|(name, bytes)| Source::memory(*name, bytes.clone())).collect();
+        scan(sources, &request, NonZeroUsize::new(2).unwrap()).unwrap()
+    };
+    let doubled = converted("2", "2026-09-01");
+    assert_eq!((lanes(&doubled), doubled.currency()), (vec!["usage 34 34 10 10 4".to_owned()], Some("USD")));
+    assert_eq!(flaws(&converted("2", "2026-10-01")), ["b, line 2: no rate of EUR to USD before 2026-10-01"]);
 }
 
 /// Five weeks of each cloud, and the same as FOCUS says it, compared alike.

@@ -128,7 +128,7 @@ fn any_request_has_queries_and_a_senseless_one_none() {
         measures: vec![Measure::List, Measure::ListUnknown, Measure::Rows],
         lanes: vec![Lane::Usage, Lane::Tax],
     };
-    let request = Request { rollups: vec![rollup.clone()], spread: Spread::Start };
+    let request = Request { rollups: vec![rollup.clone()], spread: Spread::Start, ..Request::default() };
     let text = &queries(&request, Dialect::BigQuery)[0].text;
     for part in [
         "(charge_day >= DATE '2026-09-01' AND charge_day < DATE '2026-09-08' OR charge_day >= DATE '2026-09-20' AND",
@@ -139,7 +139,7 @@ fn any_request_has_queries_and_a_senseless_one_none() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("ChargePeriodEnd"), "{text}");
-    let senseless = Request { rollups: vec![Rollup { windows: Vec::new(), ..rollup }], spread: Spread::Start };
+    let senseless = Request { rollups: vec![Rollup { windows: Vec::new(), ..rollup }], ..Request::default() };
     let warehouse = Warehouse::new(Dialect::Athena, "t", None).unwrap();
     assert!(matches!(statements(&senseless, &warehouse), Err(SqlError::Request(_))));
 }

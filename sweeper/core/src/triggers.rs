@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Where they are kept.
 const KEY: &str = "job/triggers";
@@ -53,6 +53,9 @@ pub struct Trigger {
     /// When it last did, by the run's time of day.
     seen: Timestamp,
     pub end: Option<End>,
+    /// How often it came again, and nothing was done for it.
+    #[serde(default)]
+    pub repeats: u64,
 }
 
 /// How a run ended.
@@ -129,10 +132,19 @@ pub async fn claim(
             .filter(|(_, since)| clock.mono().saturating_sub(*since) > TTL + TTL / 8)
             .map(|(own, _)| own);
         match take(store, clock.wall(), (schedule, token, run), stopped)? {
-            Taken::Is(claimed) => return Ok(claimed),
+            Taken::Is(claimed) => {
+                if let Claimed::Done(own) = &claimed {
+                    repeated(store, own);
+                }
+                return Ok(claimed);
+            }
             Taken::Perhaps(other) => match &watched {
-                Some((before, _)) if *before == other => {}
-                Some(_) => return Ok(Claimed::Elsewhere(other)),
+                // That somebody else asked as well is no sign of life.
+                Some((before, _)) if before.beat == other.beat && before.run == other.run => {}
+                Some(_) => {
+                    repeated(store, &other);
+                    return Ok(Claimed::Elsewhere(other));
+                }
                 None => watched = Some((other, clock.mono())),
             },
         }
@@ -148,11 +160,15 @@ fn take(
 ) -> Result<Taken, StoreError> {
     document::update(store, KEY, |triggers: Option<Triggers>| {
         let mut triggers = triggers.unwrap_or_default();
+        let mut repeats = 0;
         if let Some(own) = triggers.of(schedule, token) {
+            repeats = own.repeats;
             let silent = now.since(own.seen) > TTL.as_secs() as i64 + SKEW;
             match &own.end {
                 Some(end) if end.done => return Ok(Next::Keep(Taken::Is(Claimed::Done(own.clone())))),
-                None if stopped != Some(own) && !silent => return Ok(Next::Keep(Taken::Perhaps(own.clone()))),
+                None if stopped.is_none_or(|seen| (seen.beat, &seen.run) != (own.beat, &own.run)) && !silent => {
+                    return Ok(Next::Keep(Taken::Perhaps(own.clone())));
+                }
                 Some(_) | None => {}
             }
         }
@@ -164,9 +180,36 @@ fn take(
             beat: 0,
             seen: now,
             end: None,
+            repeats,
         });
         Ok(Next::Write(triggers, Taken::Is(Claimed::Ours)))
     })
+}
+
+/// Counts that a trigger came again. What cannot be counted changes nothing: no run is begun either way.
+fn repeated(store: &dyn Store, trigger: &Trigger) {
+    let _ = document::update(store, KEY, |triggers: Option<Triggers>| {
+        let mut triggers = triggers.unwrap_or_default();
+        match triggers.of(&trigger.schedule, &trigger.token) {
+            Some(own) => own.repeats += 1,
+            None => return Ok(Next::Keep(())),
+        }
+        Ok(Next::Write(triggers, ()))
+    });
+}
+
+/// How often triggers came again, by schedule: of those that are remembered.
+///
+/// # Errors
+/// A state that cannot be read.
+pub fn repeats(store: &dyn Store) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut all = BTreeMap::new();
+    if let Some((known, _)) = document::read::<Triggers>(store, KEY)? {
+        for own in known.last {
+            *all.entry(own.schedule).or_default() += own.repeats;
+        }
+    }
+    Ok(all)
 }
 
 /// Says that a run is alive. Whether the trigger is still its own.
@@ -240,6 +283,9 @@ mod tests {
         assert_eq!((done.run.as_str(), end.code, end.called.as_deref()), ("1", Some(3), Some("report 1")));
         assert_eq!(place.claim("nightly", "b", "3").await, Claimed::Ours);
         assert_eq!(place.claim("weekly", "a", "4").await, Claimed::Ours);
+        assert!(matches!(place.claim("nightly", "a", "5").await, Claimed::Done(_)));
+        let counted = BTreeMap::from([("nightly".to_owned(), 2), ("weekly".to_owned(), 0)]);
+        assert_eq!(repeats(&place.store).unwrap(), counted);
         // No wait was needed for any of it.
         assert_eq!(place.clock.mono(), Duration::ZERO);
     }
@@ -253,6 +299,7 @@ mod tests {
         assert_eq!(place.claim("nightly", "a", "2").await, Claimed::Ours);
         assert!(!place.end("a", "1", 0, true), "it belongs to another run");
         assert!(place.end("a", "2", 0, true));
+        assert_eq!(repeats(&place.store).unwrap()["nightly"], 0, "each of them was run");
         assert!(matches!(place.claim("nightly", "a", "3").await, Claimed::Done(_)));
         assert_eq!(place.kept().len(), 1);
     }
@@ -318,6 +365,7 @@ mod tests {
         let claimed = claim(&store, &place.clock, "nightly", "a", "2").await.unwrap();
         let Claimed::Elsewhere(other) = claimed else { panic!("{claimed:?}") };
         assert_eq!(other.run, "1");
+        assert_eq!(repeats(&place.store).unwrap()["nightly"], 1);
         assert!(place.clock.mono() < TTL);
     }
 

@@ -283,7 +283,7 @@ mod tests {
             measures: vec![Measure::Billed],
             lanes: Vec::new(),
         };
-        let request = Request { rollups: vec![rollup], spread: Spread::Start };
+        let request = Request { rollups: vec![rollup], spread: Spread::Start, ..Request::default() };
         let partial =
             scan(sources, &request, NonZeroUsize::MIN.saturating_add(1)).map_err(|error| error.to_string())?;
         let mut out = Vec::new();

@@ -20,6 +20,8 @@ const FORMAT: &str = "sweeper.ledger/1";
 const BATCH: usize = 8 << 20;
 /// How often a chunk is merged again because somebody else wrote it.
 const TRIES: usize = 50;
+/// How often a store that is busy is asked, each time for as long as it waits itself.
+const PATIENCE: usize = 6;
 
 /// A [`Ledger`] that lasts as its store does.
 pub struct StoreLedger {
@@ -48,6 +50,17 @@ fn place(chunk: u8) -> String {
     format!("{PREFIX}{chunk:02x}")
 }
 
+/// Asks again while the store is busy: its wait is for one writer, and on a slow disk several may come before.
+fn patiently<T>(mut call: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    for _ in 1..PATIENCE {
+        match call() {
+            Err(StoreError::Busy(_)) => {}
+            done => return done,
+        }
+    }
+    call()
+}
+
 fn failed(error: StoreError) -> String {
     error.to_string()
 }
@@ -58,7 +71,7 @@ impl StoreLedger {
     }
 
     fn read(&self, key: &str) -> Result<Option<(LedgerSlice, Vec<u8>, Version)>, String> {
-        let Some((bytes, version)) = self.store.get(key).map_err(failed)? else { return Ok(None) };
+        let Some((bytes, version)) = patiently(|| self.store.get(key)).map_err(failed)? else { return Ok(None) };
         let chunk: Chunk = serde_json::from_slice(&bytes)
             .map_err(|error| StoreError::Damaged(format!("`{key}`: {error}")).to_string())?;
         if chunk.format != FORMAT {
@@ -77,7 +90,7 @@ impl StoreLedger {
         change(&mut slice);
         if slice.is_empty() {
             let Some(version) = version else { return Ok((true, None)) };
-            let outcome = self.store.delete_if(&key, version).map_err(failed)?;
+            let outcome = patiently(|| self.store.delete_if(&key, version)).map_err(failed)?;
             return Ok((!matches!(outcome, DeleteOutcome::Conflict(_)), None));
         }
         let value = serde_json::to_vec(&Chunk { format: FORMAT.to_owned(), entries: slice })
@@ -119,7 +132,7 @@ impl StoreLedger {
     /// Writes chunks; gives back those that somebody else wrote in between.
     fn write(&self, batch: &mut Batch) -> Result<Vec<u8>, String> {
         let Batch { puts, chunks, .. } = std::mem::take(batch);
-        let outcomes = self.store.put_all_if(&puts).map_err(failed)?;
+        let outcomes = patiently(|| self.store.put_all_if(&puts)).map_err(failed)?;
         let conflicts = chunks.into_iter().zip(outcomes).filter(|(_, one)| matches!(one, PutOutcome::Conflict(_)));
         Ok(conflicts.map(|(chunk, _)| chunk).collect())
     }
@@ -272,11 +285,33 @@ mod tests {
         let open = || StoreLedger::new(Arc::new(SqliteStore::open(&path).unwrap()));
         thread::scope(|scope| {
             for run in 0..4 {
-                scope.spawn(move || open().merge(&advanced(DAY, run * 500..run * 500 + 700, [])).unwrap());
+                let ledger = open();
+                scope.spawn(move || ledger.merge(&advanced(DAY, run * 500..run * 500 + 700, [])).unwrap());
             }
         });
         assert_eq!(open().load().unwrap().len(), 2200);
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_store_that_is_busy_is_asked_again_and_not_for_ever() {
+        let asked = |busy: usize| {
+            let mut calls = 0;
+            let done = patiently(|| {
+                calls += 1;
+                if calls > busy { Ok(calls) } else { Err(StoreError::Busy("locked".to_owned())) }
+            });
+            (done.is_ok(), calls)
+        };
+        assert_eq!(asked(0), (true, 1));
+        assert_eq!(asked(PATIENCE - 1), (true, PATIENCE));
+        assert_eq!(asked(PATIENCE), (false, PATIENCE));
+        let mut calls = 0;
+        let full = patiently(|| -> Result<(), StoreError> {
+            calls += 1;
+            Err(StoreError::Failed("disk full".to_owned()))
+        });
+        assert!(full.is_err() && calls == 1, "nothing else is tried again");
     }
 
     #[test]

@@ -197,7 +197,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let own = Config::find(args.config.as_deref())?.bill;
     let cache = args.cache.open();
-    let files = files::find(focus(&args.focus, &own)?, cache.clone())?;
+    let files = files::find(focus(&args.focus, &own)?, cache.clone())?.at(own.rates.clone());
     let surveys = surveys(&args.known.survey)?;
     let surveys: Vec<&Sealed> = surveys.iter().collect();
     let ended = told(args, &own, files, &surveys)?;

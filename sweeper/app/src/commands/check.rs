@@ -1,8 +1,10 @@
 //! `sweeper check terraform`: whose planned resources will be, and until when, before they are there.
 //!
 //! The policies that ask for owners and for ends (`missing-owner`, `expired`) are held against the tags and labels that a
-//! plan will give to what it creates or changes. What is only known after apply is said, and fails nothing.
+//! plan will give to what it creates or changes, and quotas (`over-quota`) against what it adds. What is only known after
+//! apply is said, and fails nothing.
 
+mod quotas;
 mod rules;
 mod terraform;
 
@@ -10,6 +12,7 @@ pub use rules::{Finding, RULES, Verdict};
 pub use terraform::Plan;
 
 use crate::{
+    commands::prices,
     config::Config,
     exit::{Exit, Failure},
     log, output, policies,
@@ -18,13 +21,17 @@ use crate::{
 use std::path::PathBuf;
 use sweeper_core::{
     clock::{Clock as _, SystemClock},
-    detect::Severity,
+    detect::{Severity, View},
     model::Timestamp,
+    policy::{
+        Watch,
+        quota::{self, Standing},
+    },
 };
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
-    /// Hold a plan of Terraform or OpenTofu against the policies of ownership and of ends
+    /// Hold a plan of Terraform or OpenTofu against the policies of ownership and of ends, and against quotas
     Terraform(Args),
 }
 
@@ -46,6 +53,9 @@ pub struct Args {
     /// Every planned resource must say until when it is needed
     #[arg(long)]
     require_expiry: bool,
+    /// What there is already (`sweeper survey --output FILE`), to be counted with what is planned: for quotas
+    #[arg(long, value_name = "FILE")]
+    survey: Option<PathBuf>,
     /// A policy file or a directory of them [default: the shipped policies]
     #[arg(long, value_name = "PATH")]
     policies: Option<PathBuf>,
@@ -99,12 +109,33 @@ pub fn run(command: &Command) -> Result<Exit, Failure> {
     };
     let mut findings: Vec<Finding> =
         plan.resources.iter().flat_map(|resource| rules::judge(&asked, resource)).collect();
+    let survey = args.survey.as_deref().map(super::sealed).transpose()?.map(|(sealed, _)| sealed);
+    let house = &config.house;
+    let standing = survey.as_ref().map(|sealed| {
+        move |watch: &Watch| {
+            let taken_at = sealed.survey.taken_at;
+            // Owners are those of the config, as of what is planned.
+            let view = View::new(&sealed.survey.inventory, &sealed.survey.answers, house, taken_at);
+            quota::standing(watch, &view, &sealed.costs)
+        }
+    });
+    findings.extend(quotas::judge(
+        &quotas::Asked {
+            watches: &set.watches,
+            house,
+            prices: &prices::book(&config.prices, asked.now)?,
+            standing: standing.as_ref().map(|standing| standing as &dyn Fn(&Watch) -> Standing),
+        },
+        &plan,
+    ));
     findings.sort_by(|one, other| {
         (one.verdict, &one.address, one.rule.id).cmp(&(other.verdict, &other.address, other.rule.id))
     });
     let mut notes = plan.notes;
     if !rules::asks(&set) && args.require_tag.is_empty() && !args.require_expiry {
-        notes.push("no policy sweeps `missing-owner` or `expired`, so only spelling is checked".to_owned());
+        notes.push(
+            "no policy sweeps `missing-owner`, `expired` or `over-quota`, so only spelling is checked".to_owned(),
+        );
     }
     let (judged, others) = (plan.resources.len(), plan.others);
     let checked = Checked { path: args.plan.display().to_string(), findings, judged, others, notes };

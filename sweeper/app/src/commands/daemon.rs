@@ -9,6 +9,7 @@ use crate::{
     deployment,
     exit::{Exit, Failure},
     log,
+    measures::Measures,
     run::{
         agenda::{self, Step},
         apart::Apart,
@@ -187,6 +188,8 @@ struct Last {
 /// How a run ended.
 enum Ended {
     With(u8),
+    /// Without an outcome.
+    Failed(Exit),
     /// Somebody stopped the daemon.
     Stopped,
 }
@@ -203,7 +206,7 @@ impl Ended {
             Some(Err(failure)) => {
                 let help = failure.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
                 log::warn(&format!("{} failed: {}{help}", entry.name, failure.message));
-                Self::With(failure.exit.code())
+                Self::Failed(failure.exit)
             }
             None => Self::Stopped,
         }
@@ -433,6 +436,7 @@ impl Daemon {
         let before = match claim {
             Some(Ok(Claim::Theirs(at))) => {
                 log::say(&format!("{}: another daemon ran it at {at}", entry.name));
+                self.vitals.yielded(&entry.name);
                 self.ran(entry, Last { at, is_untold: false });
                 return Ok(());
             }
@@ -466,12 +470,17 @@ impl Daemon {
         }
         log::say(&format!("{}: run {run} begins, {late} s after its time", entry.name));
         self.vitals.began(&entry.name, late, passed - 1);
-        let began = self.clock.mono();
+        let (started, began) = (self.clock.wall(), self.clock.mono());
         let ended = self.finish(&entry).await;
         let at = self.clock.wall();
         let took = self.clock.mono().saturating_sub(began);
         let code = match ended {
             Ended::With(code) => code,
+            Ended::Failed(exit) => {
+                // What an earlier run saw is not what this one did.
+                self.vitals.measured(Measures::failed(exit, started, at).prometheus());
+                exit.code()
+            }
             Ended::Stopped => {
                 let given = self.with_state(move |store| remembered::give_back(store, &entry, &run, before)).await;
                 if let Some(Err(error)) = given {
@@ -507,7 +516,7 @@ impl Daemon {
             Ok(apart) => apart,
             Err(error) => {
                 log::warn(&format!("{} cannot begin: {error}", entry.name));
-                return Ended::With(Exit::Bug.code());
+                return Ended::Failed(Exit::Bug);
             }
         };
         let put_away = if entry.run == Sort::Notify { PUT_AWAY.1 } else { PUT_AWAY.0 };
@@ -526,7 +535,7 @@ impl Daemon {
                     apart.stop();
                     log::warn(&format!("{} was ended: it took longer than {} s", entry.name, longest.as_secs()));
                     let _ = timeout(put_away, apart.end()).await;
-                    return Ended::With(Exit::Blind.code());
+                    return Ended::Failed(Exit::Blind);
                 }
             }
         }

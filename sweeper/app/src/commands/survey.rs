@@ -75,6 +75,9 @@ pub struct MergeArgs {
     /// Only write what the rules still ask, for `survey --stage answers` to ask it in shards
     #[arg(long, conflicts_with = "output")]
     pub asks: bool,
+    /// Write what the merge measured to a file for the textfile collector of Prometheus
+    #[arg(long, value_name = "FILE", conflicts_with = "asks")]
+    pub measures: Option<PathBuf>,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -86,7 +89,11 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         let config = Config::find(args.look.config.as_deref())?;
         let run = shards::run_id(args.run.as_deref(), &variable)?;
         let merge = Merge { run, from: args.from, output: args.output };
-        return shards::merge(Settings::new(&args.look, &config)?, &merge).await;
+        let export = Export::new(args.measures.as_deref(), &config);
+        let merged = shards::merge(Settings::new(&args.look, &config)?, &merge);
+        // Questions are no end of a run, and measure nothing.
+        let ended = if args.asks { merged.await? } else { Box::pin(export.of("survey", merged)).await? };
+        return Ok(ended.exit());
     }
     if let Some(to) = args.shard.to {
         let which = shards::which(args.shard.shard.as_deref(), &variable)?;

@@ -118,6 +118,9 @@ measures! {
     AUDIT_EVENTS "sweeper_audit_log_events" Gauge State [] "Events of the audit log; of one in a bucket, those that the state remembers."
     LOCK_HELD "sweeper_lock_held_seconds" Gauge State [] "For how long the lock has been held by whoever has it; 0 when it is free."
 
+    STATE_READ "sweeper_run_state_reachable" Gauge State [] "1 when the state could be read when the run ended; 0 when it could not, so that nothing of the run is remembered."
+    REPEATS "sweeper_trigger_repeats" Gauge State ["schedule"] "How often a trigger came again that was done or being run, and nothing was done for it: of the triggers that the state remembers, the last 200."
+
     NOTICES "sweeper_notices" Gauge Notify ["channel", "outcome"] "Notices of the last run of `notify`: delivered, undelivered, or waiting for `notices_per_day`."
     VERIFIED "sweeper_audit_verified" Gauge Verify [] "1 when the audit log was sound when it was last verified, 0 when it was not."
     VERIFIED_AT "sweeper_audit_verified_timestamp_seconds" Gauge Verify [] "When it was last verified."
@@ -130,7 +133,9 @@ measures! {
     LATENESS "sweeper_daemon_lateness_seconds" Gauge Daemon ["schedule"] "How late the last run of a schedule began."
     OVERDUE "sweeper_daemon_overdue_seconds" Gauge Daemon ["schedule"] "How long ago a run of a schedule came due that has not begun; 0 when none is waiting."
     SKIPPED "sweeper_daemon_skipped_total" Counter Daemon ["schedule"] "Runs that were due outside their windows and did not come."
+    YIELDED "sweeper_daemon_yielded_total" Counter Daemon ["schedule"] "Runs that were due and were left to another daemon, which had begun them."
     MISSED "sweeper_daemon_missed_total" Counter Daemon ["schedule"] "Times that passed without a run and were made up for by one."
+    CLOCK_BEHIND "sweeper_daemon_clock_behind_seconds" Gauge Daemon [] "How far the clock is behind the last run that is remembered; 0 when it is not."
     POLICIES "sweeper_policies_info" Gauge Daemon ["commit", "digest"] "Always 1; which policies are in force are labels."
     RELOADS "sweeper_daemon_reloads_total" Counter Daemon ["outcome"] "Policies that were read anew: taken, or refused."
     RELOAD_FAILED "sweeper_policies_reload_failed" Gauge Daemon [] "1 while the policies that are there are refused and older ones are in use."

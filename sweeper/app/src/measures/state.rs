@@ -17,20 +17,23 @@ use sweeper_core::{
     model::Timestamp,
     policy::watch::Breakdown,
     store::{Store, StoreError},
+    triggers,
 };
 use sweeper_store::FileLog;
 
 impl Measures {
     /// Of a state that lasts, and of the log of its deployment, which is beside it unless it is named. A state that cannot be read is told of by the run
-    /// itself; here it only has no figures.
+    /// itself; here it is only said that it is none, and it has no figures.
     pub fn state(place: Option<&Place>, named: Option<&Path>, now: Timestamp) -> Self {
         let mut measures = Self::default();
         let Some(place) = place.filter(|place| **place != Place::Memory) else { return measures };
-        if let Ok(store) = state::open(place) {
+        let read = state::open(place).and_then(|store| {
             let _ = measures.grown(store.as_ref());
-            let _ = measures.locked(store.as_ref(), now);
             let _ = measures.remembered(store.as_ref());
-        }
+            measures.repeated(store.as_ref())?;
+            measures.locked(store.as_ref(), now)
+        });
+        measures.set(&of::STATE_READ, &[], u64::from(read.is_ok()));
         if let Some(directory) = log(place, named) {
             let _ = measures.logged(&directory);
         }
@@ -52,6 +55,14 @@ impl Measures {
         let held = lease::show(store)?.filter(|shown| shown.holder.is_some());
         let held = held.map_or(0, |shown| now.since(shown.since).max(0));
         self.set(&of::LOCK_HELD, &[], Value::Seconds(held));
+        Ok(())
+    }
+
+    /// Triggers that came more than once.
+    fn repeated(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        for (schedule, count) in triggers::repeats(store)? {
+            self.set(&of::REPEATS, &[&schedule], count);
+        }
         Ok(())
     }
 
@@ -115,6 +126,7 @@ mod tests {
         let value = |measures: &Measures, measure, labels: &[&str]| measures.get(measure, labels);
         let before = Measures::state(Some(&state), None, NOW);
         assert_eq!(value(&before, &of::LOCK_HELD, &[]), Some(Value::Seconds(0)), "nobody has it");
+        assert_eq!(value(&before, &of::STATE_READ, &[]), Some(Value::Count(1)));
         assert_eq!(value(&before, &of::AUDIT_EVENTS, &[]), None, "there is no log");
 
         let store = state::open(&state).unwrap();
@@ -150,7 +162,9 @@ mod tests {
         drop(store);
         std::fs::remove_dir_all(&place).unwrap();
         std::fs::write(&place, "no state").unwrap();
-        assert_eq!(Measures::state(Some(&state), None, NOW), Measures::default(), "what cannot be read has no figures");
+        let mut none = Measures::default();
+        none.set(&of::STATE_READ, &[], 0_u64);
+        assert_eq!(Measures::state(Some(&state), None, NOW), none, "what cannot be read has no figures");
         std::fs::remove_file(&place).unwrap();
     }
 }

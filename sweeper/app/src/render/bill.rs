@@ -7,6 +7,7 @@ use sweeper_bill::{
     evidence::Cause,
     expected::plus,
     focus::Bill,
+    rates,
     split::Part,
     waterfall::{Contributor, Waterfall},
 };
@@ -24,6 +25,9 @@ pub fn table(report: &DeltaReport, bill: &Bill, out: &mut dyn Write) -> io::Resu
         .window
         .map_or_else(|| "no days to compare".to_owned(), |window| format!("{} to {}", window.first, window.last));
     writeln!(out, "{}: {days}, {}", report.outcome.name(), inert::line(currency))?;
+    if !report.rates.is_empty() {
+        writeln!(out, "converted: {}", rates::said(&report.rates))?;
+    }
     let (Some(total), Some(window)) = (&report.total, &report.window) else { return Ok(()) };
     let strokes = |name: &str| {
         let costs = bill.usage.get(name);

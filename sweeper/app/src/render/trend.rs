@@ -145,7 +145,7 @@ fn lines(title: &str, lines: &Lines, days: &[&Summary], out: &mut dyn Write) -> 
         lines.iter().map(|(name, sums)| (name, sums.get(&span.1).unwrap_or(&none), sums)).collect();
     rows.sort_by_key(|(name, now, _)| (Reverse((now.most(), now.resources)), *name));
     let mut builder = tabled::builder::Builder::default();
-    builder.push_record([title, "RESOURCES", "FIRM/MONTH", "UP TO/MONTH", "CHANGE", "DAYS"]);
+    builder.push_record([title, "RESOURCES", "FIRM/MONTH", "UP TO/MONTH", "UNPRICED", "CHANGE", "DAYS"]);
     for (name, now, sums) in rows.iter().take(ROWS) {
         let before = sums.get(&span.0).map_or(Amount::ZERO, Sum::most);
         builder.push_record([
@@ -153,12 +153,13 @@ fn lines(title: &str, lines: &Lines, days: &[&Summary], out: &mut dyn Write) -> 
             grouped(now.resources),
             dollars(now.firm),
             dollars(now.up_to),
+            grouped(now.unpriced),
             signed(now.most() - before),
             strokes(sums, &looked, span),
         ]);
     }
     writeln!(out)?;
-    columns(builder, 1..5, out)?;
+    columns(builder, 1..6, out)?;
     if rows.len() > ROWS {
         writeln!(out, "and {} more (--format json has them)", grouped((rows.len() - ROWS) as u64))?;
     }

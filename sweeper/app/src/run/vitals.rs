@@ -28,6 +28,8 @@ struct Schedule {
     /// By exit code, since the start.
     runs: BTreeMap<u8, u64>,
     skipped: u64,
+    /// Left to another daemon.
+    yielded: u64,
     /// Times that passed and were made up for by one run.
     missed: u64,
     /// How late the last run began, seconds.
@@ -90,6 +92,7 @@ impl<C: Clock> Vitals<C> {
                 ended: None,
                 runs: BTreeMap::new(),
                 skipped: 0,
+                yielded: 0,
                 missed: 0,
                 late: 0,
                 took: Duration::ZERO,
@@ -123,6 +126,11 @@ impl<C: Clock> Vitals<C> {
 
     pub fn skipped(&self, name: &str) {
         self.of(name, |own| own.skipped += 1);
+    }
+
+    /// Another daemon had begun the run that was due.
+    pub fn yielded(&self, name: &str) {
+        self.of(name, |own| own.yielded += 1);
     }
 
     /// A run has begun, this late, and makes up for so many times that were missed.
@@ -222,12 +230,15 @@ impl<C: Clock> Vitals<C> {
         own.set(&of::RELOADS, &["refused"], known.reloads[1]);
         own.set(&of::STATE_REACHABLE, &[], u64::from(known.unreachable.is_none()));
         own.set(&of::RUNNING, &[], u64::from(known.running.is_some()));
+        let behind = known.schedules.iter().map(|schedule| schedule.last.since(now)).max();
+        own.set(&of::CLOCK_BEHIND, &[], Value::Seconds(behind.unwrap_or(0).max(0)));
         for schedule in &known.schedules {
             let name = schedule.entry.name.as_str();
             for (code, count) in &schedule.runs {
                 own.set(&of::RUNS, &[name, &code.to_string()], *count);
             }
             own.set(&of::SKIPPED, &[name], schedule.skipped);
+            own.set(&of::YIELDED, &[name], schedule.yielded);
             own.set(&of::MISSED, &[name], schedule.missed);
             if let Some(at) = schedule.ended {
                 own.set(&of::LAST_RUN, &[name], Value::Seconds(at.0));
@@ -319,6 +330,23 @@ mod tests {
         ] {
             assert!(page.contains(row), "{row}: {page}");
         }
+    }
+
+    #[test]
+    fn what_another_daemon_did_and_a_clock_that_was_put_back_are_measured() {
+        let vitals = vitals(HOURLY);
+        let measured = |row: &str| {
+            let (_, page) = vitals.metrics();
+            assert!(page.contains(row), "{row}: {page}");
+        };
+        measured("sweeper_daemon_clock_behind_seconds 0\n");
+        measured("sweeper_daemon_yielded_total{schedule=\"hourly\"} 0\n");
+        vitals.yielded("hourly");
+        measured("sweeper_daemon_yielded_total{schedule=\"hourly\"} 1\n");
+        vitals.last("hourly", START.plus(240));
+        measured("sweeper_daemon_clock_behind_seconds 240\n");
+        vitals.clock.advance(Duration::from_mins(5));
+        measured("sweeper_daemon_clock_behind_seconds 0\n");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use super::{run, shelf, work::known};
 use crate::{
     TOOL,
-    commands::{Settings, random_id},
+    commands::{Ended, Settings, random_id},
     engine,
-    exit::{Exit, Failure},
+    exit::Failure,
     log,
+    measures::Measures,
     output::Whole,
     state,
 };
@@ -37,7 +38,7 @@ pub struct Merge {
 }
 
 /// Puts the sealed shards of a run together. What never came is blind. Only this moves clocks and history on.
-pub async fn merge(mut settings: Settings, merge: &Merge) -> Result<Exit, Failure> {
+pub async fn merge(mut settings: Settings, merge: &Merge) -> Result<Ended, Failure> {
     for warning in &settings.warnings {
         log::warn(warning);
     }
@@ -67,14 +68,15 @@ fn asks(
     universes: &Universes,
     calls: &Calls,
     gathered: Gathered,
-) -> Result<Exit, Failure> {
+) -> Result<Ended, Failure> {
     let Gathered { mut survey, cost, .. } = gathered;
     let asks = settings.asks(calls, universes, &mut survey)?;
     let attempt = random_id()?;
     let attempt = attempt.get(..12).unwrap_or(&attempt);
     let asking = shard::publish(shelf, (run, attempt), &survey.inventory, &asks, cost.usd)?;
-    log::say(&format!("{} questions for {} shards", asking.questions, run.shards));
-    Ok(Exit::Done)
+    let says = format!("{} questions for {} shards", asking.questions, run.shards);
+    log::say(&says);
+    Ok(Ended { says, ..Ended::default() })
 }
 
 /// Judges, with the answers of shards where there are some, and seals the survey.
@@ -86,7 +88,7 @@ async fn finish(
     calls: &Calls,
     gathered: Gathered,
     output: &str,
-) -> Result<Exit, Failure> {
+) -> Result<Ended, Failure> {
     let Gathered { survey, mut cost, doubt, .. } = gathered;
     let mut given = std::collections::BTreeMap::new();
     if let Some(asking) = Asking::read(shelf, run)? {
@@ -105,7 +107,8 @@ async fn finish(
         log::warn(warning);
     }
     let (digest, place) = write(&outcome.sealed, output)?;
-    log::say(&format!("survey {digest} in {place}"));
+    let says = format!("survey {digest} in {place}");
+    log::say(&says);
     if let Some(Err(error)) = settings.state.as_ref().map(|place| {
         let expected = Expected::of(&outcome.sealed.survey.inventory);
         state::open(place).and_then(|store| expected.remember(store.as_ref()))
@@ -115,7 +118,8 @@ async fn finish(
     let mut report = engine::report(&outcome, &settings.set, digest, None);
     let unremembered = settings.remember(&report);
     report.run.exit.extend(unremembered);
-    Ok(Exit::of(&report.run.exit))
+    let measures = Measures::of(&outcome, &report);
+    Ok(settings.counted(Ended { says, measures, causes: report.run.exit, run: report.run.id }, &outcome))
 }
 
 /// Writes the survey; gives its digest and where it is.

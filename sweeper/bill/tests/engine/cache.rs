@@ -255,7 +255,7 @@ fn what_has_too_many_groups_is_scanned_each_time_and_tried_once() {
     };
     let two = |from: Date| Request {
         rollups: vec![rollup(Key::Resource, days(from, 20)), rollup(Key::Account, days(from, 20))],
-        spread: Spread::Days,
+        ..Request::default()
     };
     let ask = |request: &Request| {
         bucket.forget();
@@ -272,7 +272,7 @@ fn what_has_too_many_groups_is_scanned_each_time_and_tried_once() {
     assert_eq!(kept.puts.load(SeqCst), 1);
     // As one sum for each, all of them have room.
     let month = vec![Window { from: date(2026, 9, 1), to: date(2026, 10, 1) }];
-    let whole = Request { rollups: vec![rollup(Key::Resource, month)], spread: Spread::Days };
+    let whole = Request { rollups: vec![rollup(Key::Resource, month)], ..Request::default() };
     assert_eq!(ask(&whole), once);
     assert_eq!(ask(&whole), 0);
 }
@@ -293,5 +293,24 @@ fn two_currencies_are_refused_with_both_places() {
             error.contains("BILLING_PERIOD=2026-10") && error.contains("2026-08") && error.contains("EUR"),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn what_is_kept_is_kept_by_its_rates() {
+    let (bucket, kept) = (bills(), Arc::new(Kept::default()));
+    let euros: Vec<Row> = usual(0..30).into_iter().map(|row| Row { currency: Some("EUR"), ..row }).collect();
+    bill(&bucket, "2026-09", &euros);
+    let request = asked(Spread::Days, &[days(date(2026, 8, 25), 50)]);
+    for rate in ["1.5", "2", "1.5"] {
+        let on = date(2026, 8, 1);
+        let rates = Rates::new("USD", vec![Rate { from: "EUR".to_owned(), on, rate: Amount::parse(rate).unwrap() }]);
+        let expected = plain(&bucket, &Request { rates: rates.clone(), ..request.clone() });
+        for _ in 0..2 {
+            let files = files(&bucket, &kept).at(rates.clone());
+            let found = files.scan(&request, NonZeroUsize::MIN).unwrap();
+            assert_eq!(bytes(&found), expected);
+            assert_eq!(rates::said(&found.rates()), format!("EUR at {rate} of 2026-08-01"));
+        }
     }
 }

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 pub(super) static SPEC: Spec = Spec {
     id: "expired",
-    title: "resource past the date its own tag gives",
+    title: "resource past the end that its own tag or its lease gives",
     classes: &[
         Class::Vm,
         Class::Disk,

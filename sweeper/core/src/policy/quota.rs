@@ -80,10 +80,46 @@ pub fn judge(set: &PolicySet, view: &View<'_>, costs: &dyn Costs) -> Vec<Told> {
     quotas.flat_map(|watch| told(watch, view, costs)).collect()
 }
 
-fn told(watch: &Watch, view: &View<'_>, costs: &dyn Costs) -> Vec<Told> {
+/// What there is of each group of a quota, for whoever wants to add to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub groups: BTreeMap<String, Has>,
+    /// Why there may be more than that, of any group.
+    pub unseen: Option<String>,
+}
+
+/// What there is of one group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Has {
+    pub count: u64,
+    /// What it costs a month at least.
+    pub sure: Amount,
+    /// Whether it may cost more: upper bounds, and what has no price.
+    pub is_open: bool,
+}
+
+/// What there is of each group, as [`judge`] counts it.
+pub fn standing(watch: &Watch, view: &View<'_>, costs: &dyn Costs) -> Standing {
+    let Counted { groups, strangers: _, why } = counted(watch, view, costs);
+    let unseen = blind(watch, watch.by.unwrap_or(Breakdown::Owner), view).why.or(why);
+    let has = |group: &Group| Has {
+        count: group.count,
+        sure: group.sure,
+        is_open: group.unpriced > 0 || group.maybe > Amount::ZERO,
+    };
+    Standing { groups: groups.iter().map(|(name, group)| (name.clone(), has(group))).collect(), unseen }
+}
+
+struct Counted {
+    groups: BTreeMap<String, Group>,
+    /// Whose owner cannot be told, and why not; and what is beyond what is remembered.
+    strangers: u64,
+    why: Option<String>,
+}
+
+fn counted(watch: &Watch, view: &View<'_>, costs: &dyn Costs) -> Counted {
     let by = watch.by.unwrap_or(Breakdown::Owner);
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-    // Whose owner cannot be told, and why not; and what is beyond what is remembered.
     let mut strangers = 0_u64;
     let mut why: Option<String> = None;
     for resource in view.inventory.resources() {
@@ -112,6 +148,12 @@ fn told(watch: &Watch, view: &View<'_>, costs: &dyn Costs) -> Vec<Told> {
         }
         groups.entry(name).or_default().add(resource, costs);
     }
+    Counted { groups, strangers, why }
+}
+
+fn told(watch: &Watch, view: &View<'_>, costs: &dyn Costs) -> Vec<Told> {
+    let by = watch.by.unwrap_or(Breakdown::Owner);
+    let Counted { groups, strangers, mut why } = counted(watch, view, costs);
     // A quota of nothing at all is of those that have nothing, too.
     let blind = blind(watch, by, view);
     let mut alerts: Vec<(&String, &Group)> = Vec::new();
@@ -353,6 +395,24 @@ mod tests {
         assert_eq!(heads(world(), "count = 3"), ["quiet"], "one more is within it, whoever has it");
         assert_eq!(heads(world(), "count = 1"), ["alert alice 25.00", "unknown"]);
         assert_eq!(heads(world(), "count = 2\nclasses = [\"disk\"]"), ["quiet"]);
+    }
+
+    #[test]
+    fn what_there_is_is_counted_alike_for_whoever_adds_to_it() {
+        let standing_of = |world: World, quota: &str| {
+            let text = format!("[[policy]]\nname = \"q\"\nsweep = \"over-quota\"\n{quota}\n");
+            let set = load(&[Source { path: "q.toml".to_owned(), text }], &Known { kinds: KINDS }).set.unwrap();
+            standing(&set.watches[0], &world.seal().view(), &ByName)
+        };
+        let found = standing_of(with(shop(), "up-10", "bob"), "count = 1");
+        let has = |count, sure, is_open| Has { count, sure: Amount::whole(sure), is_open };
+        assert_eq!(found.groups["alice"], has(2, 25, false));
+        assert_eq!(found.groups["bob"], has(2, 7, true));
+        assert_eq!((found.groups.len(), found.unseen), (3, None));
+        let blind = standing_of(shop().blind(&testing::VM), "count = 1");
+        assert!(blind.unseen.unwrap().contains("could not be listed: denied"));
+        let stranger = shop().draft(&testing::FUNCTION, Draft { tags: Tags::Unread, ..Draft::new("f", function()) });
+        assert!(standing_of(stranger, "count = 1").unseen.unwrap().contains("the owner of"));
     }
 
     #[test]

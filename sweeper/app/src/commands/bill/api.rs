@@ -6,12 +6,13 @@
 use super::{Args, Breakdown, Told, comparison, terms};
 use crate::{
     clouds::{self, Choice},
-    commands::{LookArgs, Settings, cloud, remedy},
+    commands::{LookArgs, choice, cloud, remedy},
     config::Config,
     exit::{Exit, Failure},
     log,
     render::summary::counted,
-    state,
+    signs,
+    state::{self, Place},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -19,11 +20,13 @@ use std::{
     sync::Arc,
 };
 use sweeper_bill::{
+    expected::plus,
     focus::{Bill, Charges, Lane},
     movement::{Compared, NONE, Question},
+    rates::Rates,
 };
 use sweeper_core::{
-    calls::Calls,
+    calls::{Calls, Limits},
     charges::{BillAsk, BillRow, BillTold},
     clock::{Clock, SystemClock},
     kind::{CloudError, Fault},
@@ -72,15 +75,18 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         state: args.api.state.clone(),
         ..LookArgs::default()
     };
-    let settings = Settings::new(&look, &config)?;
-    let cloud = the_one(&settings.choice)?;
+    // No policy says anything of a bill.
+    let choice = choice(&look, &config, &signs::of_environment())?;
+    let cloud = the_one(&choice)?;
+    let limits = Limits { deadline: config.deadline, ..config.limits.clone() };
+    let state = state::place(look.state.as_deref(), &config)?;
     let ask = BillAsk { first: Question::new(args.by.into(), compared, &terms).range().from, end: terms.today };
-    let told = Asking { settings: &settings, cloud, ask, refresh: args.api.refresh }.told().await?;
+    let told = Asking { choice, limits, state, cloud, ask, refresh: args.api.refresh }.told().await?;
     if !told.estimated.is_empty() {
         let days = counted(told.estimated.len() as u64, "day");
         log::say(&format!("{} calls the costs of {days} estimated: they may still change", cloud.name()));
     }
-    let bill = bill(&told, by_account)?;
+    let bill = bill(told, by_account, &config.bill.rates)?;
     let report = comparison(compared, &bill, &terms);
     Told { report: &report, bill: &bill, story: None, explain: false }.write(args.format, args.output.as_deref())
 }
@@ -147,14 +153,16 @@ impl Kept {
     }
 }
 
-struct Asking<'a> {
-    settings: &'a Settings,
+struct Asking {
+    choice: Choice,
+    limits: Limits,
+    state: Option<Place>,
     cloud: CloudId,
     ask: BillAsk,
     refresh: bool,
 }
 
-impl Asking<'_> {
+impl Asking {
     fn key(&self) -> String {
         format!("bill/told/{}", self.cloud.name())
     }
@@ -162,14 +170,14 @@ impl Asking<'_> {
     /// What the cloud says, or said earlier today.
     async fn told(&self) -> Result<BillTold, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let calls = Calls::new(clock, self.settings.limits.clone());
-        let mut choice = self.settings.choice.clone();
+        let calls = Calls::new(clock, self.limits.clone());
+        let mut choice = self.choice.clone();
         choice.clouds = BTreeSet::from([self.cloud]);
         let connected = clouds::connect(&choice, &calls).await?;
         let cloud = connected.first().ok_or_else(|| Failure::new(Exit::Bug, "no cloud was connected"))?;
         let who = cloud.identity().await.map_err(|error| self.failed(&error))?;
         let asked = self.asked(who.map(|who| who.name).unwrap_or_default());
-        let store = self.settings.state.as_ref().and_then(|place| {
+        let store = self.state.as_ref().and_then(|place| {
             let opened = state::open(place);
             opened.map_err(|error| log::warn(&format!("what the cloud says is not kept: {error}"))).ok()
         });
@@ -191,7 +199,7 @@ impl Asking<'_> {
     }
 
     fn asked(&self, who: String) -> Asked {
-        let choice = &self.settings.choice;
+        let choice = &self.choice;
         // The name of a session differs from run to run, the account of its role does not.
         let by = match (self.cloud, who.split(':').nth(4)) {
             (CloudId::Aws, Some(account)) => account.to_owned(),
@@ -259,14 +267,37 @@ impl Asking<'_> {
 }
 
 /// The bill that an answer is, by service or by account.
-fn bill(told: &BillTold, by_account: bool) -> Result<Bill, Failure> {
+fn bill(mut told: BillTold, by_account: bool, rates: &Rates) -> Result<Bill, Failure> {
+    let (mut converted, mut left_out) = (BTreeSet::new(), BTreeSet::new());
+    told.rows.retain_mut(|row| {
+        let amount = |amount| rates.convert(&row.currency, row.day, amount);
+        match amount(row.effective).and_then(|effective| Ok(effective.zip(amount(row.billed)?))) {
+            Ok(None) => true,
+            Ok(Some((effective, billed))) => {
+                (row.effective, row.billed) = (effective, billed);
+                converted.insert(std::mem::replace(&mut row.currency, rates.to().to_owned()));
+                true
+            }
+            Err(why) => {
+                left_out.insert(why);
+                false
+            }
+        }
+    });
+    for why in &left_out {
+        log::warn(&format!("charges are left out: {why}"));
+    }
+    let days = || told.rows.iter().map(|row| row.day);
+    let held = days().min().zip(days().max().map(|last| plus(last, 1)));
+    let held = held.map_or_else(Vec::new, |(first, end)| rates.holding(&converted, first, end));
     let currencies: BTreeSet<&str> = told.rows.iter().map(|row| row.currency.as_str()).collect();
     if currencies.len() > 1 {
         let all: Vec<&str> = currencies.into_iter().collect();
         return Err(Failure::usage(format!("the bill is in {}, and only one currency is compared", all.join(" and ")))
-            .help("name accounts of one currency in the config"));
+            .help("name accounts of one currency in the config, or rates: `[[bill.rate]]`"));
     }
-    let mut bill = Bill { currency: currencies.first().map(|currency| (*currency).to_owned()), ..Bill::default() };
+    let currency = currencies.first().map(|currency| (*currency).to_owned());
+    let mut bill = Bill { currency, rates: held, ..Bill::default() };
     let mut usage: BTreeMap<String, BTreeMap<_, Charges>> = BTreeMap::new();
     for row in &told.rows {
         let charges = Charges { effective: row.effective, billed: row.billed };
@@ -285,6 +316,7 @@ fn bill(told: &BillTold, by_account: bool) -> Result<Bill, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sweeper_bill::rates::{self, Rate};
 
     fn row(day: &str, service: &str, lane: Lane, currency: &str, effective: i64) -> BillRow {
         BillRow {
@@ -317,18 +349,28 @@ mod tests {
             ],
             estimated: Vec::new(),
         };
-        let by_service = bill(&told, false).unwrap();
+        let by_service = bill(told.clone(), false, &Rates::default()).unwrap();
         let day = "2026-09-01".parse().unwrap();
         assert_eq!(by_service.usage.keys().collect::<Vec<_>>(), ["(none)", "S"]);
         assert_eq!((by_service.rows[&day], by_service.usage_by_day()[&day]), (2, Amount::whole(3)));
         assert_eq!(by_service.lanes[&Lane::Tax][&day].effective, Amount::whole(4));
-        assert_eq!(bill(&told, true).unwrap().usage.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(bill(told, true, &Rates::default()).unwrap().usage.keys().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]
     fn currencies_are_never_added_up() {
         let rows = vec![row("2026-09-01", "S", Lane::Usage, "EUR", 1), row("2026-09-01", "S", Lane::Usage, "USD", 1)];
-        assert!(bill(&BillTold { rows, estimated: Vec::new() }, false).unwrap_err().message.contains("EUR and USD"));
+        let told = BillTold { rows, estimated: Vec::new() };
+        assert!(bill(told.clone(), false, &Rates::default()).unwrap_err().message.contains("EUR and USD"));
+        let rate = |on: &str| {
+            let rate = Rate { from: "EUR".to_owned(), on: on.parse().unwrap(), rate: Amount::parse("1.5").unwrap() };
+            bill(told.clone(), false, &Rates::new("USD", vec![rate])).unwrap()
+        };
+        let (day, converted) = ("2026-09-01".parse().unwrap(), rate("2026-08-01"));
+        assert_eq!(converted.usage_by_day()[&day], Amount::parse("2.5").unwrap());
+        assert_eq!(rates::said(&converted.rates), "EUR at 1.5 of 2026-08-01");
+        let later = rate("2026-09-02");
+        assert_eq!((later.usage_by_day()[&day], later.rates), (Amount::whole(1), Vec::new()), "it is left out");
     }
 
     #[test]

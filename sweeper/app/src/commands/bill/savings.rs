@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let entries = undo::list(deployment.store.as_ref()).map_err(|error| deployment::failed(&error))?;
     let deeds: Vec<Deed> = entries.iter().filter_map(deed).collect();
     let terms = Terms { today: today(args.now)?, lag_days: config.bill.lag, floor_a_day: config.bill.floor };
-    let found = savings(files::find(focus, None)?, &deeds, &terms, threads())
+    let found = savings(files::find(focus, None)?.at(config.bill.rates.clone()), &deeds, &terms, threads())
         .map_err(|error| Failure::usage(format!("failed to read the bill: {error}")))?;
     if found.until.is_none() && !deeds.is_empty() {
         log::warn("no day of the bill is whole and recent enough to be told of: its export may have stopped");

@@ -7,7 +7,7 @@ use sweeper_core::{
     house::{House, same_key},
     model::{DAY, Timestamp},
     owner,
-    policy::{Policy, PolicySet},
+    policy::{Policy, PolicySet, Watched},
     ttl::{self, Until},
 };
 
@@ -22,7 +22,7 @@ pub struct Rule {
 
 macro_rules! rules {
     ($($name:ident $id:literal $title:literal $help:literal;)*) => {
-        $(static $name: Rule = Rule { id: $id, title: $title, help: $help };)*
+        $(pub static $name: Rule = Rule { id: $id, title: $title, help: $help };)*
 
         /// Every rule, by its id.
         pub static RULES: &[&Rule] = &[$(&$name),*];
@@ -40,6 +40,8 @@ rules! {
         "Add the tag.";
     MISSPELT_TAG "misspelt-tag" "A tag is nearly one that sweeper reads"
         "Spell it `sweeper-protect`, `sweeper-keep` or `sweeper-lease`; case, `-`, `_` and `:` do not matter.";
+    OVER_QUOTA "over-quota" "There will be more than a quota allows"
+        "Plan less, take something away, or have the quota in the policies raised.";
     WRONG_KEEP "wrong-keep" "A tag that keeps it does not say until when"
         "Write `sweeper-keep = \"2027-01-31\"`, within what the house allows.";
 }
@@ -87,9 +89,10 @@ pub struct Asked<'a> {
     pub expiry: bool,
 }
 
-/// Whether any policy asks for owners or ends.
+/// Whether any policy asks for owners or ends, or sets a quota.
 pub fn asks(set: &PolicySet) -> bool {
     set.policies.iter().any(|policy| ["missing-owner", "expired"].contains(&swept(policy)))
+        || set.watches.iter().any(|watch| watch.what == Watched::OverQuota)
 }
 
 fn swept(policy: &Policy) -> &'static str {

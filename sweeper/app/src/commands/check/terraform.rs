@@ -13,7 +13,10 @@ use std::{
     io::Read,
     path::Path,
 };
-use sweeper_core::model::{Class, CloudId};
+use sweeper_core::{
+    model::{Class, CloudId},
+    money::HOURS_A_MONTH,
+};
 
 /// The largest plan that is read, bytes.
 const LARGEST: u64 = 256 << 20;
@@ -30,6 +33,38 @@ pub struct Planned {
     pub cloud: CloudId,
     pub class: Class,
     pub tags: Tags,
+    pub does: Does,
+    pub bill: Option<Billing>,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// There is one more afterwards.
+    Add,
+    /// It is changed, or another takes its place.
+    Change,
+    /// There is one less afterwards.
+    Remove,
+}
+
+impl Does {
+    fn of(actions: &[String]) -> Option<Self> {
+        let does = |action: &str| actions.iter().any(|own| own == action);
+        match (does("create"), does("delete"), does("update")) {
+            (true, false, _) => Some(Self::Add),
+            (true, true, _) | (_, _, true) => Some(Self::Change),
+            (false, true, false) => Some(Self::Remove),
+            (false, false, false) => None,
+        }
+    }
+}
+
+/// What a month of it is priced by: keys of the price book, each so many times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Billing {
+    pub region: String,
+    pub units: Vec<(String, i64)>,
 }
 
 /// The tags it will have.
@@ -50,6 +85,8 @@ pub struct Plan {
     pub resources: Vec<Planned>,
     /// Resources that it makes or changes and that nobody judges.
     pub others: usize,
+    /// What it takes away, of kinds that are judged.
+    pub removed: Vec<Planned>,
     pub notes: Vec<String>,
 }
 
@@ -160,6 +197,8 @@ struct Change {
 struct Values {
     actions: Vec<String>,
     #[serde(default)]
+    before: Option<Attributes>,
+    #[serde(default)]
     after: Option<Attributes>,
     #[serde(default)]
     after_unknown: Option<Unknown>,
@@ -167,7 +206,7 @@ struct Values {
     after_sensitive: Option<Unknown>,
 }
 
-/// Of all that a resource has, what may be tags.
+/// Of all that a resource has, what may be tags, and what it is priced by.
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Attributes {
     #[serde(default)]
@@ -184,6 +223,22 @@ struct Attributes {
     resource_labels: Value,
     #[serde(default)]
     settings: Value,
+    #[serde(default)]
+    region: Value,
+    #[serde(default)]
+    availability_zone: Value,
+    #[serde(default)]
+    zone: Value,
+    #[serde(default, rename = "type")]
+    sort: Value,
+    #[serde(default)]
+    load_balancer_type: Value,
+    #[serde(default)]
+    size: Value,
+    #[serde(default)]
+    iops: Value,
+    #[serde(default)]
+    throughput: Value,
 }
 
 /// `true` where all of it is so, or what of it is.
@@ -236,18 +291,22 @@ impl Plan {
             plan.notes.push("the plan is of a run that failed, and may not hold all that was meant".to_owned());
         }
         for change in document.resource_changes {
-            let makes = change.values.actions.iter().any(|action| action == "create" || action == "update");
-            if change.mode == "data" || !makes {
-                continue;
-            }
+            let Some(does) = Does::of(&change.values.actions).filter(|_| change.mode != "data") else { continue };
             let Some((_, kind, class)) = KINDS.iter().find(|(of, ..)| *of == change.of) else {
-                plan.others += 1;
+                plan.others += usize::from(does != Does::Remove);
                 continue;
             };
             let cloud = kind.split_once('.').and_then(|(cloud, _)| CloudId::parse(cloud));
             let Some(cloud) = cloud else { continue };
-            let tags = tags(cloud, &change.values, &defaults);
-            plan.resources.push(Planned { address: change.address, of: change.of, kind, cloud, class: *class, tags });
+            let mut values = change.values;
+            if does == Does::Remove {
+                (values.after, values.after_unknown) = (values.before.take(), None);
+            }
+            let tags = tags(cloud, &values, &defaults);
+            let bill = values.after.as_ref().and_then(|after| billing(&change.of, after, &defaults));
+            let (address, of) = (change.address, change.of);
+            let to = if does == Does::Remove { &mut plan.removed } else { &mut plan.resources };
+            to.push(Planned { address, of, kind, cloud, class: *class, tags, does, bill });
         }
         Ok(plan)
     }
@@ -269,10 +328,12 @@ fn no_plan(bytes: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// Tags that the providers of a plan give to everything.
+/// What the providers of a plan give to everything.
 struct Defaults {
-    /// Of the only AWS provider that there is.
+    /// Tags of the only AWS provider that there is.
     aws: Option<BTreeMap<String, String>>,
+    /// And its region.
+    region: Option<String>,
 }
 
 impl Defaults {
@@ -282,15 +343,14 @@ impl Defaults {
             .into_iter()
             .flat_map(Map::values)
             .filter(|provider| provider["name"] == "aws")
-            .map(|provider| &provider["expressions"]["default_tags"][0]["tags"]["constant_value"])
+            .map(|provider| &provider["expressions"])
             .collect();
-        let aws = match aws.as_slice() {
-            [only] => only.as_object().map(|tags| {
-                tags.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-            }),
-            _ => None,
-        };
-        Self { aws }
+        let [only] = aws.as_slice() else { return Self { aws: None, region: None } };
+        let region = only["region"]["constant_value"].as_str().map(str::to_owned);
+        let aws = only["default_tags"][0]["tags"]["constant_value"].as_object().map(|tags| {
+            tags.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+        });
+        Self { aws, region }
     }
 }
 
@@ -337,6 +397,61 @@ fn tags(cloud: CloudId, change: &Values, defaults: &Defaults) -> Tags {
         tags.sensitive.extend(part.tags.sensitive);
     }
     tags
+}
+
+/// What a planned resource is priced by, of those whose price a plan tells whole. Throughput and requests are in none.
+fn billing(of: &str, own: &Attributes, defaults: &Defaults) -> Option<Billing> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let number = |value: &Value| value.as_i64().filter(|number| *number > 0);
+    // `us-east-1a` is of `us-east-1`, `europe-west1-b` of `europe-west1`.
+    let zone = |value: &Value, end: &[char]| {
+        let zone = value.as_str()?;
+        let region = zone.strip_suffix(|letter: char| letter.is_ascii_lowercase())?;
+        Some(region.trim_end_matches(end).to_owned())
+    };
+    let aws = || text(&own.region).or_else(|| zone(&own.availability_zone, &[])).or_else(|| defaults.region.clone());
+    let hours = |key: &str| vec![(key.to_owned(), HOURS_A_MONTH)];
+    let (region, units) = match of {
+        "aws_ebs_volume" => (aws(), volume(&text(&own.sort)?, number(&own.size)?, own)?),
+        "aws_nat_gateway" => (aws(), hours("nat.hour")),
+        "aws_eip" => (aws(), hours("ipv4.hour")),
+        "aws_elb" => (aws(), hours("clb.hour")),
+        "aws_lb" | "aws_alb" => match own.load_balancer_type.as_str() {
+            Some("application") => (aws(), hours("alb.hour")),
+            Some("network") => (aws(), hours("nlb.hour")),
+            _ => return None,
+        },
+        "google_compute_disk" => {
+            let sort = text(&own.sort).filter(|sort| sort != "pd-extreme")?;
+            (zone(&own.zone, &['-']), vec![(format!("disk.{sort}.gib-month"), number(&own.size)?)])
+        }
+        _ => return None,
+    };
+    Some(Billing { region: region?, units })
+}
+
+/// Size, and what is provisioned beyond what a gp3 includes (3,000 IOPS and 125 MiB/s) or, of io1 and io2, at all.
+fn volume(sort: &str, size: i64, own: &Attributes) -> Option<Vec<(String, i64)>> {
+    let mut units = vec![(format!("ebs.{sort}.gb-month"), size)];
+    let mut beyond = |key: &str, value: &Value, free: i64| {
+        let extra = value.as_i64().unwrap_or(free) - free;
+        if extra > 0 {
+            units.push((format!("ebs.{sort}.{key}"), extra));
+        }
+    };
+    match sort {
+        "gp3" => {
+            beyond("iops-month", &own.iops, 3000);
+            beyond("mibps-month", &own.throughput, 125);
+        }
+        "io1" | "io2" => {
+            own.iops.as_i64()?;
+            beyond("iops-month", &own.iops, 0);
+        }
+        "gp2" | "st1" | "sc1" | "standard" => {}
+        _ => return None,
+    }
+    Some(units)
 }
 
 /// One attribute that holds tags.

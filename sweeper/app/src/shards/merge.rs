@@ -2,27 +2,19 @@
 
 use super::{run, shelf, work::known};
 use crate::{
-    TOOL,
-    commands::{Settings, random_id},
+    commands::{Before, Settings, random_id, survey},
     engine,
     exit::{Exit, Failure},
-    log,
-    output::Whole,
-    state,
+    log, state,
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 use sweeper_core::{
     calls::Calls,
     clock::{Clock, SystemClock},
     engine::Seen,
     shard::{self, Asking, Expected, Gathered, Run, Shelf},
     survey::Universes,
-    survey_file,
 };
-use sweeper_store::{Bucket, Upload};
 
 /// What to merge.
 #[derive(Clone, Debug)]
@@ -100,12 +92,12 @@ async fn finish(
     }
     calls.spent_by_others(cost.usd);
     let seen = Seen { survey, given, cost, doubt, by_others: true };
-    let (outcome, _) = settings.look_at(calls, universes, Some(seen)).await?;
+    let (outcome, _) = settings.look_at(calls, universes, Before::Seen(seen)).await?;
     for warning in &outcome.warnings {
         log::warn(warning);
     }
-    let (digest, place) = write(&outcome.sealed, output)?;
-    log::say(&format!("survey {digest} in {place}"));
+    let (digest, place) = survey::write(&outcome.sealed, Path::new(output), false)?;
+    log::say(&format!("survey {digest} in {}", place.display()));
     if let Some(Err(error)) = settings.state.as_ref().map(|place| {
         let expected = Expected::of(&outcome.sealed.survey.inventory);
         state::open(place).and_then(|store| expected.remember(store.as_ref()))
@@ -116,28 +108,4 @@ async fn finish(
     let unremembered = settings.remember(&report);
     report.run.exit.extend(unremembered);
     Ok(Exit::of(&report.run.exit))
-}
-
-/// Writes the survey; gives its digest and where it is.
-fn write(sealed: &survey_file::Sealed, output: &str) -> Result<(String, String), Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::usage(format!("failed to write the survey {output}: {error}"));
-    let put = |path: &Path| -> std::io::Result<(Whole, String)> {
-        let mut file = Whole::create(path)?;
-        let digest = survey_file::write(sealed, TOOL, &mut file)?;
-        Ok((file, digest))
-    };
-    if Bucket::is_one(output) {
-        let mut object = Upload::named(output).map_err(|error| failed(&error))?;
-        let digest = survey_file::write(sealed, TOOL, &mut object).map_err(|error| failed(&error))?;
-        object.finish().map_err(|error| failed(&error))?;
-        return Ok((digest, output.to_owned()));
-    }
-    let path = PathBuf::from(output);
-    let named = path.is_dir();
-    let (file, digest) =
-        put(&if named { path.join("survey") } else { path.clone() }).map_err(|error| failed(&error))?;
-    let path = if named { path.join(format!("{digest}.json")) } else { path };
-    file.keep_as(&path).map_err(|error| failed(&error))?;
-    Ok((digest, path.display().to_string()))
 }

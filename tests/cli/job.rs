@@ -28,7 +28,13 @@ fn sorts_of_jobs_are_known_and_have_what_they_need() {
     place.write("sweeper.toml", &TWO.replace("\"plan\"", "\"reprot\""));
     place.run(&["job", "plans"]).failed(2, &["did you mean `report`?"]);
     place.write("sweeper.toml", &TWO.replace("output = \"out\"\n", ""));
-    place.run(&["job", "nightly"]).failed(2, &["a schedule that runs a plan needs `output`"]);
+    place.run(&["job", "plans"]).failed(2, &["schedule plans: what runs a plan needs `output`", "--output"]);
+    place.run(&["daemon"]).failed(2, &["schedule plans: what runs a plan needs `output`"]);
+    place.write("sweeper.toml", &TWO.replace("\"out\"", "\"ftp://out\""));
+    place.run(&["job", "plans"]).failed(2, &["nothing is left in `ftp://`", "sweeper.toml:9:10"]);
+    for (output, says) in [("s3://", "names no bucket"), ("ftp://x", "nothing is left in `ftp://`")] {
+        place.run(&["job", "plans", "--output", output]).failed(2, &[says]);
+    }
 }
 
 #[test]

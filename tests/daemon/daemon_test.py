@@ -3,6 +3,7 @@
 
     python3 tests/daemon/daemon_test.py [--seed N]        SWEEPER_BIN names the binary
 """
+import json
 import os
 import random
 import re
@@ -97,6 +98,38 @@ before = place.said().count("ended with")
 place.until(daemon, "busy ended with", before + 1)
 daemon.terminate()
 check("and it runs again", daemon.wait(PATIENCE) == 143)
+
+# A run that is killed in its middle is made up for by the next daemon, also though its time does not come again for a year.
+place = Place(schedule("0 0 1 1 *", "yearly"))
+daemon = place.start()
+place.until(daemon, "listening on")
+daemon.terminate()
+daemon.wait(PATIENCE)
+
+
+def last(**changes):
+    """What the state remembers of the schedule, changed."""
+    with sqlite3.connect(os.path.join(place.path, "state.db")) as state:
+        document = json.loads(state.execute("SELECT value FROM entry WHERE key = 'daemon/yearly'").fetchone()[0])
+        if changes:
+            document["body"].update(changes)
+            state.execute("UPDATE entry SET value = ? WHERE key = 'daemon/yearly'", (json.dumps(document).encode(),))
+    return document["body"]
+
+
+began = int(time.time())
+for tried, says in [(0, "try 2 of 3"), (2, "the last of 3 tries")]:
+    last(run="killed", at=began - 7200, before=began - 90000, beat=4, tried=tried, ended=None)
+    daemon = place.start()
+    place.until(daemon, "run killed of")
+    place.until(daemon, says)
+    if tried == 0:
+        place.until(daemon, "yearly ended with")
+        check("a run that was killed is made up for, and its end remembered", last()["ended"] is not None and last()["tried"] == 1, last())
+    else:
+        check("one that died too often is left", place.said().count("yearly ended with") == 1 and last()["run"] == "killed", place.said())
+    daemon.terminate()
+    check("and the daemon goes on", daemon.wait(PATIENCE) == 143)
 
 tried = subprocess.run([binary, "report", "--state", "memory:", "--cloud", "gcp"], env=place.environment, cwd=place.path, capture_output=True, text=True)
 if "cannot look at gcp" in tried.stderr or "no clouds" in tried.stderr:

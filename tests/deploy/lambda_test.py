@@ -9,9 +9,19 @@ import subprocess
 import threading
 import time
 
-from place import BINARY, BUCKET, Cloud, Function, Place, Runtime, check, clouds, end, skip, until
+from place import BINARY, BUCKET, POLICIES, Cloud, Function, Place, Runtime, check, clouds, end, skip, until
 
 place = Place()
+
+# What a policy needs beside `then`, so that there is something to plan.
+PLANNED = '''then = "delete"
+for = "14d"
+keep = "snapshot"
+grace = "7d"
+consent = "objection"
+approve = "admin"
+limit = { count = 10, share = "100%", monthly_usd = 500 }
+accounts = ["aws:111111111111"]'''
 
 
 def told(what, got, kind, says):
@@ -42,7 +52,13 @@ def wrong_events():
         ("a token that was not replaced", {"schedule": "nightly", "token": "<aws.scheduler.scheduled-time>"}, ["was not replaced"]),
         ("a token that is too long", {"schedule": "nightly", "token": "x" * 1000}, ["at most 512 bytes"]),
         ("a name with a line in it", {"schedule": "a\n\u001b[31mb"}, ["there is no schedule"]),
-        ("a shard, which is for later", {"shard": 0, "of": 2}, ["no shards"]),
+        ("a shard that is a number alone", {"shard": 0, "of": 2}, ["sweeper.Usage", "unknown key `of`"]),
+        ("a shard without its number", {"shard": {"count": 8, "run": "night"}}, ["`index` is missing"]),
+        ("a shard that is not there", {"shard": {"index": 8, "count": 8, "run": "night"}}, ["there is no shard 8 of 8"]),
+        ("a shard of no run", {"shard": {"index": 0, "count": 8}}, ["`run` is a text"]),
+        ("a shard that applies", {"shard": {"index": 0, "count": 8, "run": "night", "stage": "apply"}}, ["units or answers"]),
+        ("a shard of a schedule", {"shard": {"index": 0, "count": 8, "run": "night"}, "schedule": "nightly"}, ["of no schedule"]),
+        ("a shard without a place to meet", {"shard": {"index": 0, "count": 8, "run": "night"}}, ["SWEEPER_SHARDS_TO"]),
     ]:
         told(what, runtime.ask(event, 60), "error", says)
     check("a wrong event ends no process", function.process.poll() is None)
@@ -145,6 +161,105 @@ def runs():
     cloud.close()
 
 
+def plans():
+    """A plan and a survey of a function lie in the bucket, and are read there."""
+    cloud = Cloud(place)
+    policies = place.file("deleting.toml", POLICIES.replace('then = "report"', PLANNED))
+    schedules = '[[schedule]]\nname = "plan"\ncron = "@weekly"\nrun = "plan"\n[[schedule]]\nname = "survey"\ncron = "@weekly"\nrun = "survey"\n'
+    config = place.file("plans.toml", f'deployment = "test"\npolicies = "{policies}"\n{schedules}')
+    state, output = place.state(), f"s3://{BUCKET}/plans/weekly"
+    runtime = Runtime()
+    nowhere = Function(place, runtime, place.environment(cloud, state, SWEEPER_CONFIG=config))
+    told("a plan without a place is refused", runtime.ask({"schedule": "plan"}, 60), "error", ["needs `output`", "SWEEPER_OUTPUT"])
+    check("before anybody is asked", not cloud.calls())
+    nowhere.kill()
+    function = Function(place, runtime, place.environment(cloud, state, SWEEPER_CONFIG=config, SWEEPER_OUTPUT=output))
+    first = runtime.ask({"schedule": "plan", "token": "a"}, 300)
+    told("a plan is answered with where it lies", first, "response", ['"status": "done"', f"in {output}/plan-"])
+    second = runtime.ask({"schedule": "plan", "token": "b"}, 300)
+    told("as is the next", second, "response", ['"status": "done"'])
+    kept = runtime.ask({"schedule": "survey"}, 300)
+    told("a survey is answered with where it lies", kept, "response", ['"status": "done"', f"in {output}/"])
+    function.kill()
+    runtime.close()
+    keys = [each["Key"] for each in place.s3.list_objects_v2(Bucket=BUCKET, Prefix="plans/").get("Contents", [])]
+    drawn = [key for key in keys if key.startswith("plans/weekly/plan-")]
+    check("each has a name of its own", len(drawn) == 2 and len(keys) == 3, keys)
+    env = place.environment(cloud, state, SWEEPER_CONFIG=config)
+
+    def run(*arguments):
+        done = subprocess.run([BINARY, *arguments], env=env, cwd="/proc", capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout, done.stderr
+
+    for key in drawn[:1]:
+        code, out, err = run("plan", "show", f"s3://{BUCKET}/{key}", "--format", "json")
+        check("a plan is shown from its bucket", code == 0 and json.loads(out or "{}").get("id", "")[:12] in key, (code, err))
+        code, _, err = run("approve", f"s3://{BUCKET}/{key}", "--text-by", "alice@example.com")
+        check("and an approval of it is made there", code == 0, (code, err))
+        place.s3.put_object(Bucket=BUCKET, Key="plans/other.json", Body=b"{}")
+        code, _, err = run("approve", f"s3://{BUCKET}/plans/other.json", "--text-by", "alice@example.com")
+        check("what is no plan is refused", code == 2 and "failed to read the plan" in err, (code, err))
+    for key in set(keys) - set(drawn):
+        code, out, err = run("report", "--survey", f"s3://{BUCKET}/{key}", "--policies", policies, "--format", "json")
+        check("a survey is judged from its bucket", code == 0 and len(json.loads(out or "{}").get("findings", [])) == 7, (code, err))
+    code, _, err = run("plan", "show", f"s3://{BUCKET}/plans/nothing.json")
+    check("what is not there is said", code == 2 and "is not there" in err, (code, err))
+    cloud.close()
+
+
+def shards():
+    """A map over functions: each lists its shard, and one merge makes a survey of them."""
+    cloud = Cloud(place)
+    state, meet = place.state(), f"s3://{BUCKET}/shards"
+    environment = place.environment(cloud, state, SWEEPER_SHARDS_TO=meet)
+    runtimes = [Runtime() for _ in range(3)]
+    functions = [Function(place, runtime, environment) for runtime in runtimes]
+    names = [runtime.send({"shard": {"index": index, "count": "3", "run": "night-1"}}, 300) for index, runtime in enumerate(runtimes)]
+    for index, (runtime, name) in enumerate(zip(runtimes, names)):
+        told(f"shard {index} of 3 is sealed", runtime.answer(name), "response", ['"status": "done"', '"exit": 0', f"shard {index} of 3 of run night-1 is sealed"])
+    calls = len(cloud.calls())
+    again = runtimes[1].ask({"shard": {"index": 1, "count": 3, "run": "night-1"}}, 300)
+    told("an attempt too many is answered", again, "response", ['"done"'])
+    check("and asks nothing", len(cloud.calls()) == calls)
+    told("another count of the same run is refused", runtimes[0].ask({"shard": {"index": 0, "count": 4, "run": "night-1"}}, 300), "error", ["for 3 shards"])
+    for function, runtime in zip(functions, runtimes):
+        function.kill()
+        runtime.close()
+    env = place.environment(cloud, state)
+    merged = f"s3://{BUCKET}/shards/survey.json"
+    for arguments in (["survey", "merge", "--run", "night-1", "--from", meet, "--output", merged],
+                      ["report", "--survey", merged, "--policies", str(place.path / "policies.toml"), "--format", "json"]):
+        done = subprocess.run([BINARY, *arguments], env=env, cwd="/proc", capture_output=True, text=True, timeout=300)
+        check(f"{' '.join(arguments[:2])} ends well", done.returncode == 0, done)
+    check("together they saw everything", len(json.loads(done.stdout or "{}").get("findings", [])) == 7, done.stdout[:300])
+    cloud.close()
+
+
+def resumed():
+    """A run that has no time leaves what it listed, and the same trigger goes on from there."""
+    # One kind of the two that these policies need never answers in time.
+    policies = place.file("two.toml", POLICIES + POLICIES.replace('"volumes"', '"images"').replace('"disk"', '"image"'))
+    config = place.file("resumed.toml", f'deployment = "test"\npolicies = "{policies}"\n[[schedule]]\nname = "nightly"\ncron = "@daily"\n')
+    slow = Cloud(place, faults='[[fault]]\naction = "DescribeImages"\nkind = "slow"\nms = 60000\n')
+    quick = Cloud(place)
+    runtime, state = Runtime(), place.state()
+    event = {"schedule": "nightly", "token": "night"}
+    first_function = Function(place, runtime, place.environment(slow, state, SWEEPER_CONFIG=config))
+    first = runtime.ask(event, 12)
+    told("what had no time is told, and what is kept", first, "response", ['"status": "partial"', '"exit": 3', '"resume"', '"listings"', '"until"'])
+    first_function.kill()
+    second_function = Function(place, runtime, place.environment(quick, state, SWEEPER_CONFIG=config))
+    second = runtime.ask(event, 300)
+    told("the same trigger goes on", second, "response", ['"status": "done"', '"exit": 0', "7 findings"])
+    check("and does not list again what is kept", not [call for call in quick.calls() if "DescribeVolumes" in json.dumps(call)], quick.calls())
+    told("then it is done", runtime.ask(event, 300), "response", ["already-done"])
+    check("and nothing is kept", "resume" not in second[1], second)
+    second_function.kill()
+    runtime.close()
+    slow.close()
+    quick.close()
+
+
 def deadlines():
     cloud = Cloud(place, latency=3000)
     runtime = Runtime()
@@ -216,7 +331,7 @@ wrong_events()
 wrong_places()
 others()
 if clouds():
-    for test in (runs, deadlines, at_once, failing, killed):
+    for test in (runs, plans, shards, resumed, deadlines, at_once, failing, killed):
         test()
 else:
     skip("runs under the Runtime API", "this binary has no clouds")

@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     exit::{Exit, Failure},
-    signing,
+    output, signing,
     state::{self, Place},
 };
 use std::{
@@ -56,6 +56,8 @@ pub struct Deployment {
 
 /// What signs the heads of the log.
 enum LogKey {
+    /// None: who plans and approves signs no head.
+    Unnamed,
     File(PathBuf),
     Program(Box<Verifier>, Vec<String>),
 }
@@ -83,12 +85,7 @@ impl Deployment {
             LogKey::Program(Box::new(verifier), words)
         } else {
             let key = config.apply.key.clone().or_else(|| beside.as_ref().map(|log| log.join("key")));
-            LogKey::File(key.ok_or_else(|| {
-                Failure::usage(
-                    "with state in a bucket, `key` of [apply] names the file of the key that signs the audit log, or \
-                     `signer_command` a program that signs it",
-                )
-            })?)
+            key.map_or(LogKey::Unnamed, LogKey::File)
         };
         let Some(place) = place else { return Err(Failure::usage("there is no place for state")) };
         let store = state::open(&place).map_err(|error| failed(&error))?;
@@ -133,6 +130,12 @@ impl Deployment {
                 return Ok(signing::by_program(verifier.as_ref().clone(), words.clone()));
             }
             LogKey::File(path) => path,
+            LogKey::Unnamed => {
+                return Err(Failure::usage(
+                    "with state in a bucket, `key` of [apply] names the file of the key that signs the audit log, or \
+                     `signer_command` a program that signs it",
+                ));
+            }
         };
         if let Ok(text) = fs::read_to_string(path) {
             return Signer::parse(text.trim()).map_err(|error| {
@@ -271,9 +274,9 @@ fn changed(store: &dyn Store, trust: &Trust, now: Timestamp) -> Result<Option<Ti
     Err(StoreError::Busy(format!("others keep writing `{TRUST}`")))
 }
 
-/// A plan in a file.
+/// A plan in a file or a bucket.
 pub fn read_plan(path: &Path) -> Result<plan::Plan, Failure> {
-    let bytes = fs::read(path)
+    let bytes = output::read(path)
         .map_err(|error| Failure::usage(format!("failed to read the plan {}: {error}", path.display())))?;
     plan::read(&bytes).map_err(|error| {
         let exit = if matches!(error, plan::PlanError::Changed(_)) { Exit::Refused } else { Exit::Usage };

@@ -6,22 +6,16 @@ use sweeper_core::{
     policy::{PolicySet, watch},
     report::{Report, Verdict},
     slo::Slo,
-    survey_file::Sealed,
 };
 
-pub use sweeper_core::engine::{Inputs, Outcome, run, specs_of};
+pub use sweeper_core::engine::{Inputs, Outcome, run_on, specs_of};
 
 /// The report of an outcome, with every cause of its exit code.
 pub fn report<'a>(outcome: &'a Outcome, set: &'a PolicySet, id: String, fail_on: Option<Severity>) -> Report<'a> {
     let mut report = Report::new(outcome.parts(set), id, crate::TOOL);
     report.told.clone_from(&outcome.told);
-    let Sealed { house, ledger, .. } = &outcome.sealed;
-    report.slo = house.slo.as_ref().map(|terms| {
-        Slo::of(&report, terms, &|glance| {
-            let sighting = ledger.of(&glance.policy.rule, &glance.resource);
-            house.baseline.is_backlog(&glance.policy.name, sighting.map(|sighting| sighting.first_found))
-        })
-    });
+    let terms = outcome.sealed.house.slo.as_ref();
+    report.slo = terms.map(|terms| Slo::of(&report, terms, &|glance| report.is_backlog(glance)));
     let mut causes = outcome.causes.clone();
     if let Some(least) = fail_on {
         // What somebody excepted, with a reason and an end, fails nobody's build.

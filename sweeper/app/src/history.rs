@@ -3,10 +3,9 @@
 use crate::{
     clouds, deployment, engine,
     exit::{Exit, Failure},
-    log, state,
+    log, output, state,
 };
 use std::{
-    fs::File,
     io::{BufReader, Read as _},
     path::Path,
 };
@@ -72,7 +71,7 @@ const SURVEY: &[u8] = b"{\"format\":\"sweeper.survey/";
 fn file(path: &Path, set: &PolicySet) -> Result<Then, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("failed to read {}: {error}", path.display()));
     let mut head = Vec::new();
-    let open = || File::open(path).map_err(|error| failed(&error));
+    let open = || output::open(path).map_err(|error| failed(&error));
     open()?.take(SURVEY.len() as u64).read_to_end(&mut head).map_err(|error| failed(&error))?;
     if head == SURVEY {
         let (sealed, digest) = crate::commands::sealed(path)?;

@@ -4,13 +4,17 @@
 //! everything, or reached `fail_on`, is an answer that says so.
 
 use crate::{
-    commands::{LookArgs, Settings, job::named},
+    commands::{Ended, LookArgs, Settings, job::named},
     config::{self, Config},
     exit::{Exit, Failure},
     log,
     platform::Platform,
     render::inert,
-    run::job::{self, Done, Job, Status, To},
+    run::{
+        carried::Resume,
+        job::{self, Done, Job, Status, To},
+    },
+    shards::{self, Part, Which},
     state::Place,
 };
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -66,22 +70,75 @@ enum Event {
         schedule: Option<String>,
         token: Option<String>,
     },
-    /// `{"shard": 3, "of": 8, …}`: a part of a survey.
-    Shard,
+    /// `{"shard": {"index": 3, "count": 8, "run": "nightly-2026-11-27"}}`: a part of a survey.
+    Shard(Shard),
 }
+
+/// One shard of a survey by many functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shard {
+    which: Which,
+    /// The same for all of them.
+    run: String,
+    stage: Part,
+}
+
+impl Shard {
+    /// Not knowing which it is is an error: else every function would list the same.
+    fn of(value: &Value) -> Result<Self, Failure> {
+        const KEYS: &[&str] = &["index", "count", "run", "stage"];
+        let wrong = |what: String| Failure::usage(format!("this shard is not understood: {what}")).help(SHARD);
+        let Value::Object(fields) = value else { return Err(wrong("it is no object".to_owned())) };
+        known(fields, KEYS).map_err(wrong)?;
+        // Maps hand numbers on as they are, or as texts.
+        let number = |key: &str| match fields.get(key) {
+            None => Err(wrong(format!("`{key}` is missing"))),
+            Some(Value::String(text)) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(text.clone())
+            }
+            Some(Value::Number(number)) if number.is_u64() => Ok(number.to_string()),
+            Some(_) => Err(wrong(format!("`{key}` is a number"))),
+        };
+        let which = shards::which(Some(&format!("{}/{}", number("index")?, number("count")?)), &|_| None)?;
+        let run = match fields.get("run") {
+            Some(Value::String(run)) if !run.is_empty() => run.clone(),
+            _ => return Err(wrong("`run` is a text that is not empty, the same for all shards".to_owned())),
+        };
+        let stage = match fields.get("stage").map(Value::as_str) {
+            None | Some(Some("units")) => Part::Units,
+            Some(Some("answers")) => Part::Answers,
+            Some(_) => return Err(wrong("`stage` is units or answers".to_owned())),
+        };
+        Ok(Self { which, run, stage })
+    }
+}
+
+/// What may stand in an event, or what does not.
+fn known(fields: &serde_json::Map<String, Value>, keys: &[&'static str]) -> Result<(), String> {
+    let Some(unknown) = fields.keys().find(|key| !keys.contains(&key.as_str())) else { return Ok(()) };
+    let meant = config::meant(unknown, keys).map_or_else(String::new, |meant| format!(", {meant}"));
+    Err(format!("unknown key `{}`{meant}", inert::line(unknown)))
+}
+
+const SHARD: &str = "send {\"shard\": {\"index\": 3, \"count\": 8, \"run\": \"<the execution's name>\"}}";
+
+/// Where shards meet. The deployer says so, not whoever sends events.
+const MEET: &str = "SWEEPER_SHARDS_TO";
 
 impl Event {
     fn of(event: &Value) -> Result<Self, Failure> {
-        const KEYS: &[&str] = &["schedule", "token"];
+        const KEYS: &[&str] = &["schedule", "token", "shard"];
         let help = "send {\"schedule\": \"nightly\", \"token\": \"<aws.scheduler.scheduled-time>\"}";
         let wrong = |what: String| Failure::usage(format!("this event is not understood: {what}")).help(help);
         let Value::Object(fields) = event else { return Err(wrong("it is no object".to_owned())) };
-        if fields.contains_key("shard") {
-            return Ok(Self::Shard);
-        }
-        if let Some(unknown) = fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            let meant = config::meant(unknown, KEYS).map_or_else(String::new, |meant| format!(", {meant}"));
-            return Err(wrong(format!("unknown key `{}`{meant}", inert::line(unknown))));
+        known(fields, KEYS).map_err(wrong)?;
+        if let Some(shard) = fields.get("shard") {
+            if fields.len() > 1 {
+                return Err(wrong(
+                    "a shard is of no schedule, and has no token: what is sealed is not sealed again".to_owned(),
+                ));
+            }
+            return Shard::of(shard).map(Self::Shard);
         }
         let text = |key: &str| match fields.get(key) {
             None => Ok(None),
@@ -100,6 +157,9 @@ struct Answer {
     causes: Vec<Cause>,
     run: String,
     says: String,
+    /// From where the next event of the schedule goes on, also with the same token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume: Option<Resume>,
 }
 
 impl Answer {
@@ -110,7 +170,8 @@ impl Answer {
             causes.truncate(SHOWN);
             causes.push(done.exit().cause(format!("and {more} more")));
         }
-        Self { status: done.status.name(), exit: done.exit().code(), causes, run: done.run, says: done.says }
+        let (status, exit) = (done.status.name(), done.exit().code());
+        Self { status, exit, causes, run: done.run, says: done.says, resume: done.resume }
     }
 }
 
@@ -147,29 +208,30 @@ fn left(deadline: u64, now: i64) -> Duration {
 
 /// Config, policies and schedule are read anew for each event: a function that is called again may be an old process.
 async fn run(event: &Value, left: Duration) -> Result<Done, Failure> {
-    let (schedule, token) = match Event::of(event)? {
-        Event::Run { schedule, token } => (schedule, token),
-        Event::Shard => return Err(Failure::usage("this release takes no shards by events")),
-    };
+    let event = Event::of(event)?;
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let beside = set("LAMBDA_TASK_ROOT").unwrap_or_else(|| "/var/task".to_owned());
     let path = set("SWEEPER_CONFIG").map_or_else(|| Path::new(&beside).join(config::NAME), PathBuf::from);
     let config = Config::find(Some(&path))?;
-    let entry = named(&config, schedule.as_deref())?;
     let look = LookArgs { config: Some(path), state: set("SWEEPER_STATE"), ..LookArgs::default() };
     let settings = Settings::new(&look, &config)?;
     if !matches!(settings.state, Some(Place::Bucket(_))) {
         return Err(Failure::usage("a function needs its state in a bucket: what it keeps in /tmp is gone with it")
             .help("`state = \"s3://BUCKET/PREFIX\"` in the config, or SWEEPER_STATE"));
     }
-    let output = set("SWEEPER_OUTPUT").map(|url| Bucket::parse(&url)).transpose();
-    let output = output.map_err(|what| Failure::usage(format!("SWEEPER_OUTPUT: {what}")))?;
+    let (schedule, token) = match event {
+        Event::Run { schedule, token } => (schedule, token),
+        Event::Shard(shard) => return listed(settings, shard, set(MEET), left).await,
+    };
+    let entry = named(&config, schedule.as_deref())?;
+    let output = set("SWEEPER_OUTPUT").map(|url| Bucket::parse(&url).map(|bucket| PathBuf::from(bucket.to_string())));
+    let output = output.transpose().map_err(|what| Failure::usage(format!("SWEEPER_OUTPUT: {what}")))?;
     let job = Job {
         entry,
         config: &config,
         settings: &settings,
         look: &look,
-        to: output.as_ref().map_or(To::Nowhere, To::Bucket),
+        to: output.as_deref().map_or(To::Nowhere, To::Folder),
     };
     let done = job::run(&job, token.as_deref(), Some(left)).await?;
     log::say(&done.line(&entry.name));
@@ -178,6 +240,21 @@ async fn run(event: &Value, left: Duration) -> Result<Done, Failure> {
         return Err(Failure::new(done.exit(), format!("{}: {}", done.says, said.join("; "))));
     }
     Ok(done)
+}
+
+/// Lists a shard. It has done its part once it is sealed: what it had no time for is blind, as the merge tells.
+async fn listed(mut settings: Settings, shard: Shard, to: Option<String>, left: Duration) -> Result<Done, Failure> {
+    let to = to.filter(|to| Bucket::is_one(to)).ok_or_else(|| {
+        Failure::usage(format!("{MEET} names no bucket for shards to meet in"))
+            .help(format!("set {MEET}=s3://BUCKET/PREFIX, the same for all functions of a survey"))
+    })?;
+    let within = left.saturating_sub(job::kept(left));
+    settings.limits.deadline = settings.limits.deadline.into_iter().chain([within]).min();
+    let Shard { which, run, stage } = shard;
+    let work = shards::Job { run: run.clone(), to, which, stage };
+    let says = Box::pin(shards::survey_with(settings, &work)).await?;
+    log::say(&says);
+    Ok(Done::of(Ended { run, says, ..Ended::default() }))
 }
 
 #[cfg(test)]
@@ -193,7 +270,32 @@ mod tests {
         };
         assert_eq!(Event::of(&json!({})).unwrap(), run(None, None));
         assert_eq!(Event::of(&json!({"schedule": "a", "token": "b"})).unwrap(), run(Some("a"), Some("b")));
-        assert_eq!(Event::of(&json!({"shard": 0, "of": 2})).unwrap(), Event::Shard);
+        let shard = |value: Value| Event::of(&json!({"shard": value}));
+        let one = |shard, stage| {
+            Event::Shard(Shard { which: Which::One { shard, shards: 8 }, run: "night".to_owned(), stage })
+        };
+        assert_eq!(shard(json!({"index": 3, "count": 8, "run": "night"})).unwrap(), one(3, Part::Units));
+        let texts = json!({"index": "0", "count": "8", "run": "night", "stage": "answers"});
+        assert_eq!(shard(texts).unwrap(), one(0, Part::Answers));
+        for (value, says) in [
+            (json!(3), "no object"),
+            (json!({"count": 8, "run": "night"}), "`index` is missing"),
+            (json!({"index": 3, "run": "night"}), "`count` is missing"),
+            (json!({"index": 3, "count": 8}), "`run` is a text"),
+            (json!({"index": 8, "count": 8, "run": "night"}), "there is no shard 8 of 8"),
+            (json!({"index": 0, "count": 0, "run": "night"}), "there is no shard 0 of 0"),
+            (json!({"index": -1, "count": 8, "run": "night"}), "`index` is a number"),
+            (json!({"index": "claim", "count": 8, "run": "night"}), "`index` is a number"),
+            (json!({"index": 1.5, "count": 8, "run": "night"}), "`index` is a number"),
+            (json!({"index": 0, "count": 20_000, "run": "night"}), "too many"),
+            (json!({"index": 0, "count": 8, "run": "night", "stage": "apply"}), "`stage` is units or answers"),
+            (json!({"indx": 0, "count": 8, "run": "night"}), "did you mean `index`?"),
+        ] {
+            let failure = shard(value).unwrap_err();
+            assert!(failure.exit == Exit::Usage && failure.message.contains(says), "{failure:?}");
+        }
+        let both = Event::of(&json!({"shard": {"index": 3, "count": 8, "run": "night"}, "schedule": "nightly"}));
+        assert!(both.unwrap_err().message.contains("of no schedule"));
         for (event, says) in [
             (json!(null), "no object"),
             (json!([]), "no object"),

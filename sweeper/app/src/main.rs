@@ -37,6 +37,8 @@ mod watch;
 mod run {
     pub mod agenda;
     pub mod apart;
+    pub mod beating;
+    pub mod carried;
     pub mod checkout;
     pub mod heartbeat;
     pub mod http;

@@ -7,7 +7,7 @@ mod work;
 
 pub use merge::{Merge, merge};
 pub use place::{Which, run_id, shelf, which};
-pub use work::{Job, survey_shard};
+pub use work::{Job, survey_shard, survey_with};
 
 use crate::{
     TOOL,
@@ -44,7 +44,7 @@ fn run(id: String, shards: u32, settings: &Settings) -> Run {
 }
 
 /// A digest of what is looked at and by which rules: processes for which it differs would not list the same.
-fn rules(settings: &Settings) -> String {
+pub fn rules(settings: &Settings) -> String {
     let choice = &settings.choice;
     let policies: Vec<String> = settings.set.policies.iter().map(sweeper_core::policy::Policy::digest).collect();
     let what = (&choice.accounts, &choice.regions, &choice.org, &choice.management_group, &choice.parent);

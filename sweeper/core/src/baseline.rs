@@ -40,6 +40,9 @@ pub struct Baseline {
     /// Of single ones, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub policies: BTreeMap<String, Line>,
+    /// Why it is not known, where that is so.
+    #[serde(skip)]
+    pub trouble: Option<String>,
 }
 
 impl Document for Baseline {
@@ -50,6 +53,11 @@ impl Baseline {
     /// Whether no line was drawn.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The last line that was drawn.
+    pub fn last(&self) -> Option<Timestamp> {
+        self.all.iter().chain(self.policies.values()).map(|line| line.at).max()
     }
 
     /// The later of a policy's own line and that of all.
@@ -86,7 +94,7 @@ pub fn set(
         let mut baseline = known.unwrap_or_default();
         if policies.is_empty() {
             // One line for all: those drawn earlier for single policies lie behind it.
-            baseline = Baseline { all: Some(line(counts[0])), policies: BTreeMap::new() };
+            baseline = Baseline { all: Some(line(counts[0])), ..Baseline::default() };
         }
         for (policy, count) in policies.iter().zip(&counts) {
             baseline.policies.insert(policy.name.clone(), line(*count));
@@ -147,8 +155,10 @@ mod tests {
     #[test]
     fn a_policy_has_its_own_and_the_later_counts() {
         let line = |at: i64| Line { at: Timestamp(at), by: "alice".to_owned(), findings: 0 };
-        let mut baseline =
-            Baseline { all: None, policies: BTreeMap::from([("p".to_owned(), line(30)), ("q".to_owned(), line(5))]) };
+        let mut baseline = Baseline {
+            policies: BTreeMap::from([("p".to_owned(), line(30)), ("q".to_owned(), line(5))]),
+            ..Baseline::default()
+        };
         assert!(baseline.is_backlog("p", Some(Timestamp(30))) && !baseline.is_backlog("o", Some(Timestamp(1))));
         baseline.all = Some(line(20));
         assert_eq!(baseline.since("p"), Some(Timestamp(30)));

@@ -5,6 +5,7 @@
 use crate::{
     answers::{Answer, Ask},
     baseline,
+    begun::Begun,
     calls::Calls,
     costs::{Billed, CostSheet},
     detect::View,
@@ -76,8 +77,13 @@ pub struct Outcome {
 
 /// Looks and judges.
 pub async fn run(inputs: Inputs<'_>) -> Outcome {
+    run_on(None, inputs).await
+}
+
+/// As [`run`], from where an earlier look was ended.
+pub async fn run_on(begun: Option<Begun>, inputs: Inputs<'_>) -> Outcome {
     let wanted = wanted(&inputs);
-    let survey = survey::list(inputs.universes, &wanted, inputs.calls, inputs.progress).await;
+    let survey = survey::list_on(begun, inputs.universes, &wanted, inputs.calls, inputs.progress).await;
     let (given, cost) = (BTreeMap::new(), RunCost::default());
     judged(Seen { survey, given, cost, doubt: None, by_others: false }, inputs).await
 }
@@ -215,7 +221,10 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
     house.made_again = made_again;
     match inputs.state.map(baseline::load).transpose() {
         Ok(known) => house.baseline = known.unwrap_or_default(),
-        Err(error) => warnings.push(format!("the baseline cannot be read, so everything counts as new: {error}")),
+        Err(error) => {
+            warnings.push(format!("the baseline cannot be read, so everything counts as new: {error}"));
+            house.baseline.trouble = Some(error.to_string());
+        }
     }
     house.made_again.keep_only(&survey.inventory);
     let sealed = Sealed {

@@ -19,6 +19,7 @@ pub mod apply;
 pub mod approve;
 pub mod audit;
 pub mod baseline;
+pub mod begun;
 pub mod calendar;
 pub mod calls;
 pub mod caps;

@@ -185,6 +185,9 @@ pub struct Finding {
     pub monthly_cost: MonthlyCost,
     pub evidence: Vec<EvidenceOf>,
     pub decision: DecisionOf,
+    /// Whether it was found before the house's baseline was set; null or left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<bool>,
 }
 
 /// Sums over resources, each counted once, at its largest saving.
@@ -227,6 +230,16 @@ pub struct Totals {
     pub by_reason: BTreeMap<String, Sum>,
 }
 
+/// What of the findings was found before the house's baseline was set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backlog {
+    /// When the last line was drawn.
+    pub set: String,
+    pub findings: u64,
+    /// Of resources that stand for themselves in the totals.
+    pub sum: Sum,
+}
+
 /// A whole report, for reading one back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
@@ -244,6 +257,9 @@ pub struct Document {
     /// How owners stand to their objectives, where the house has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<Slo>,
+    /// What of it is backlog, where a baseline was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Backlog>,
 }
 
 /// What a row could save.
@@ -569,7 +585,36 @@ impl<'a> Report<'a> {
             monthly_cost: cost.into(),
             evidence: evidence(&detail),
             decision: DecisionOf { act: decision.act.name().to_owned(), reason: said(&decision) },
+            backlog: self.has_baseline().then(|| self.is_old(row, policy)),
         })
+    }
+
+    fn has_baseline(&self) -> bool {
+        self.parts.house.baseline.last().is_some()
+    }
+
+    fn is_old(&self, row: &Row, policy: &Policy) -> bool {
+        let resource = self.view.inventory.at(row.resource);
+        let first = self.ledger().of(&policy.rule, &resource).map(|sighting| sighting.first_found);
+        row.verdict == RowVerdict::Found && self.parts.house.baseline.is_backlog(&policy.name, first)
+    }
+
+    /// Whether a row was found before the house's baseline was set.
+    pub fn is_backlog(&self, glance: &Glance<'_>) -> bool {
+        self.rows().get(glance.row as usize).is_some_and(|row| self.is_old(row, glance.policy))
+    }
+
+    /// What of the findings is of the house's baseline, where there is one.
+    pub fn backlog(&self) -> Option<Backlog> {
+        let set = self.parts.house.baseline.last()?;
+        let mut backlog = Backlog { set: set.to_string(), findings: 0, sum: Sum::default() };
+        for glance in self.glances().filter(|glance| self.is_backlog(glance)) {
+            backlog.findings += 1;
+            if glance.counted {
+                backlog.sum.add(glance.saving);
+            }
+        }
+        Some(backlog)
     }
 
     fn since(
@@ -736,8 +781,9 @@ impl Serialize for Report<'_> {
                 serializer.collect_seq((self.0)())
             }
         }
-        let mut out = serializer
-            .serialize_struct("Report", 6 + usize::from(self.since.is_some()) + usize::from(self.slo.is_some()))?;
+        let backlog = self.backlog();
+        let more = [self.since.is_some(), self.slo.is_some(), backlog.is_some()].map(usize::from);
+        let mut out = serializer.serialize_struct("Report", 6 + more.iter().sum::<usize>())?;
         out.serialize_field("format", FORMAT)?;
         out.serialize_field("run", &self.run)?;
         out.serialize_field("coverage", &Streamed(|| self.coverage()))?;
@@ -749,6 +795,9 @@ impl Serialize for Report<'_> {
         }
         if let Some(slo) = &self.slo {
             out.serialize_field("slo", slo)?;
+        }
+        if let Some(backlog) = &backlog {
+            out.serialize_field("baseline", backlog)?;
         }
         out.end()
     }

@@ -33,7 +33,7 @@ pub use gather::{Gathered, gather};
 pub use sheet::{Sealing, is_sealed};
 pub use shelf::{InStore, Shelf};
 pub use units::{Expected, Frozen, Unit, freeze, frozen};
-pub(crate) use work::closed;
+pub(crate) use work::{Listed, closed};
 pub use work::{answer, list};
 
 use crate::store::{StoreError, document};

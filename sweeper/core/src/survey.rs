@@ -2,6 +2,7 @@
 
 use crate::{
     answers::{Answer, Answers, Ask, NOT_ANSWERED},
+    begun::Begun,
     calls::{Calls, Journal},
     inventory::{Inventory, InventoryBuilder, ResourceIx, Status},
     kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places, Universe},
@@ -107,16 +108,36 @@ pub struct Survey {
 /// Lists every wanted kind in every wanted scope. A cloud whose accounts are not known is blind in every kind,
 /// under the account [`Scope::NO_ACCOUNT`].
 pub async fn list(universes: &Universes, wanted: &Wanted, calls: &Calls, progress: &dyn Progress) -> Survey {
+    list_on(None, universes, wanted, calls, progress).await
+}
+
+/// As [`list`], but for what an earlier look listed that was ended.
+pub async fn list_on(
+    begun: Option<Begun>,
+    universes: &Universes,
+    wanted: &Wanted,
+    calls: &Calls,
+    progress: &dyn Progress,
+) -> Survey {
     let mut agenda = agenda(universes, wanted);
-    progress.planned(agenda.accounts.len(), agenda.regions, agenda.listings.len());
-    let listings = std::mem::take(&mut agenda.listings);
+    let mut listings = std::mem::take(&mut agenda.listings);
+    let mut instants = None;
+    if let Some(Begun { began, taken_at, inventory, .. }) = begun {
+        let wanted: BTreeSet<(&str, &Scope)> =
+            listings.iter().map(|listing| (listing.kind.spec().id, &listing.scope)).collect();
+        let taken = agenda.builder.go_on(inventory, |spec, scope| wanted.contains(&(spec.id, scope)));
+        instants = (taken > 0).then_some((began, taken_at));
+        listings.retain(|listing| !agenda.builder.is_covered(listing.kind.spec(), &listing.scope));
+    }
+    progress.planned(agenda.accounts.len(), agenda.regions, listings.len());
     enumerate(&mut agenda.builder, listings, calls, progress).await;
+    let (started, taken_at) = instants.unwrap_or_else(|| (universes.started, calls.clock().wall()));
     Survey {
         inventory: agenda.builder.build(),
         answers: Answers::default(),
         accounts: agenda.accounts,
-        started: universes.started,
-        taken_at: calls.clock().wall(),
+        started,
+        taken_at,
         journal: calls.journal(),
     }
 }

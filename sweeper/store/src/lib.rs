@@ -25,4 +25,4 @@ pub use object::BucketStore;
 pub use object_log::ObjectLog;
 pub use shelf::Directory;
 pub use sqlite::SqliteStore;
-pub use stream::Upload;
+pub use stream::{Download, Upload};

@@ -140,7 +140,7 @@ pub async fn run(args: Args, stopped: tokio::sync::watch::Receiver<bool>) -> Res
 fn approvals(args: &Args, deployment: &Deployment, now: Timestamp) -> Result<Vec<Signed>, Failure> {
     let mut notes = Vec::new();
     for path in &args.approval {
-        let bytes = fs::read(path)
+        let bytes = output::read(path)
             .map_err(|error| Failure::usage(format!("failed to read the approval {}: {error}", path.display())))?;
         let note = deployment.trust.read(&bytes, &deployment.name, now).map_err(|refusal| {
             Failure::new(Exit::Refused, format!("the approval {} is refused: {refusal}", path.display()))

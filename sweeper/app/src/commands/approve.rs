@@ -6,7 +6,7 @@ use crate::{
     deployment::{self, Deployment},
     exit::{Exit, Failure},
     log,
-    output::{self, Whole},
+    output::{self, Target},
     policies, signing,
 };
 use std::{
@@ -170,7 +170,7 @@ impl Hand {
             .read(note.as_bytes(), &deployment.name, now)
             .map_err(|refusal| Failure::new(Exit::Refused, format!("this approval would be refused: {refusal}")))?;
         let unwritten = |error: std::io::Error| Failure::usage(format!("failed to write {}: {error}", place.display()));
-        let mut file = Whole::create(place).map_err(unwritten)?;
+        let mut file = Target::create(place).map_err(unwritten)?;
         file.write_all(note.as_bytes()).map_err(unwritten)?;
         file.keep().map_err(unwritten)?;
         log::say(&format!("approval of {} in {}", text.by(), place.display()));

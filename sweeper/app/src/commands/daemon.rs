@@ -13,10 +13,11 @@ use crate::{
     run::{
         agenda::{self, Step},
         apart::Apart,
+        beating::Beating,
         heartbeat::{self, Heartbeats},
         http::{self, Routes},
         job::{self, Done, Job, Sort, To},
-        remembered::{self, Claim},
+        remembered::{self, Claim, Open, TRIES},
         rules::{self, Rules},
         vitals::Vitals,
     },
@@ -28,6 +29,7 @@ use sweeper_core::{
     clock::{Clock, SystemClock},
     model::Timestamp,
     store::{Store, StoreError},
+    triggers::TTL,
 };
 use tokio::{
     net::TcpListener,
@@ -41,6 +43,8 @@ const NAP: Duration = Duration::from_secs(5);
 const RELOAD: Duration = Duration::from_secs(30);
 /// How often it is looked whether the state can be reached.
 const REACH: Duration = Duration::from_mins(1);
+/// How often, while a run is watched of which no end is known.
+const WATCH: Duration = Duration::from_secs(20);
 /// How long the state may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Problems of one refusal that are said.
@@ -81,6 +85,8 @@ pub async fn run(args: Args, stopped: watch::Receiver<bool>) -> Result<Exit, Fai
         clock: SystemClock::default(),
         last: BTreeMap::new(),
         held: BTreeMap::new(),
+        open: BTreeMap::new(),
+        own: BTreeMap::new(),
         stopped,
         looked: Duration::ZERO,
         reached: None,
@@ -100,7 +106,10 @@ fn checked(rules: Rules) -> Result<Rules, Failure> {
             .help("add `[[schedule]]` with `cron = \"0 6 * * MON-FRI\"` to sweeper.toml"));
     }
     for entry in &rules.config.schedules {
-        job::directory(entry)?;
+        if entry.run.writes() && entry.output.is_none() {
+            return Err(job::unplaced(entry));
+        }
+        job::made(entry.output.as_deref())?;
     }
     Ok(rules)
 }
@@ -171,6 +180,10 @@ struct Daemon {
     last: BTreeMap<String, Last>,
     /// Runs that wait for their windows, and since when they are due.
     held: BTreeMap<String, Timestamp>,
+    /// Runs of which no end is known, and since when nothing was heard of each.
+    open: BTreeMap<String, Watched>,
+    /// The last run of each that ended here: one whose end could not be written did not die.
+    own: BTreeMap<String, String>,
     stopped: watch::Receiver<bool>,
     /// When it was last looked whether policies changed, and whether the state can be reached.
     looked: Duration,
@@ -183,6 +196,23 @@ struct Last {
     at: Timestamp,
     /// Whether the state could not be told.
     is_untold: bool,
+}
+
+/// A run of which no end is known.
+struct Watched {
+    open: Open,
+    since: Duration,
+    /// Whether it was said that nothing more is done about it.
+    is_given_up: bool,
+}
+
+/// A run that begins.
+struct Beginning {
+    run: String,
+    /// When the schedule last ran before.
+    before: Timestamp,
+    due: Timestamp,
+    passed: usize,
 }
 
 /// How a run ended.
@@ -230,6 +260,11 @@ impl Daemon {
             self.look_around().await;
             let now = self.clock.wall();
             self.hold(now);
+            if let Some((entry, died)) = self.died(now) {
+                said = None;
+                self.again(&entry, &died, now).await?;
+                continue;
+            }
             let Some((entry, step)) = self.due(now) else {
                 let next = self.next(now).ok_or_else(|| Failure::usage("no schedule ever comes again"))?;
                 if said.as_ref() != Some(&next) {
@@ -317,7 +352,8 @@ impl Daemon {
                 self.reload();
             }
         }
-        if self.reached.is_none_or(|reached| now.saturating_sub(reached) >= REACH) {
+        let often = if self.open.is_empty() { REACH } else { WATCH };
+        if self.reached.is_none_or(|reached| now.saturating_sub(reached) >= often) {
             self.remember().await;
         }
     }
@@ -382,10 +418,10 @@ impl Daemon {
         let known = self
             .with_state(move |store| {
                 let schedules = rules.config.schedules.iter();
-                schedules.map(|entry| Ok((entry.name.clone(), remembered::known(store, entry, now)?.at))).collect()
+                schedules.map(|entry| Ok((entry.name.clone(), remembered::known(store, entry, now)?))).collect()
             })
             .await;
-        let known: BTreeMap<String, Timestamp> = match known {
+        let known: BTreeMap<String, remembered::Last> = match known {
             None => BTreeMap::new(),
             Some(Ok(known)) => known,
             Some(Err(error)) => {
@@ -393,6 +429,8 @@ impl Daemon {
                 BTreeMap::new()
             }
         };
+        self.watch(&known);
+        let known: BTreeMap<String, Timestamp> = known.into_iter().map(|(name, last)| (name, last.at)).collect();
         for entry in &self.rules.config.schedules {
             let own = self.last.get(&entry.name).copied();
             let at = match (known.get(&entry.name), own) {
@@ -407,6 +445,72 @@ impl Daemon {
             self.last.insert(entry.name.clone(), Last { at, is_untold: own.is_some_and(|own| own.is_untold) });
         }
         self.tell();
+    }
+
+    /// Watches runs of which no end is known: those that say nothing for a while have died.
+    fn watch(&mut self, known: &BTreeMap<String, remembered::Last>) {
+        let now = self.clock.mono();
+        let mut before = std::mem::take(&mut self.open);
+        self.own.retain(|name, _| self.rules.config.schedules.iter().any(|entry| entry.name == *name));
+        for (name, last) in known {
+            let Some(open) = last.open().filter(|open| self.own.get(name) != Some(&open.run)) else { continue };
+            let watched = before.remove(name).filter(|watched| watched.open == open);
+            let watched = watched.unwrap_or(Watched { open, since: now, is_given_up: false });
+            self.open.insert(name.clone(), watched);
+        }
+    }
+
+    /// A run that died and may be run again now. Of one that may not any more that is said, once.
+    fn died(&mut self, now: Timestamp) -> Option<(Entry, Open)> {
+        let mono = self.clock.mono();
+        for entry in &self.rules.config.schedules {
+            let Some(watched) = self.open.get_mut(&entry.name) else { continue };
+            let heard = self.reached.unwrap_or_default();
+            if heard.saturating_sub(watched.since) <= TTL || mono.saturating_sub(heard) > REACH {
+                continue;
+            }
+            let open = watched.open.clone();
+            if open.may_run_again(now) && entry.windows.is_open(now) {
+                return Some((entry.clone(), open));
+            }
+            if open.tried + 1 >= TRIES && !watched.is_given_up {
+                watched.is_given_up = true;
+                let Open { run, at, .. } = open;
+                log::warn(&format!(
+                    "{}: run {run} of {at} died, the last of {TRIES} tries: the schedule waits for its next time",
+                    entry.name
+                ));
+            }
+        }
+        None
+    }
+
+    /// Runs again what died.
+    async fn again(&mut self, entry: &Entry, died: &Open, now: Timestamp) -> Result<(), Failure> {
+        self.open.remove(&entry.name);
+        let run = random_id()?;
+        let taken = {
+            let (entry, died, run) = (entry.clone(), died.clone(), run.clone());
+            self.with_state(move |store| remembered::take_over(store, &entry, now, &died, &run)).await
+        };
+        match taken {
+            Some(Ok(Some(before))) => {
+                let Open { run: dead, at, tried, .. } = died;
+                log::warn(&format!(
+                    "{}: run {dead} of {at} died before its end, and is made up for (try {} of {TRIES})",
+                    entry.name,
+                    tried + 2
+                ));
+                self.ran(entry, Last { at: now, is_untold: false });
+                self.begin(entry, Beginning { run, before, due: *at, passed: 1 }, now).await
+            }
+            // It was heard of, or somebody else makes up for it.
+            Some(Ok(None)) | None => Ok(()),
+            Some(Err(error)) => {
+                log::warn(&format!("{}: a run that died is not made up for yet: {error}", entry.name));
+                Ok(())
+            }
+        }
     }
 
     /// Does something with the state, where there is one that lasts, on a thread that may wait.
@@ -458,6 +562,12 @@ impl Daemon {
             }
             Step::Hold { .. } | Step::Wait(_) => return Ok(()),
         };
+        self.begin(entry, Beginning { run, before, due, passed }, now).await
+    }
+
+    /// Runs a schedule that was taken.
+    async fn begin(&mut self, entry: &Entry, beginning: Beginning, now: Timestamp) -> Result<(), Failure> {
+        let Beginning { run, before, due, passed } = beginning;
         // What is in force is what is there: also calendars and other files that the config names.
         self.reload();
         let Some(entry) = self.rules.config.schedules.iter().find(|own| own.name == entry.name).cloned() else {
@@ -471,7 +581,12 @@ impl Daemon {
         log::say(&format!("{}: run {run} begins, {late} s after its time", entry.name));
         self.vitals.began(&entry.name, late, passed - 1);
         let (started, began) = (self.clock.wall(), self.clock.mono());
+        let place = self.place().filter(|place| **place != Place::Memory).cloned();
+        let beating = place.and_then(|place| Beating::begin(place, entry.clone(), run.clone()));
         let ended = self.finish(&entry).await;
+        drop(beating);
+        self.open.remove(&entry.name);
+        self.own.insert(entry.name.clone(), run.clone());
         let at = self.clock.wall();
         let took = self.clock.mono().saturating_sub(began);
         let code = match ended {

@@ -80,7 +80,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     if args.truth {
         return truth(&outcome, &settings.set, &served.planted());
     }
-    let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None, object: None };
+    let show_args = ShowArgs { format: args.format, output: args.output, all: args.all, fail_on: None };
     let ended = settings.counted(show(&outcome, &settings.set, random_id()?, &show_args, Past::default())?, &outcome);
     let exit = ended.exit();
     Export::file(args.measures.as_deref()).write(ended.measures);

@@ -4,11 +4,12 @@ use super::{LookArgs, Settings};
 use crate::{
     config::{Config, Entry},
     exit::{Exit, Failure},
-    log, platform,
+    log,
+    output::folder,
+    platform,
     run::job::{self, Job, To},
 };
-use std::time::Duration;
-use sweeper_store::Bucket;
+use std::{path::PathBuf, time::Duration};
 use tokio::sync::watch;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -26,10 +27,10 @@ pub struct Args {
     /// End within so many seconds: reading stops early enough, and what was not seen is said
     #[arg(long, value_name = "SECONDS", env = "SWEEPER_DEADLINE", value_parser = clap::value_parser!(u64).range(1..))]
     deadline: Option<u64>,
-    /// Where a report goes whose schedule has no `output`: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
-    /// az://ACCOUNT/CONTAINER/PREFIX [default: the standard output]
-    #[arg(long, value_name = "URL", env = "SWEEPER_OUTPUT", value_parser = Bucket::parse)]
-    output: Option<Bucket>,
+    /// Where what a schedule without `output` writes goes: a directory, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+    /// az://ACCOUNT/CONTAINER/PREFIX [default: the standard output, for a report]
+    #[arg(long, value_name = "URL|DIR", env = "SWEEPER_OUTPUT", value_parser = folder)]
+    output: Option<PathBuf>,
     #[command(flatten)]
     look: LookArgs,
 }
@@ -46,7 +47,7 @@ pub async fn run(args: Args, mut stopped: watch::Receiver<bool>) -> Result<Exit,
         config: &config,
         settings: &settings,
         look: &args.look,
-        to: args.output.as_ref().map_or(To::Output, To::Bucket),
+        to: args.output.as_deref().map_or(To::Output, To::Folder),
     };
     let deadline = args.deadline.map(Duration::from_secs);
     // A platform that starts an execution again, as it does after exit codes that are no failure, is told the same.

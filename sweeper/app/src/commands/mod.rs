@@ -39,19 +39,19 @@ use crate::{
     history::{self, Kept},
     iac, log,
     measures::Measures,
-    policies,
+    output, policies,
     render::{progress::Board, summary::counted},
+    run::carried::Within,
     signs, state, watch,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 use sweeper_core::{
     answers::Ask,
+    begun::Begun,
     calls::{Calls, Limits},
     clock::{Clock, SystemClock},
     costs::Billed,
@@ -149,6 +149,14 @@ impl Ended {
     }
 }
 
+/// What is known before a look.
+pub enum Before {
+    /// What an earlier one listed that had no time, if any.
+    Begun(Option<Begun>),
+    /// All that other processes listed.
+    Seen(Seen),
+}
+
 /// Everything a run needs, read once; a daemon runs it again and again.
 pub struct Settings {
     pub set: PolicySet,
@@ -228,15 +236,26 @@ impl Settings {
 
     /// Looks and judges.
     pub async fn run(&self) -> Result<Outcome, Failure> {
-        self.run_within(None).await
+        self.run_within(Within::default()).await
     }
 
     /// As [`Self::run`], reading no longer than that and than the config says.
-    pub async fn run_within(&self, within: Option<Duration>) -> Result<Outcome, Failure> {
+    /// What had no time to come to its end may be gone on from, and leaves what it listed.
+    pub async fn run_within(&self, within: Within<'_>) -> Result<Outcome, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let deadline = self.limits.deadline.into_iter().chain(within).min();
+        let deadline = self.limits.deadline.into_iter().chain(within.time).min();
         let calls = Calls::new(clock, Limits { deadline, ..self.limits.clone() });
-        Ok(self.look(&calls).await?.0)
+        let Some(carried) = within.carried else { return Ok(self.look(&calls).await?.0) };
+        for warning in &self.warnings {
+            log::warn(warning);
+        }
+        let universes = self.universes(&calls).await?;
+        let specs: Vec<_> = universes.kinds().values().map(|kind| kind.spec()).collect();
+        let now = calls.clock().wall();
+        let begun = tokio::task::block_in_place(|| carried.begun(&specs, now));
+        let (outcome, _) = self.look_at(&calls, &universes, Before::Begun(begun)).await?;
+        tokio::task::block_in_place(|| carried.leave(&outcome));
+        Ok(outcome)
     }
 
     /// As [`Self::run`], through a door that is there: also gives the clouds that were looked at.
@@ -245,7 +264,7 @@ impl Settings {
             log::warn(warning);
         }
         let universes = self.universes(calls).await?;
-        self.look_at(calls, &universes, None).await
+        self.look_at(calls, &universes, Before::Begun(None)).await
     }
 
     /// What the rules ask first of what other processes listed. Writes nothing.
@@ -275,12 +294,12 @@ impl Settings {
         Ok(sweeper_core::engine::asks(survey, &inputs))
     }
 
-    /// As [`Self::look`], where the accounts are known; `seen`: what other processes listed in them.
+    /// As [`Self::look`], where the accounts are known, and perhaps what is in them.
     pub async fn look_at(
         &self,
         calls: &Calls,
         universes: &Universes,
-        seen: Option<Seen>,
+        before: Before,
     ) -> Result<(Outcome, Vec<Arc<dyn Cloud>>), Failure> {
         let clock = Arc::clone(calls.clock());
         let clouds: Vec<Arc<dyn Cloud>> = universes.clouds.iter().map(|(cloud, _)| Arc::clone(cloud)).collect();
@@ -337,9 +356,9 @@ impl Settings {
             progress: &board,
             now: self.now,
         };
-        let mut outcome = match seen {
-            None => engine::run(inputs).await,
-            Some(seen) => sweeper_core::engine::judged(seen, inputs).await,
+        let mut outcome = match before {
+            Before::Begun(begun) => engine::run_on(begun, inputs).await,
+            Before::Seen(seen) => sweeper_core::engine::judged(seen, inputs).await,
         };
         board.clear();
         let survey = &outcome.sealed.survey;
@@ -567,7 +586,7 @@ pub fn sealed(path: &Path) -> Result<(survey_file::Sealed, String), Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("failed to read the survey {}: {error}", path.display()))
     };
-    let file = File::open(path).map_err(|error| failed(&error))?;
+    let file = output::open(path).map_err(|error| failed(&error))?;
     survey_file::read(file, &clouds::specs()).map_err(|error| {
         let failure = failed(&error);
         match error {

@@ -16,12 +16,12 @@ use crate::{
     },
     output,
     recording::Recorder,
+    run::carried::Within,
     state,
 };
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 use sweeper_core::{
     audit::{self, Event},
@@ -91,7 +91,7 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
     let export = Export::new(args.measures.as_deref(), &config);
     let settings = args.survey.is_none().then(|| Settings::new(&args.look, &config)).transpose()?;
-    Ok(export.of("notify", tell(settings.as_ref(), &config, &args, None)).await?.exit())
+    Ok(export.of("notify", tell(settings.as_ref(), &config, &args, Within::default())).await?.exit())
 }
 
 /// Looks, reading no longer than that, and tells; without settings, from the survey of the arguments.
@@ -99,7 +99,7 @@ pub async fn tell(
     settings: Option<&Settings>,
     config: &Config,
     args: &Args,
-    within: Option<Duration>,
+    within: Within<'_>,
 ) -> Result<Ended, Failure> {
     let channels = &config.channels;
     if channels.is_empty() {
@@ -172,12 +172,16 @@ impl Order<'_> {
     ) -> Result<(Prepared, Measures), Failure> {
         let place = state::place(self.state, self.config)?.unwrap_or(state::Place::Memory);
         let store = state::open(&place).map_err(|error| deployment::failed(&error))?;
-        let baseline = baseline::load(store.as_ref()).map_err(|error| deployment::failed(&error))?;
+        let baseline = &outcome.sealed.house.baseline;
+        if let Some(trouble) = &baseline.trouble {
+            // Else everything would page somebody.
+            return Err(Failure::new(Exit::Damaged, format!("the baseline is not known: {trouble}")));
+        }
         let mut report = engine::report(outcome, set, self.run.to_owned(), None);
         let unremembered = by.and_then(|settings| settings.remember(&report));
         report.run.exit.extend(unremembered);
         let prepared = Prepared {
-            digests: notify::digests(outcome, &report, &self.config.channels, &baseline),
+            digests: notify::digests(outcome, &report, &self.config.channels, baseline),
             seen: Seen::of(&report),
             looked: outcome.sealed.survey.taken_at,
             doubtful: outcome.sealed.ledger.doubt().is_some(),
@@ -326,5 +330,6 @@ fn surveyed(
         ledger.merge(&advanced).map_err(damaged)?;
     }
     outcome.sealed.ledger = advanced.slice;
+    outcome.sealed.house.baseline = baseline::load(store.as_ref()).map_err(|error| deployment::failed(&error))?;
     Ok((outcome, set))
 }

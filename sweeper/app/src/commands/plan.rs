@@ -1,6 +1,6 @@
 //! `sweeper plan`: what would be done, exactly, for somebody to approve. Changes nothing in any cloud.
 
-use super::{Ended, LookArgs, Settings, prices};
+use super::{Ended, LookArgs, Settings, counted, prices};
 use crate::{
     TOOL,
     config::Config,
@@ -8,14 +8,14 @@ use crate::{
     exit::{Exit, Failure},
     log,
     measures::Measures,
-    output::{self, Whole},
+    output::{self, Target},
     render::plan as show,
+    run::carried::Within,
 };
 use std::{
     collections::BTreeSet,
     io::{self, Write as _},
-    path::PathBuf,
-    time::Duration,
+    path::{Path, PathBuf},
 };
 use sweeper_core::{
     clock::{Clock as _, SystemClock},
@@ -31,8 +31,8 @@ pub struct Args {
     command: Option<Command>,
     #[command(flatten)]
     look: LookArgs,
-    /// Where the plan goes: a file that is there whole or not at all
-    #[arg(long, short, value_name = "FILE", default_value = "plan.json")]
+    /// Where the plan goes: a file or an object (s3://, gs://, az://) that is there whole or not at all
+    #[arg(long, short, value_name = "FILE|URL", default_value = "plan.json")]
     output: PathBuf,
     /// Only these policies
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -45,9 +45,9 @@ pub struct Args {
 }
 
 impl Args {
-    /// A plan of every policy, in a file.
-    pub fn all(look: LookArgs, output: PathBuf) -> Self {
-        Self { command: None, look, output, policy: Vec::new(), requester: None, format: Form::Table }
+    /// A plan of every policy, in a folder.
+    pub fn all(look: LookArgs, folder: PathBuf) -> Self {
+        Self { command: None, look, output: folder, policy: Vec::new(), requester: None, format: Form::Table }
     }
 }
 
@@ -89,10 +89,31 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     }
     let config = Config::find(args.look.config.as_deref())?;
     let settings = Settings::new(&args.look, &config)?;
-    let (ended, plan) = draw(&settings, &config, &args, None).await?;
+    let (ended, plan) = draw(&settings, &config, &args, Within::default(), Leave::As).await?;
     shown(&plan, args.format)?;
     log::say(&ended.says);
     Ok(ended.exit())
+}
+
+/// What the output of a plan names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// The plan's file, which replaces an older one.
+    As,
+    /// A folder of plans, in which each has a name of its own and replaces nothing: somebody may be reading them.
+    In,
+}
+
+impl Leave {
+    fn path(self, output: &Path, plan: &Plan) -> PathBuf {
+        match self {
+            Self::As => output.to_owned(),
+            Self::In => {
+                let stamp = plan.made.to_string().replace(':', "");
+                output.join(format!("plan-{stamp}-{}.json", plan.id.get(..12).unwrap_or(&plan.id)))
+            }
+        }
+    }
 }
 
 /// Looks, reading no longer than that, and writes the plan.
@@ -100,7 +121,8 @@ pub async fn draw(
     settings: &Settings,
     config: &Config,
     args: &Args,
-    within: Option<Duration>,
+    within: Within<'_>,
+    leave: Leave,
 ) -> Result<(Ended, Plan), Failure> {
     let clock = SystemClock::default();
     let deployment = Deployment::open(args.look.state.as_deref(), config, clock.wall())?;
@@ -136,15 +158,28 @@ pub async fn draw(
         return Err(Failure::new(Exit::Refused, "the plan is not fit to be approved: nothing was written"));
     }
     let bytes = plan::write(&plan)?;
-    let unwritten = |error: io::Error| Failure::usage(format!("failed to write {}: {error}", args.output.display()));
-    let mut file = Whole::create(&args.output).map_err(unwritten)?;
+    let path = leave.path(&args.output, &plan);
+    let place = path.display();
+    let unwritten = |error: io::Error| Failure::usage(format!("failed to write {place}: {error}"));
+    let mut file = Target::create(&path).map_err(unwritten)?;
     file.write_all(&bytes).map_err(unwritten)?;
-    file.keep().map_err(unwritten)?;
+    match leave {
+        Leave::As => file.keep(),
+        Leave::In => file.keep_new(),
+    }
+    .map_err(unwritten)?;
     let mut report = crate::engine::report(&outcome, &settings.set, plan.id.clone(), None);
     let unremembered = settings.remember(&report);
     report.run.exit.extend(unremembered);
-    let place = args.output.display();
-    let says = format!("plan {} in {place}: `sweeper approve {place}` is next", plan.id);
+    let says = match (leave, plan.actions.len()) {
+        (Leave::As, _) => format!("plan {} in {place}: `sweeper approve {place}` is next", plan.id),
+        (Leave::In, 0) => format!("plan {} in {place}: no actions, nothing to approve", plan.id),
+        (Leave::In, actions) => format!(
+            "plan {} in {place}: {}; `sweeper plan show {place}` shows it, `sweeper approve {place} --key FILE` signs it",
+            plan.id,
+            counted(actions as u64, "action")
+        ),
+    };
     let measures = Measures::of(&outcome, &report);
     let ended = Ended { says, measures, causes: report.run.exit, run: report.run.id };
     Ok((settings.counted(ended, &outcome), plan))

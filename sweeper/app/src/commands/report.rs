@@ -19,7 +19,6 @@ use sweeper_core::{
     policy::PolicySet,
     report::Report,
 };
-use sweeper_store::Bucket;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -44,8 +43,8 @@ pub struct Args {
 pub struct ShowArgs {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Write to a file, which is there whole or not at all
-    #[arg(long, value_name = "FILE")]
+    /// Write to a file or an object (s3://, gs://, az://), which is there whole or not at all
+    #[arg(long, value_name = "FILE|URL")]
     pub output: Option<PathBuf>,
     /// Show everything, also what costs next to nothing
     #[arg(long)]
@@ -53,9 +52,6 @@ pub struct ShowArgs {
     /// Exit with 4 when something of this severity is found: info, ticket, page
     #[arg(long, value_name = "SEVERITY", value_parser = super::severity)]
     pub fail_on: Option<Severity>,
-    /// Instead of a file: an object of a bucket, by its name below the prefix.
-    #[arg(skip)]
-    pub object: Option<(Bucket, String)>,
 }
 
 /// What a report has to do with earlier and later ones.
@@ -105,7 +101,7 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, pas
     let mut report = engine::report(outcome, set, id, args.fail_on);
     report.since = past.then.map(|(then, name)| Since::of(&report, then, name));
     // A screen shows them at its end; the other forms have no place for them.
-    let is_shown = args.output.is_none() && args.object.is_none();
+    let is_shown = args.output.is_none();
     if args.format != Format::Table || !is_shown {
         for warning in &outcome.warnings {
             log::warn(warning);
@@ -120,11 +116,7 @@ pub fn show(outcome: &Outcome, set: &PolicySet, id: String, args: &ShowArgs, pas
     let columns = if is_shown { width() } else { 120 };
     let look = Look { all: args.all, width: columns, warnings: &outcome.warnings };
     let write = |mut out: &mut dyn io::Write| render::write(&report, args.format, look, &mut out);
-    match &args.object {
-        Some((bucket, name)) => output::in_bucket(bucket, name, write),
-        None => output::to(args.output.as_deref(), write),
-    }
-    .map_err(|error| unwritten(args, &error))?;
+    output::to(args.output.as_deref(), write).map_err(|error| unwritten(args, &error))?;
     Ok(remembered(outcome, report, past))
 }
 
@@ -148,10 +140,6 @@ fn remembered(outcome: &Outcome, mut report: Report<'_>, past: Past<'_>) -> Ende
 }
 
 fn unwritten(args: &ShowArgs, error: &std::io::Error) -> Failure {
-    let place = match (&args.object, &args.output) {
-        (Some((bucket, name)), _) => format!("{bucket}/{name}"),
-        (None, Some(path)) => path.display().to_string(),
-        (None, None) => "the report".to_owned(),
-    };
+    let place = args.output.as_ref().map_or_else(|| "the report".to_owned(), |path| path.display().to_string());
     Failure::usage(format!("failed to write {place}: {error}"))
 }

@@ -8,14 +8,12 @@ use crate::{
     exit::{Exit, Failure},
     log,
     measures::{Export, Measures},
-    output::Whole,
+    output::{Target, Whole, url},
+    run::carried::Within,
     shards::{self, Job, Merge, Part},
 };
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
-use sweeper_core::survey_file;
+use std::path::{Path, PathBuf};
+use sweeper_core::survey_file::{self, Sealed};
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -24,8 +22,8 @@ pub struct Args {
     pub then: Option<Then>,
     #[command(flatten)]
     pub look: LookArgs,
-    /// The file to write, or a directory in which it is named by its content
-    #[arg(long, value_name = "FILE", required_unless_present = "to", conflicts_with = "to")]
+    /// The file or object (s3://, gs://, az://) to write, or a directory in which it is named by its content
+    #[arg(long, value_name = "FILE|URL", required_unless_present = "to", conflicts_with = "to")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub shard: ShardArgs,
@@ -105,23 +103,40 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
     let config = Config::find(args.look.config.as_deref())?;
     let export = Export::new(args.measures.as_deref(), &config);
     let settings = Settings::new(&args.look, &config)?;
-    Ok(export.of("survey", take(&settings, &output, None)).await?.exit())
+    Ok(export.of("survey", take(&settings, &output, Within::default(), false)).await?.exit())
+}
+
+/// Writes a survey, to a file or an object, or in a folder, by the name of its content; gives its digest and where it is.
+/// A directory is a folder, whoever calls it so.
+pub fn write(sealed: &Sealed, output: &Path, in_folder: bool) -> Result<(String, PathBuf), Failure> {
+    let failed =
+        |error: std::io::Error| Failure::usage(format!("failed to write the survey {}: {error}", output.display()));
+    if url(output).is_some() {
+        let named = |digest: &str| if in_folder { output.join(format!("{digest}.json")) } else { output.to_owned() };
+        // What an object is called is told before its first byte.
+        let digest = if in_folder { survey_file::write(sealed, TOOL, std::io::sink())? } else { String::new() };
+        let path = named(&digest);
+        let mut object = Target::create(&path).map_err(failed)?;
+        let digest = survey_file::write(sealed, TOOL, &mut object).map_err(failed)?;
+        object.keep().map_err(failed)?;
+        return Ok((digest, path));
+    }
+    let named = in_folder || output.is_dir();
+    let path = if named { output.join("survey") } else { output.to_owned() };
+    let mut file = Whole::create(&path).map_err(failed)?;
+    let digest = survey_file::write(sealed, TOOL, &mut file).map_err(failed)?;
+    let path = if named { output.join(format!("{digest}.json")) } else { path };
+    file.keep_as(&path).map_err(failed)?;
+    Ok((digest, path))
 }
 
 /// Looks, reading no longer than that, and writes the survey.
-pub async fn take(settings: &Settings, output: &Path, within: Option<Duration>) -> Result<Ended, Failure> {
+pub async fn take(settings: &Settings, output: &Path, within: Within<'_>, in_folder: bool) -> Result<Ended, Failure> {
     let outcome = settings.run_within(within).await?;
     for warning in &outcome.warnings {
         log::warn(warning);
     }
-    let failed =
-        |error: std::io::Error| Failure::usage(format!("failed to write the survey {}: {error}", output.display()));
-    let named = output.is_dir();
-    let path = if named { output.join("survey") } else { output.to_owned() };
-    let mut file = Whole::create(&path).map_err(failed)?;
-    let digest = survey_file::write(&outcome.sealed, TOOL, &mut file).map_err(failed)?;
-    let path = if named { output.join(format!("{digest}.json")) } else { path };
-    file.keep_as(&path).map_err(failed)?;
+    let (digest, path) = write(&outcome.sealed, output, in_folder)?;
     let says = format!("survey {digest} in {}", path.display());
     log::say(&says);
     let mut report = engine::report(&outcome, &settings.set, digest, None);

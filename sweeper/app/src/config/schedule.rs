@@ -1,7 +1,10 @@
 //! `[[schedule]]`: what runs by itself, and when.
 
 use super::{Reader, Span, Table};
-use crate::run::{job::Sort, schedule::Schedule, window::Windows};
+use crate::{
+    output::{folder, url},
+    run::{job::Sort, schedule::Schedule, window::Windows},
+};
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
 use sweeper_core::model::{DAY, Timestamp};
@@ -26,7 +29,7 @@ pub struct Entry {
     pub run: Sort,
     /// Of a report.
     pub format: String,
-    /// A directory, in which each run writes.
+    /// A directory or a prefix of a bucket, in which each run writes.
     pub output: Option<PathBuf>,
 }
 
@@ -86,13 +89,19 @@ impl Reader<'_> {
             self.problem(value.span(), "no time of `cron` is in its `windows`", Some(help));
         }
         let format = self.word(table, "format", FORMATS).unwrap_or_else(|| "json".to_owned());
-        let output = self.string(table, "output").map(|path| self.beside.join(path));
+        let output = match self.string(table, "output").map(|text| folder(&text)) {
+            // A URL stays what it is.
+            Some(Ok(path)) => Some(if url(&path).is_some() { path } else { self.beside.join(path) }),
+            Some(Err(why)) => {
+                if let Some(value) = table.get("output") {
+                    self.wrong(value, why);
+                }
+                None
+            }
+            None => None,
+        };
         let sorts = Sort::ALL.map(Sort::name);
         let run = self.word(table, "run", &sorts).and_then(|word| Sort::named(&word)).unwrap_or_default();
-        if run.writes() && output.is_none() && !table.contains_key("output") {
-            let message = format!("a schedule that runs a {} needs `output`", run.name());
-            self.problem(span.clone(), message, Some("write `output = \"DIRECTORY\"`".to_owned()));
-        }
         let written = format!("{cron}; {}; {jitter}", zone.1);
         entries.push(Entry { name, when, written, windows, outside, run, format, output });
     }
@@ -133,6 +142,8 @@ mod tests {
         assert!(entries[0].windows.is_open(friday) && !entries[0].windows.is_open(friday.plus(1800)));
         assert_eq!((entries[1].name.as_str(), entries[1].outside), ("@daily", Outside::Wait));
         assert!(entries[1].windows.is_open(friday));
+        let plans = read("[[schedule]]\ncron = \"@daily\"\nrun = \"plan\"\noutput = \"s3://b/plans/\"\n").unwrap();
+        assert_eq!(plans[0].output.as_deref(), Some(Path::new("s3://b/plans")));
     }
 
     #[test]
@@ -149,7 +160,8 @@ mod tests {
             ("[[schedule]]\ncron = \"@hourly\"\n", "two schedules `@hourly`"),
             ("[[schedule]]\nname = \"x\"\n", "needs `cron`"),
             ("run = \"apply\"\n", "unknown run `apply`"),
-            ("run = \"survey\"\n", "needs `output`"),
+            ("output = \"ftp://x\"\n", "nothing is left in `ftp://`"),
+            ("output = \"az://account\"\n", "names no container"),
         ] {
             let found = read(&format!("{hourly}{more}")).unwrap_err();
             assert!(found.contains(said) && found.contains("--> sweeper.toml:"), "{more}: {found}");

@@ -1,6 +1,6 @@
 //! The engine over clouds made up here: rounds of questions, waivers, state that fails.
 
-use super::{Inputs, Outcome, judge, report, run};
+use super::{Inputs, Outcome, judge, report, run_on};
 use crate::{
     exit::Exit,
     measures::Measures,
@@ -16,6 +16,7 @@ use std::{
 };
 use sweeper_core::{
     answers::{Answer, Ask, Question},
+    baseline,
     calls::{Calls, Limits, Site},
     clock::VirtualClock,
     detect::Severity,
@@ -248,7 +249,7 @@ fn looked_at(
         progress: &Quiet,
         now: None,
     };
-    runtime.block_on(run(inputs))
+    runtime.block_on(run_on(None, inputs))
 }
 
 fn document(outcome: &Outcome, set: &PolicySet, fail_on: Option<Severity>) -> (Document, Exit) {
@@ -292,6 +293,38 @@ fn what_is_not_seen_is_3_unless_waived() {
     let (outcome, _) = looked(denied(), &set, vec![waiver("aws:2", NOW)], &InMemory::default());
     assert_eq!(document(&outcome, &set, None).1, Exit::Blind, "a waiver that ended waives nothing");
     assert!(outcome.warnings.iter().any(|warning| warning.contains("the waiver of aws:2 ended")));
+}
+
+#[test]
+fn a_report_says_what_is_backlog() {
+    let set = policies(UNATTACHED);
+    let (store, ledger) = (MemoryStore::new(), InMemory::default());
+    let look = |volumes| looked_with(Some(&store), House::default(), volumes, &set, Vec::new(), &ledger).0;
+    let one = Volumes { denied: BTreeSet::from(["2"]), ..Volumes::default() };
+    let first = document(&look(one), &set, None).0;
+    assert!(first.baseline.is_none() && first.findings.iter().all(|finding| finding.backlog.is_none()));
+    let known = ledger.load().unwrap();
+    assert_eq!(baseline::set(&store, &known, &[], NOW, "alice"), Ok(vec![2]));
+    // The other account is seen for the first time, a second after the line was drawn.
+    let drawn = Timestamp(NOW.0 - 1);
+    assert_eq!(baseline::set(&store, &known, &[], drawn, "alice"), Ok(vec![2]));
+    let outcome = look(Volumes::default());
+    assert!(!document(&outcome, &set, None).0.findings.iter().any(|finding| finding.backlog == Some(true)));
+    assert_eq!(baseline::set(&store, &known, &[], NOW, "alice"), Ok(vec![2]));
+    let outcome = look(Volumes::default());
+    let second = document(&outcome, &set, None).0;
+    let backlog = second.baseline.unwrap();
+    assert_eq!((backlog.set, backlog.findings, backlog.sum.firm), (NOW.to_string(), 4, Amount::whole(32)));
+    assert!(second.findings.iter().all(|finding| finding.backlog == Some(true)));
+    let report = report(&outcome, &set, "run".to_owned(), None);
+    let line = "of this from before the baseline of 2025-11-20: 4 findings, $32 a month";
+    assert!(summary::held(&report).contains(&line.to_owned()), "{:?}", summary::held(&report));
+    // A line that cannot be read is said, and makes nothing backlog.
+    let (_, version) = store.get("baseline").unwrap().unwrap();
+    store.put_if("baseline", b"rubbish", Some(version)).unwrap();
+    let outcome = look(Volumes::default());
+    assert!(outcome.sealed.house.baseline.trouble.is_some());
+    assert!(document(&outcome, &set, None).0.baseline.is_none());
 }
 
 #[test]

@@ -337,23 +337,26 @@ impl Story {
         let ledger = StoreLedger::new(Arc::new(self.store.clone()));
         self.runtime.block_on(async {
             let universes = survey::universes(clouds, &calls).await;
-            let mut outcome = engine::run(Inputs {
-                universes: &universes,
-                calls: &calls,
-                set: &self.set,
-                house: House::default(),
-                waivers: Vec::new(),
-                accounts: BTreeMap::new(),
-                regions: BTreeMap::new(),
-                all_kinds: false,
-                whole: BTreeSet::from([CloudId::Aws]),
-                prices: &NoPrices,
-                billed: None,
-                ledger: Some(&ledger),
-                state: None,
-                progress: &Quiet,
-                now: None,
-            })
+            let mut outcome = engine::run_on(
+                None,
+                Inputs {
+                    universes: &universes,
+                    calls: &calls,
+                    set: &self.set,
+                    house: House::default(),
+                    waivers: Vec::new(),
+                    accounts: BTreeMap::new(),
+                    regions: BTreeMap::new(),
+                    all_kinds: false,
+                    whole: BTreeSet::from([CloudId::Aws]),
+                    prices: &NoPrices,
+                    billed: None,
+                    ledger: Some(&ledger),
+                    state: None,
+                    progress: &Quiet,
+                    now: None,
+                },
+            )
             .await;
             outcome.told.clone_from(&self.told);
             outcome

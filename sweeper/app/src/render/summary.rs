@@ -394,16 +394,23 @@ pub fn decision(act: &str, reason: &str, sort: &str) -> String {
 pub fn held(report: &Report<'_>) -> Vec<String> {
     let reasons = report.totals().by_reason.iter();
     let held = reasons.filter(|(reason, sum)| !matches!(reason.as_str(), "report" | "unknown") && sum.resources > 0);
-    held.map(|(reason, sum)| {
-        let most =
-            if sum.most() == Amount::ZERO { String::new() } else { format!(", {} a month", dollars(sum.most())) };
+    let most = |sum: &Sum| {
+        if sum.most() == Amount::ZERO { String::new() } else { format!(", {} a month", dollars(sum.most())) }
+    };
+    let held = held.map(|(reason, sum)| {
+        let most = most(sum);
         let said = match reason.as_str() {
             "tag" | "stop" | "delete" | "set-retention" => format!("to {reason}, once a plan is approved"),
             held => held.to_owned(),
         };
         format!("of this {said}: {}{most}", counted(sum.resources, "resource"))
-    })
-    .collect()
+    });
+    // What is there already and what is new.
+    let backlog = report.backlog().map(|backlog| {
+        let findings = counted(backlog.findings, "finding");
+        format!("of this from before the baseline of {}: {findings}{}", day(Some(&backlog.set)), most(&backlog.sum))
+    });
+    held.chain(backlog).collect()
 }
 
 /// How long something has held, in days: `12d`.

@@ -2,24 +2,30 @@
 
 mod trigger;
 
+use super::carried::{Carried, Resume, Within};
 use crate::{
     commands::{
-        Ended, LookArgs, Settings, notify, plan, random_id,
+        Ended, LookArgs, Settings, notify,
+        plan::{self, Leave},
+        random_id,
         report::{Past, ShowArgs, show, unshown},
         survey,
     },
     config::{Config, Entry},
     exit::{Exit, Failure},
     measures::{Export, Measures},
+    output::url,
     render::Format,
 };
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use sweeper_core::{
     clock::{Clock as _, SystemClock},
     report::Cause,
     triggers::Trigger,
 };
-use sweeper_store::Bucket;
 
 /// What a schedule runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,15 +72,26 @@ pub struct Job<'a> {
     pub to: To<'a>,
 }
 
-/// Where a report goes that has no `output`.
+/// Where what a schedule writes goes that has no `output`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To<'a> {
     /// The standard output.
     Output,
-    /// An object of a bucket.
-    Bucket(&'a Bucket),
+    /// A file or an object in a folder.
+    Folder(&'a Path),
     /// Nowhere: it is only remembered.
     Nowhere,
+}
+
+impl Job<'_> {
+    /// Where it leaves what it writes; the schedule's own place first.
+    fn folder(&self) -> Option<PathBuf> {
+        let otherwise = match self.to {
+            To::Folder(path) => Some(path.to_owned()),
+            To::Output | To::Nowhere => None,
+        };
+        self.entry.output.clone().or(otherwise)
+    }
 }
 
 /// How a run went, in a word.
@@ -115,10 +132,17 @@ pub struct Done {
     pub earlier: Option<Exit>,
     /// In figures.
     pub measures: Measures,
+    /// What the next run goes on from, where this one had no time.
+    pub resume: Option<Resume>,
 }
 
 impl Done {
-    fn of(ended: Ended) -> Self {
+    /// Whether its trigger is: what failed runs again, and what had no time goes on.
+    fn is_done_with(&self) -> bool {
+        self.status != Status::Failed && self.resume.is_none()
+    }
+
+    pub fn of(ended: Ended) -> Self {
         let status = match ended.exit() {
             Exit::Done => Status::Done,
             // What was reached and what was not seen are told together.
@@ -128,7 +152,8 @@ impl Done {
             Exit::FailOn | Exit::Blind => Status::Done,
             _ => Status::Failed,
         };
-        Self { status, causes: ended.causes, run: ended.run, says: ended.says, earlier: None, measures: ended.measures }
+        let Ended { run, causes, says, measures } = ended;
+        Self { status, causes, run, says, earlier: None, measures, resume: None }
     }
 
     /// Of a trigger that was done before.
@@ -140,14 +165,16 @@ impl Done {
         let earlier = Exit::ORDER.into_iter().find(|exit| Some(exit.code()) == code);
         let ended = earlier.map_or_else(String::new, |exit| format!(", which ended with {}", exit.code()));
         let says = format!("already done by run {run} at {at}{ended}");
-        Self { status: Status::AlreadyDone, causes: Vec::new(), run, says, earlier, measures: Measures::default() }
+        let (causes, measures) = (Vec::new(), Measures::default());
+        Self { status: Status::AlreadyDone, causes, run, says, earlier, measures, resume: None }
     }
 
     /// Of a trigger that another run is at.
     fn elsewhere(trigger: Trigger) -> Self {
         let says = format!("somebody else is at it: run {}, since {}", trigger.run, trigger.began);
         let causes = vec![Exit::Locked.cause(&says)];
-        Self { status: Status::Elsewhere, causes, run: trigger.run, says, earlier: None, measures: Measures::default() }
+        let (status, measures) = (Status::Elsewhere, Measures::default());
+        Self { status, causes, run: trigger.run, says, earlier: None, measures, resume: None }
     }
 
     pub fn exit(&self) -> Exit {
@@ -161,14 +188,16 @@ impl Done {
 }
 
 /// Of a run's time, what is kept for judging, writing and telling: a minute, or a tenth where that is less.
-fn kept(whole: Duration) -> Duration {
+pub fn kept(whole: Duration) -> Duration {
     (whole / 10).min(Duration::from_mins(1))
 }
 
-/// Runs a schedule once. For a token that was seen before nothing is done, unless what was done for it failed or died.
+/// Runs a schedule once. For a token that was seen before nothing is done, unless what was done for it failed, died, or had no
+/// time and left what it listed.
 /// Ends within `deadline` as far as reading goes: what was not read by then is blind.
 pub async fn run(job: &Job<'_>, token: Option<&str>, deadline: Option<Duration>) -> Result<Done, Failure> {
     let clock = SystemClock::default();
+    fit(job)?;
     let trigger = match token {
         None => None,
         Some(token) => match trigger::claim(job, token, random_id()?, &clock).await? {
@@ -180,11 +209,19 @@ pub async fn run(job: &Job<'_>, token: Option<&str>, deadline: Option<Duration>)
     };
     // What waiting took is gone.
     let within = deadline.map(|whole| whole.saturating_sub(kept(whole)).saturating_sub(clock.mono()));
+    // What has no time today is gone on from.
+    let is_timed = within.is_some() || job.settings.limits.deadline.is_some();
+    let carried = is_timed.then(|| Carried::of(job.settings, &job.entry.name)).flatten();
     let export = Export::new(None, job.config);
-    let ended = export.of(job.entry.run.name(), sorted(job, within, &clock)).await.map(Done::of);
+    let within = Within { time: within, carried: carried.as_ref() };
+    let mut ended = export.of(job.entry.run.name(), sorted(job, within, &clock)).await.map(Done::of);
+    if let (Ok(done), Some(resume)) = (&mut ended, carried.as_ref().and_then(Carried::resume)) {
+        done.says = format!("{}; {}", done.says, resume.says());
+        done.resume = Some(resume);
+    }
     if let Some(trigger) = trigger {
         let (code, called, done) = match &ended {
-            Ok(done) => (done.exit().code(), Some(done.run.clone()), done.status != Status::Failed),
+            Ok(done) => (done.exit().code(), Some(done.run.clone()), done.is_done_with()),
             Err(failure) => (failure.exit.code(), None, false),
         };
         tokio::task::block_in_place(|| trigger.end(code, called, done));
@@ -192,37 +229,54 @@ pub async fn run(job: &Job<'_>, token: Option<&str>, deadline: Option<Duration>)
     ended
 }
 
-async fn sorted(job: &Job<'_>, within: Option<Duration>, clock: &SystemClock) -> Result<Ended, Failure> {
-    let output = directory(job.entry)?;
-    let needed = || output.clone().ok_or_else(|| Failure::usage("the schedule has no `output`"));
+/// Whether there is a place for what a job is there to write.
+fn fit(job: &Job<'_>) -> Result<(), Failure> {
+    if job.entry.run.writes() && job.folder().is_none() {
+        return Err(unplaced(job.entry));
+    }
+    Ok(())
+}
+
+/// What is there for what it writes, and has no place for it.
+pub fn unplaced(entry: &Entry) -> Failure {
+    Failure::usage(format!("schedule {}: what runs a {} needs `output`", entry.name, entry.run.name())).help(
+        "write `output = \"DIRECTORY\"` or `output = \"s3://BUCKET/PREFIX\"` in the schedule; a job also takes --output, \
+         and a function SWEEPER_OUTPUT",
+    )
+}
+
+async fn sorted(job: &Job<'_>, within: Within<'_>, clock: &SystemClock) -> Result<Ended, Failure> {
+    let output = job.folder();
+    made(output.as_deref())?;
+    let needed = || output.clone().ok_or_else(|| unplaced(job.entry));
     match job.entry.run {
         Sort::Report => report(job, output, within, clock).await,
-        Sort::Survey => survey::take(job.settings, &needed()?, within).await,
+        Sort::Survey => survey::take(job.settings, &needed()?, within, true).await,
         Sort::Notify => {
             let args =
                 notify::Args { look: job.look.clone(), survey: None, preview: false, again: false, measures: None };
             notify::tell(Some(job.settings), job.config, &args, within).await
         }
         Sort::Plan => {
-            let args = plan::Args::all(job.look.clone(), needed()?.join("plan.json"));
-            Ok(plan::draw(job.settings, job.config, &args, within).await?.0)
+            let args = plan::Args::all(job.look.clone(), needed()?);
+            Ok(plan::draw(job.settings, job.config, &args, within, Leave::In).await?.0)
         }
     }
 }
 
-/// The schedule's directory, made where it is not there.
-pub fn directory(entry: &Entry) -> Result<Option<PathBuf>, Failure> {
-    if let Some(path) = &entry.output {
-        std::fs::create_dir_all(path)
-            .map_err(|error| Failure::usage(format!("failed to make {}: {error}", path.display())))?;
+/// Makes a directory where it is not there. A bucket has to be.
+pub fn made(folder: Option<&Path>) -> Result<(), Failure> {
+    match folder.filter(|path| url(path).is_none()) {
+        Some(path) => std::fs::create_dir_all(path)
+            .map_err(|error| Failure::usage(format!("failed to make {}: {error}", path.display()))),
+        None => Ok(()),
     }
-    Ok(entry.output.clone())
 }
 
 async fn report(
     job: &Job<'_>,
     output: Option<PathBuf>,
-    within: Option<Duration>,
+    within: Within<'_>,
     clock: &SystemClock,
 ) -> Result<Ended, Failure> {
     let (format, ending) = match job.entry.format.as_str() {
@@ -239,12 +293,8 @@ async fn report(
         return Ok(job.settings.counted(unshown(&outcome, &job.settings.set, random_id()?, past), &outcome));
     }
     let name = format!("report-{stamp}.{ending}");
-    let object = match job.to {
-        To::Bucket(bucket) if output.is_none() => Some((bucket.clone(), name.clone())),
-        _ => None,
-    };
-    let output = output.map(|directory| directory.join(&name));
-    let args = ShowArgs { format, output, all: false, fail_on: None, object };
+    let output = output.map(|folder| folder.join(&name));
+    let args = ShowArgs { format, output, all: false, fail_on: None };
     Ok(job.settings.counted(show(&outcome, &job.settings.set, random_id()?, &args, past)?, &outcome))
 }
 

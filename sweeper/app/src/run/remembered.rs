@@ -1,5 +1,6 @@
 //! When each schedule last ran, in the state: a daemon that starts again makes up for what it missed, and of two daemons
-//! over one state only one runs each time.
+//! over one state only one runs each time. A run says again and again that it is alive; one that falls silent without an end
+//! is run once more, a few times at most.
 
 use super::agenda::{self, Step};
 use crate::config::Entry;
@@ -23,6 +24,51 @@ pub struct Last {
     run: String,
     /// When it ended, and with which exit code.
     pub ended: Option<(Timestamp, u8)>,
+    /// Rises while it runs. `None`: nobody says so of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beat: Option<u64>,
+    /// When the schedule last ran before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Timestamp>,
+    /// The how-manieth time it is that this run is tried, from 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    tried: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_first(tried: &u32) -> bool {
+    *tried == 0
+}
+
+/// How often a run is tried that dies.
+pub const TRIES: u32 = 3;
+/// How long a run that died again waits, seconds after it was begun: what kills it may pass.
+const PAUSE: i64 = 600;
+
+/// A run of which no end is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub run: String,
+    /// When it was begun.
+    pub at: Timestamp,
+    beat: u64,
+    /// The how-manieth try it is, from 0.
+    pub tried: u32,
+}
+
+impl Open {
+    /// Whether it may be run again, once it is known to have died.
+    pub fn may_run_again(&self, now: Timestamp) -> bool {
+        self.tried + 1 < TRIES && (self.tried == 0 || now.since(self.at) >= PAUSE)
+    }
+}
+
+impl Last {
+    /// The run, where no end of it is known.
+    pub fn open(&self) -> Option<Open> {
+        let beat = self.beat.filter(|_| self.ended.is_none() && !self.run.is_empty())?;
+        Some(Open { run: self.run.clone(), at: self.at, beat, tried: self.tried })
+    }
 }
 
 impl Document for Last {
@@ -57,7 +103,8 @@ pub fn known(store: &dyn Store, entry: &Entry, now: Timestamp) -> Result<Last, S
 }
 
 fn first(entry: &Entry, at: Timestamp) -> Last {
-    Last { when: entry.written.clone(), at, run: String::new(), ended: None }
+    let (when, run) = (entry.written.clone(), String::new());
+    Last { when, at, run, ended: None, beat: None, before: None, tried: 0 }
 }
 
 /// Takes the run that is due now, unless somebody did before.
@@ -72,9 +119,36 @@ pub fn claim(store: &dyn Store, entry: &Entry, now: Timestamp, run: &str) -> Res
         if matches!(agenda::step(entry, before, now), Step::Wait(_)) {
             return Ok(Next::Keep(Claim::Theirs(before)));
         }
-        let ours = Last { run: run.to_owned(), ..first(entry, now) };
+        let ours = Last { run: run.to_owned(), beat: Some(0), before: Some(before), ..first(entry, now) };
         Ok(Next::Write(ours, Claim::Ours(before)))
     })
+}
+
+/// Takes a run that has fallen silent over, unless it was heard of since or somebody else did.
+pub fn take_over(
+    store: &dyn Store,
+    entry: &Entry,
+    now: Timestamp,
+    silent: &Open,
+    run: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    document::update(store, &key(entry), |last: Option<Last>| {
+        Ok(match last {
+            // An answer that was lost is asked for again.
+            Some(last) if last.run == run => Next::Keep(Some(last.before.unwrap_or(last.at))),
+            Some(last) if last.open().as_ref() == Some(silent) => {
+                let before = last.before.unwrap_or(last.at);
+                let (tried, run) = (last.tried + 1, run.to_owned());
+                Next::Write(Last { at: now, run, beat: Some(0), tried, ..last }, Some(before))
+            }
+            _ => Next::Keep(None),
+        })
+    })
+}
+
+/// Says that a run is alive.
+pub fn beat(store: &dyn Store, entry: &Entry, run: &str) -> Result<(), StoreError> {
+    change(store, entry, run, |last| last.beat = last.beat.map(|beat| beat + 1))
 }
 
 /// Notes how a run ended.
@@ -87,6 +161,7 @@ pub fn give_back(store: &dyn Store, entry: &Entry, run: &str, before: Timestamp)
     change(store, entry, run, |last| {
         last.at = before;
         last.run = String::new();
+        last.tried = 0;
     })
 }
 
@@ -152,6 +227,36 @@ mod tests {
         give_back(&store, &hourly, "c", START).unwrap();
         let last = known(&store, &hourly, due).unwrap();
         assert_eq!((last.at, last.ended), (due.plus(1), None));
+    }
+
+    #[test]
+    fn a_run_that_died_is_tried_again_and_not_for_ever() {
+        let store = MemoryStore::new();
+        let hourly = entry("0 * * * *");
+        known(&store, &hourly, START).unwrap();
+        let mut now = START.plus(3600);
+        assert_eq!(claim(&store, &hourly, now, "a").unwrap(), Claim::Ours(START));
+        let open = |now| known(&store, &hourly, now).unwrap().open();
+        let first = open(now).unwrap();
+        beat(&store, &hourly, "a").unwrap();
+        assert_eq!(take_over(&store, &hourly, now, &first, "b").unwrap(), None, "it was heard of since");
+        for (run, is_at_once) in [("b", true), ("c", false)] {
+            let silent = open(now).unwrap();
+            assert_eq!(silent.may_run_again(now.plus(60)), is_at_once);
+            now = now.plus(PAUSE);
+            assert!(silent.may_run_again(now));
+            assert_eq!(take_over(&store, &hourly, now, &silent, run).unwrap(), Some(START));
+            assert_eq!(take_over(&store, &hourly, now, &silent, run).unwrap(), Some(START), "the answer was lost");
+            assert_eq!(take_over(&store, &hourly, now, &silent, "d").unwrap(), None, "somebody did");
+        }
+        assert!(!open(now).unwrap().may_run_again(now.plus(86_400)), "three times are enough");
+        // What was stopped is no death, and the next time counts from the start.
+        give_back(&store, &hourly, "c", START).unwrap();
+        assert_eq!(open(now), None);
+        assert_eq!(claim(&store, &hourly, now, "e").unwrap(), Claim::Ours(START));
+        assert_eq!(open(now).unwrap().tried, 0);
+        ended(&store, &hourly, "e", now, 0).unwrap();
+        assert_eq!(open(now), None);
     }
 
     #[test]

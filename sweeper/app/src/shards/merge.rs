@@ -2,28 +2,21 @@
 
 use super::{run, shelf, work::known};
 use crate::{
-    TOOL,
-    commands::{Ended, Settings, random_id},
+    commands::{Before, Ended, Settings, random_id, survey},
     engine,
     exit::Failure,
     log,
     measures::Measures,
-    output::Whole,
     state,
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 use sweeper_core::{
     calls::Calls,
     clock::{Clock, SystemClock},
     engine::Seen,
     shard::{self, Asking, Expected, Gathered, Run, Shelf},
     survey::Universes,
-    survey_file,
 };
-use sweeper_store::{Bucket, Upload};
 
 /// What to merge.
 #[derive(Clone, Debug)]
@@ -102,12 +95,12 @@ async fn finish(
     }
     calls.spent_by_others(cost.usd);
     let seen = Seen { survey, given, cost, doubt, by_others: true };
-    let (outcome, _) = settings.look_at(calls, universes, Some(seen)).await?;
+    let (outcome, _) = settings.look_at(calls, universes, Before::Seen(seen)).await?;
     for warning in &outcome.warnings {
         log::warn(warning);
     }
-    let (digest, place) = write(&outcome.sealed, output)?;
-    let says = format!("survey {digest} in {place}");
+    let (digest, place) = survey::write(&outcome.sealed, Path::new(output), false)?;
+    let says = format!("survey {digest} in {}", place.display());
     log::say(&says);
     if let Some(Err(error)) = settings.state.as_ref().map(|place| {
         let expected = Expected::of(&outcome.sealed.survey.inventory);
@@ -120,28 +113,4 @@ async fn finish(
     report.run.exit.extend(unremembered);
     let measures = Measures::of(&outcome, &report);
     Ok(settings.counted(Ended { says, measures, causes: report.run.exit, run: report.run.id }, &outcome))
-}
-
-/// Writes the survey; gives its digest and where it is.
-fn write(sealed: &survey_file::Sealed, output: &str) -> Result<(String, String), Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::usage(format!("failed to write the survey {output}: {error}"));
-    let put = |path: &Path| -> std::io::Result<(Whole, String)> {
-        let mut file = Whole::create(path)?;
-        let digest = survey_file::write(sealed, TOOL, &mut file)?;
-        Ok((file, digest))
-    };
-    if Bucket::is_one(output) {
-        let mut object = Upload::named(output).map_err(|error| failed(&error))?;
-        let digest = survey_file::write(sealed, TOOL, &mut object).map_err(|error| failed(&error))?;
-        object.finish().map_err(|error| failed(&error))?;
-        return Ok((digest, output.to_owned()));
-    }
-    let path = PathBuf::from(output);
-    let named = path.is_dir();
-    let (file, digest) =
-        put(&if named { path.join("survey") } else { path.clone() }).map_err(|error| failed(&error))?;
-    let path = if named { path.join(format!("{digest}.json")) } else { path };
-    file.keep_as(&path).map_err(|error| failed(&error))?;
-    Ok((digest, path.display().to_string()))
 }

@@ -33,11 +33,16 @@ pub struct Job {
     pub stage: Part,
 }
 
-/// Does what a job says; also for an engine that says in an event which shard it is (a map of Step Functions). It has
-/// done its part once its shard is sealed, whatever that could not see: the merge tells.
+/// Does what a job says. It has done its part once its shard is sealed, whatever that could not see: the merge tells.
 pub async fn survey_shard(look: &LookArgs, job: &Job) -> Result<Exit, Failure> {
     let config = Config::find(look.config.as_deref())?;
-    let settings = Settings::new(look, &config)?;
+    survey_with(Settings::new(look, &config)?, job).await?;
+    Ok(Exit::Done)
+}
+
+/// The same, with settings that are there; also for an engine that says in an event which shard it is (a map of Step
+/// Functions). What came of it, in a few words.
+pub async fn survey_with(settings: Settings, job: &Job) -> Result<String, Failure> {
     for warning in &settings.warnings {
         log::warn(warning);
     }
@@ -49,7 +54,10 @@ pub async fn survey_shard(look: &LookArgs, job: &Job) -> Result<Exit, Failure> {
         Which::One { shard, .. } => Box::pin(worker.shard(shard)).await?,
         Which::Claim { .. } => Box::pin(worker.claims()).await?,
     }
-    Ok(Exit::Done)
+    Ok(match job.which {
+        Which::One { shard, shards } => format!("shard {shard} of {shards} of run {} is sealed", job.run),
+        Which::Claim { shards } => format!("all {shards} shards of run {} are sealed", job.run),
+    })
 }
 
 struct Worker {

@@ -5,6 +5,7 @@ use super::{
     BTreeSet, Interner, Inventory, InventoryBuilder, KindSpec, Place, ResourceIx, Row, Scope, Shared, Status, Sym,
     Table, lock,
 };
+use crate::begun::is_whole;
 
 impl Table {
     /// The same in another place, with the symbols of another inventory.
@@ -74,6 +75,29 @@ impl InventoryBuilder {
                 self.tables.insert((place.kind, place.scope), moved);
             }
         }
+    }
+
+    /// Takes over whole listings of an earlier look, of those that are still to be made here. Parts that a listing could
+    /// not see stand under scopes that nobody lists: of such a kind and account nothing is taken. How many were.
+    pub(crate) fn go_on(&mut self, mut from: Inventory, is_listed: impl Fn(&KindSpec, &Scope) -> bool) -> usize {
+        let (kinds, scopes) = (from.kinds.clone(), from.scopes.clone());
+        let at = |(kind, scope): &(u16, u32)| (kinds[*kind as usize], &scopes[*scope as usize]);
+        let mut torn = BTreeSet::new();
+        for (key, covered) in &from.coverage {
+            let (spec, scope) = at(key);
+            if !is_listed(spec, scope) && !matches!(covered.status, Status::Complete | Status::None { .. }) {
+                torn.insert((spec.id, scope.cloud, scope.account.as_str()));
+            }
+        }
+        from.coverage.retain(|key, covered| {
+            let (spec, scope) = at(key);
+            is_whole(covered)
+                && is_listed(spec, scope)
+                && !torn.contains(&(spec.id, scope.cloud, scope.account.as_str()))
+        });
+        let count = from.coverage.len();
+        self.adopt(from, |_, _| true);
+        count
     }
 
     /// Whether anything is known of a listing.

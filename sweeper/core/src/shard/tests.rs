@@ -1,5 +1,7 @@
 //! Shards of a cloud made up here, whose accounts differ in size, against one process that looks at all of it.
 
+mod begun;
+
 use super::*;
 use crate::{
     answers::{Answer, Ask, Question},

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// An inventory as a survey has it.
-pub(super) struct Listed<'a>(pub(super) &'a Inventory);
+pub(crate) struct Listed<'a>(pub(crate) &'a Inventory);
 
 impl Serialize for Listed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

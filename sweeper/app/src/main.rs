@@ -23,6 +23,7 @@ mod policies;
 mod price_lists;
 mod program;
 mod recording;
+mod referrers;
 mod render;
 mod review;
 mod roles;

@@ -13,6 +13,7 @@ mod engine;
 mod exit;
 mod history;
 mod iac;
+mod kubernetes;
 mod lambda;
 mod log;
 mod measures;
@@ -135,6 +136,8 @@ enum Command {
     Init(commands::init::Args),
     /// Write which resources Terraform, OpenTofu, Pulumi and CloudFormation manage: ids and addresses, no values
     IacIndex(commands::iac_index::Args),
+    /// Write what Kubernetes, Nomad or a CMDB use of the clouds: ids and digests, no values
+    InUse(commands::in_use::Args),
     /// Run one of the config's schedules once, now
     Job(commands::job::Args),
     /// Run the config's schedules until stopped
@@ -176,6 +179,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             log::start();
             stoppable(async move { commands::iac_index::run(&args) })
         }
+        Command::InUse(args) => stoppable(commands::in_use::run(args)),
         Command::Bill(args) if args.api.api => stoppable(commands::bill::api::run(args)),
         Command::Bill(args) => {
             log::start();

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod iac_index;
+pub mod in_use;
 pub mod init;
 pub mod job;
 pub mod keep;

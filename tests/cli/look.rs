@@ -14,6 +14,7 @@ fn help_and_version_go_to_standard_output() {
         "policy",
         "init",
         "iac-index",
+        "in-use",
         "daemon",
         "doctor",
         "trend",

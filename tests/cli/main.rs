@@ -16,6 +16,7 @@ mod daemon;
 mod demo;
 mod files;
 mod iac;
+mod in_use;
 mod job;
 mod keep;
 mod lease;

@@ -31,10 +31,10 @@ NOBODY = 65532
 def kubernetes():
     import kubernetes_validate
 
-    documents = {}
+    documents, in_use = {}, {}
     for file in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
         for document in yaml.safe_load_all(file.read_text()):
-            documents[document["kind"]] = document
+            (in_use if file.name == "in-use.yaml" else documents)[document["kind"]] = document
             for version in VERSIONS:
                 try:
                     kubernetes_validate.validate(document, version, strict=True)
@@ -67,6 +67,30 @@ def kubernetes():
     check("it knows its job by name", "job-name" in env["JOB_NAME"]["valueFrom"]["fieldRef"]["fieldPath"])
     check("its own deadline is before Kubernetes'", int(env["SWEEPER_DEADLINE"]["value"]) < job["activeDeadlineSeconds"])
     called(container["args"], documents["ConfigMap"]["data"]["sweeper.toml"], "kubernetes")
+    tells_of_a_cluster(in_use, documents)
+
+
+def tells_of_a_cluster(own, others):
+    """What asks a cluster's API has a name of its own, the right to list and no other, and can write nowhere."""
+    job = own["CronJob"]["spec"]["jobTemplate"]["spec"]
+    pod = job["template"]["spec"]
+    container, account = pod["containers"][0], own["ServiceAccount"]["metadata"]
+    check("in-use: nothing of it is named as the rest", not {document["metadata"]["name"] for document in own.values()} & {document["metadata"]["name"] for document in others.values()})
+    check("in-use: it is where namespace.yaml says", {own["CronJob"]["metadata"]["namespace"], account["namespace"]} == {others["Namespace"]["metadata"]["name"]})
+    rules = own["ClusterRole"]["rules"]
+    check("in-use: it may only look", all(set(rule["verbs"]) == {"get", "list"} and set(rule) == {"apiGroups", "resources", "verbs"} for rule in rules), rules)
+    check("in-use: at no secret, config or wildcard", not {"secrets", "configmaps", "*"} & {name for rule in rules for name in rule["resources"] + rule["apiGroups"]})
+    subject = own["ClusterRoleBinding"]["subjects"]
+    check("in-use: it alone is bound", [(each["kind"], each["name"], each["namespace"]) for each in subject] == [("ServiceAccount", account["name"], account["namespace"])]
+          and own["ClusterRoleBinding"]["roleRef"]["name"] == own["ClusterRole"]["metadata"]["name"] and pod["serviceAccountName"] == account["name"])
+    security = container["securityContext"]
+    check("in-use: it runs as nobody and can write nowhere", pod["securityContext"]["runAsNonRoot"] and pod["securityContext"]["runAsUser"] == NOBODY
+          and security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"] and security["capabilities"]["drop"] == ["ALL"] and "volumeMounts" not in container)
+    check("in-use: only its pod has a token", pod["automountServiceAccountToken"] is True and own["ServiceAccount"]["automountServiceAccountToken"] is False)
+    codes = job["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"]
+    check("in-use: its time and tries have bounds", job["activeDeadlineSeconds"] > 0 and job["backoffLimit"] <= 3 and codes == [2] and own["CronJob"]["spec"]["concurrencyPolicy"] == "Forbid")
+    done = subprocess.run([BINARY, *container["args"]], capture_output=True, text=True, env={}, cwd="/")
+    check("in-use: the program takes the arguments", done.returncode == 2 and "this is no pod" in done.stderr, done.stderr)
 
 
 def called(arguments, text, where):

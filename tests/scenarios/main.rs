@@ -11,6 +11,7 @@
 //! | `toml policy` | the policies, in place of those that are shipped |
 //! | `toml config` | the `sweeper.toml` |
 //! | `leases` | what `sweeper lease` was told before, a line each |
+//! | `json in-use` | `in-use.json` beside the config, in which `{now}` is the instant |
 //!
 //! `expect = { "<detector>" = "found" }` on a resource (or "unknown") says that the report has this row.
 //! Of the detector that the file is about, there must be no other row. `{date-2d}` is the date of two days
@@ -236,6 +237,7 @@ struct Story {
     policy: Option<String>,
     config: Option<String>,
     leases: Option<String>,
+    in_use: Option<String>,
 }
 
 /// One row of the report, or the planted truth of one: kind, account, region, id, verdict.
@@ -266,6 +268,7 @@ fn read(detector: &str) -> (String, Vec<Story>) {
                     "toml policy" => &mut story.policy,
                     "toml config" => &mut story.config,
                     "leases" => &mut story.leases,
+                    "json in-use" => &mut story.in_use,
                     other => panic!("{detector}.md:{start}: a block of {other:?}"),
                 };
                 assert!(slot.replace(body).is_none(), "{detector}.md:{start}: a second block of {info}");
@@ -427,6 +430,10 @@ fn run(detector: &str, story: &Story, faults: Vec<Fault>) -> Result<Told, String
     let config = format!("{}{}", setting.config(), story.config.as_deref().map(dated).unwrap_or_default());
     let config_file = home.join("sweeper.toml");
     fs::write(&config_file, config).map_err(|error| error.to_string())?;
+    if let Some(in_use) = &story.in_use {
+        let text = in_use.replace("{now}", &Timestamp::now().to_string());
+        fs::write(home.join("in-use.json"), text).map_err(|error| error.to_string())?;
+    }
 
     let state = match &story.leases {
         None => "memory:".to_owned(),

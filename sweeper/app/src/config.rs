@@ -11,6 +11,7 @@ mod daemon;
 mod leases;
 mod measures;
 mod prices;
+mod referrers;
 mod schedule;
 mod slo;
 
@@ -20,6 +21,7 @@ pub use daemon::Daemon;
 pub use leases::Leases;
 pub use measures::Measures;
 pub use prices::{Prices, place as price_place};
+pub use referrers::{At, Referrer};
 pub use schedule::{Entry, Outside};
 
 use crate::exit::Failure;
@@ -66,6 +68,8 @@ pub struct Config {
     pub house: House,
     pub waivers: Vec<Waiver>,
     pub iac: Iac,
+    /// `[[referrers]]`: what is used elsewhere.
+    pub referrers: Vec<Referrer>,
     pub prices: Prices,
     pub limits: Limits,
     /// How long a run may read.
@@ -182,6 +186,7 @@ impl Default for Config {
             house: House::default(),
             waivers: Vec::new(),
             iac: Iac::default(),
+            referrers: Vec::new(),
             prices: Prices::default(),
             limits: Limits::default(),
             deadline: None,
@@ -261,6 +266,7 @@ const TOP: &[&str] = &[
     "scope",
     "waiver",
     "iac",
+    "referrers",
     "prices",
     "limits",
     "aws",
@@ -348,6 +354,9 @@ impl Reader<'_> {
         }
         if let Some(iac) = self.table(table, "iac") {
             self.iac(iac, &mut config.iac);
+        }
+        for (span, referrer) in self.tables(table, "referrers") {
+            self.referrer(&span, referrer, &mut config.referrers);
         }
         config.prices = self.prices(table);
         if let Some(limits) = self.table(table, "limits") {
@@ -994,6 +1003,17 @@ index = ["iac-index.json", "/var/lib/iac.json"]
 max_age = "7d"
 clouds = ["aws", "gcp"]
 
+[[referrers]]
+file = "in-use/prod.json"
+
+[[referrers]]
+name = "nomad"
+file = "s3://shop-state/in-use/nomad.json"
+max_age = "12h"
+clouds = ["aws"]
+accounts = ["aws:1111*"]
+clusters = ["*-eu"]
+
 [limits]
 rate = 5
 call_timeout = "30s"
@@ -1026,6 +1046,11 @@ zone = "Europe/London"
         let index = ("iac-index.json".to_owned(), PathBuf::from("/etc/sweeper/iac-index.json"));
         assert_eq!((&config.iac.indexes[0], config.iac.indexes.len()), (&index, 2));
         assert_eq!((config.iac.max_age, config.iac.clouds.len()), (7 * 86_400, 2));
+        let [prod, nomad] = &config.referrers[..] else { panic!("{:?}", config.referrers) };
+        assert_eq!((prod.name.as_str(), prod.max_age), ("in-use/prod.json", 48 * 3600));
+        assert_eq!(prod.at, At::File(PathBuf::from("/etc/sweeper/in-use/prod.json")));
+        assert_eq!((nomad.name.as_str(), nomad.max_age, nomad.clouds.len()), ("nomad", 12 * 3600, 1));
+        assert!(matches!(&nomad.at, At::Bucket(bucket) if bucket.to_string() == "s3://shop-state/in-use/nomad.json"));
         assert_eq!(config.limits.max_api_usd.to_string(), "0.5");
         assert_eq!(config.deadline, Some(Duration::from_mins(20)));
         assert_eq!(config.schedules[0].name, "0 6 * * MON-FRI");
@@ -1079,6 +1104,26 @@ zone = "Europe/London"
             ("[iac]\nindex = [\"x\"]\nmax_age = \"long\"\n", "`max_age` is a length of time"),
             ("[iac]\nindex = [\"x\"]\nclouds = [\"azur\"]\n", "did you mean `azure`?"),
             ("[iac]\nindex = \"x\"\n", "`index` is a list of strings"),
+        ] {
+            let found = problems(text);
+            assert!(found.contains(said), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_referrers_is_where_it_can_be_read() {
+        for (text, said) in [
+            ("[[referrers]]\n", "1:1"),
+            ("[[referrers]]\nmax_age = \"48h\"\n", "`[[referrers]]` needs `file`"),
+            ("[[referrers]]\nfile = \"\"\n", "`file` is empty"),
+            ("[[referrers]]\nfiles = \"x\"\n", "did you mean `file`?"),
+            ("[[referrers]]\nfile = \"s3://b\"\n", "`s3://b` names no object"),
+            ("[[referrers]]\nfile = \"s3:///k\"\n", "names no bucket"),
+            ("[[referrers]]\nfile = \"https://h/in-use.json\"\n", "is no place that is read"),
+            ("[[referrers]]\nfile = \"x\"\nmax_age = \"long\"\n", "3:11"),
+            ("[[referrers]]\nfile = \"x\"\nclouds = [\"azur\"]\n", "did you mean `azure`?"),
+            ("[referrers]\nfile = \"x\"\n", "write `[[referrers]]`"),
+            ("[[referers]]\nfile = \"x\"\n", "did you mean `referrers`?"),
         ] {
             let found = problems(text);
             assert!(found.contains(said), "{text}: {found}");

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 use std::collections::BTreeSet;
-use sweeper_core::model::{CloudId, Tri};
+use sweeper_core::{
+    in_use::{Outcome, Referrer},
+    model::{CloudId, Timestamp, Tri},
+};
 
 /// The format written.
 pub const FORMAT: &str = "sweeper.doctor/1";
@@ -11,16 +14,25 @@ pub const FORMAT: &str = "sweeper.doctor/1";
 #[derive(Clone, Debug, Serialize)]
 pub struct Diagnosis {
     pub format: &'static str,
-    /// Nothing is blind and no right is missing.
+    /// Nothing is blind, no right is missing, and every in-use file can be relied on.
     pub healthy: bool,
     pub clouds: Vec<CloudHealth>,
     pub not_seen: Vec<NotSeen>,
+    /// `[[referrers]]`, in the config's order.
+    pub in_use: Vec<InUse>,
     pub state: Keeping,
 }
 
 impl Default for Diagnosis {
     fn default() -> Self {
-        Self { format: FORMAT, healthy: false, clouds: Vec::new(), not_seen: Vec::new(), state: Keeping::default() }
+        Self {
+            format: FORMAT,
+            healthy: false,
+            clouds: Vec::new(),
+            not_seen: Vec::new(),
+            in_use: Vec::new(),
+            state: Keeping::default(),
+        }
     }
 }
 
@@ -29,6 +41,7 @@ impl Diagnosis {
         let looked: Vec<&CloudHealth> = self.clouds.iter().filter(|cloud| !cloud.left_out).collect();
         !looked.is_empty()
             && self.not_seen.is_empty()
+            && self.in_use.iter().all(|file| file.trouble.is_none())
             && looked.iter().all(|cloud| {
                 let accounts = &cloud.accounts;
                 cloud.error.is_none()
@@ -117,6 +130,41 @@ pub struct NotSeen {
     pub why: String,
     pub kinds: BTreeSet<String>,
     pub regions: BTreeSet<String>,
+}
+
+/// One in-use file.
+#[derive(Clone, Debug, Serialize)]
+pub struct InUse {
+    pub name: String,
+    /// Whose things use what it names; `null` where it cannot be read.
+    pub source: Option<String>,
+    pub covers: BTreeSet<String>,
+    pub written: Option<String>,
+    /// Seconds, and how many it may have.
+    pub age: Option<i64>,
+    pub max_age: i64,
+    pub items: Option<u64>,
+    /// Why it cannot be relied on.
+    pub trouble: Option<String>,
+}
+
+impl InUse {
+    pub fn of(referrer: &Referrer, now: Timestamp) -> Self {
+        let file = match &referrer.outcome {
+            Outcome::File(file) => Some(file),
+            Outcome::Unreadable(_) => None,
+        };
+        Self {
+            name: referrer.name.clone(),
+            source: file.map(|file| file.source().to_owned()),
+            covers: file.map(|file| file.covers().clone()).unwrap_or_default(),
+            written: file.map(|file| file.written().to_string()),
+            age: file.map(|file| now.since(file.written()).max(0)),
+            max_age: referrer.max_age,
+            items: file.map(|file| file.items().len() as u64),
+            trouble: referrer.trouble(now),
+        }
+    }
 }
 
 /// The memory between runs.

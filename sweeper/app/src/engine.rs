@@ -40,6 +40,7 @@ pub fn report<'a>(outcome: &'a Outcome, set: &'a PolicySet, id: String, fail_on:
     let unknown = outcome.told.iter().filter(|told| told.outcome == watch::Outcome::Unknown);
     causes.extend(unknown.map(|told| Exit::Blind.cause(format!("`{}` is not known: {}", told.policy, told.says))));
     causes.extend(outcome.sealed.house.iac.troubles(outcome.now).map(|why| Exit::Blind.cause(why)));
+    causes.extend(outcome.sealed.house.referrers.troubles(outcome.now).map(|why| Exit::Blind.cause(why)));
     report.run.exit = causes;
     report
 }

@@ -13,6 +13,7 @@ mod engine;
 mod exit;
 mod history;
 mod iac;
+mod kubernetes;
 mod lambda;
 mod log;
 mod measures;
@@ -23,6 +24,7 @@ mod policies;
 mod price_lists;
 mod program;
 mod recording;
+mod referrers;
 mod render;
 mod review;
 mod roles;
@@ -138,6 +140,8 @@ enum Command {
     IacIndex(commands::iac_index::Args),
     /// Write what a shell needs to complete commands and options
     Completions(commands::completions::Args),
+    /// Write what Kubernetes, Nomad or a CMDB use of the clouds: ids and digests, no values
+    InUse(commands::in_use::Args),
     /// Run one of the config's schedules once, now
     Job(commands::job::Args),
     /// Run the config's schedules until stopped
@@ -180,6 +184,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             log::start();
             stoppable(async move { commands::iac_index::run(&args) })
         }
+        Command::InUse(args) => stoppable(commands::in_use::run(args)),
         Command::Bill(args) if args.api.api => stoppable(commands::bill::api::run(args)),
         Command::Bill(args) => {
             log::start();

@@ -216,8 +216,10 @@ pub async fn judged(seen: Seen, inputs: Inputs<'_>) -> Outcome {
     let mut cost = RunCost::of(&survey.journal);
     cost.add(&others);
     warnings.extend(house.iac.troubles(now));
+    warnings.extend(house.referrers.troubles(now));
     warnings.extend(leases);
     house.iac.keep_only(&survey.inventory);
+    house.referrers.keep_only(&survey.inventory);
     house.made_again = made_again;
     match inputs.state.map(baseline::load).transpose() {
         Ok(known) => house.baseline = known.unwrap_or_default(),
@@ -254,6 +256,7 @@ pub fn judge(mut sealed: Sealed, set: &PolicySet, now: Option<Timestamp>, known:
         warnings.push(format!("the survey did not list {}, which the policies need", missing.join(", ")));
     }
     warnings.extend(sealed.house.iac.troubles(now));
+    warnings.extend(sealed.house.referrers.troubles(now));
     warn_unmatched(set, &evaluation, now, &mut warnings);
     Outcome { sealed, evaluation, now, warnings, causes: Vec::new(), told }
 }

@@ -1,9 +1,9 @@
 //! The house's own rules: what counts as an owner, which tags say how long something may live, what its accounts are
-//! for, and what its own code manages.
+//! for, what its own code manages, and what is used elsewhere.
 
 use crate::{
-    baseline::Baseline, calendar::Calendar, environment::Environments, iac::Iac, made_again::MadeAgain, model::CloudId,
-    policy::glob_anycase, slo,
+    baseline::Baseline, calendar::Calendar, environment::Environments, iac::Iac, in_use::Referrers,
+    made_again::MadeAgain, model::CloudId, policy::glob_anycase, slo,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,6 +45,9 @@ pub struct House {
     /// What is managed elsewhere. Part of the house, so that whoever judges has it, and a survey seals it.
     #[serde(skip_serializing_if = "Iac::is_empty")]
     pub iac: Iac,
+    /// What is used where no cloud tells of it; sealed for the same reason.
+    #[serde(skip_serializing_if = "Referrers::is_empty")]
+    pub referrers: Referrers,
     /// What was deleted and made again before.
     #[serde(skip_serializing_if = "MadeAgain::is_empty")]
     pub made_again: MadeAgain,
@@ -130,6 +133,7 @@ impl Default for House {
             min_age_hours: 24,
             calendar: Calendar::default(),
             iac: Iac::default(),
+            referrers: Referrers::default(),
             made_again: MadeAgain::default(),
             slo: None,
             baseline: Baseline::default(),

@@ -5,18 +5,17 @@
 //! on holds everything in its clouds, since what is not known to be managed is not known to be unmanaged.
 
 use crate::{
+    ids::Ids,
     inert::InertJson,
-    inventory::{Inventory, Resource, is_within},
-    model::{Class, CloudId, Timestamp},
+    inventory::{Inventory, Resource},
+    model::{CloudId, Timestamp},
     ttl,
 };
 use serde::{Deserialize, Serialize, ser::SerializeStruct as _};
 use std::{
-    borrow::Cow,
     collections::BTreeSet,
     fmt,
     io::{self, Read, Write},
-    net::IpAddr,
 };
 use thiserror::Error;
 
@@ -107,10 +106,7 @@ pub struct IacIndex {
     incomplete: bool,
     /// Sorted, each once.
     entries: Vec<Entry>,
-    /// Every entry by the name that it is looked up by, sorted.
-    names: Vec<(Box<str>, u32)>,
-    /// Entries with an ARN, by what its account calls the resource, sorted.
-    tails: Vec<(Box<str>, u32)>,
+    ids: Ids,
 }
 
 impl TryFrom<Document> for IacIndex {
@@ -139,17 +135,8 @@ impl IacIndex {
     pub fn new(made: Timestamp, source: String, incomplete: bool, mut entries: Vec<Entry>) -> Self {
         entries.sort_unstable();
         entries.dedup();
-        let mut names = Vec::with_capacity(entries.len());
-        let mut tails = Vec::new();
-        for (at, entry) in (0_u32..).zip(&entries) {
-            names.push((Box::from(&*name(&entry.id)), at));
-            if let Some(arn) = Arn::parse(&entry.id) {
-                tails.push((Box::from(arn.tail()), at));
-            }
-        }
-        names.sort_unstable();
-        tails.sort_unstable();
-        Self { made, source, incomplete, entries, names, tails }
+        let ids = Ids::of(entries.iter().map(|entry| entry.id.as_str()));
+        Self { made, source, incomplete, entries, ids }
     }
 
     /// Reads a file whole, and refuses what it does not know.
@@ -215,47 +202,9 @@ impl IacIndex {
     }
 
     fn place(&self, resource: Resource<'_>) -> Option<u32> {
-        let cloud = resource.cloud();
-        let inventory = resource.inventory();
-        let mut has_arn = false;
-        let own = [resource.native_id(), resource.uid()].into_iter().map(|text| (text, true));
-        let also = resource.also().map(|sym| (inventory.text(sym), false));
-        for (text, is_id) in own.chain(also) {
-            let name = name(text);
-            has_arn |= name.starts_with("arn:");
-            // Other names are only as good as an id where they say where it is.
-            let is_whole = is_id
-                || ["arn:", "projects/", "/subscriptions/"].iter().any(|start| name.starts_with(start))
-                || name.parse::<IpAddr>().is_ok();
-            if is_whole && let Some(at) = self.named(&name, cloud) {
-                return Some(at);
-            }
-        }
-        if cloud == CloudId::Gcp && resource.kind().class == Class::Bucket {
-            return self.named(&format!("b/{}", resource.native_id()), cloud);
-        }
-        if cloud == CloudId::Aws && !has_arn {
-            return self.by_arn(resource);
-        }
-        None
-    }
-
-    fn named(&self, name: &str, cloud: CloudId) -> Option<u32> {
         // A bare name of CloudFormation's may be one of another cloud, too.
-        let fits = |at: &u32| cloud == CloudId::Aws || self.entries[*at as usize].tool != "cloudformation";
-        found(&self.names, name).find(fits)
-    }
-
-    /// By the ARN that a resource must have which does not tell its own.
-    fn by_arn(&self, resource: Resource<'_>) -> Option<u32> {
-        let fits = |at: &u32| {
-            Arn::parse(&self.entries[*at as usize].id).is_some_and(|arn| {
-                (arn.account.is_empty() || arn.account == resource.account())
-                    && (arn.region.is_empty() || is_within(resource.region(), arn.region))
-                    && arn.is_of(resource.kind().id)
-            })
-        };
-        found(&self.tails, resource.native_id()).find(fits)
+        let fits = |at: u32| resource.cloud() == CloudId::Aws || self.entries[at as usize].tool != "cloudformation";
+        self.ids.place(resource, |at| &self.entries[at as usize].id, fits)
     }
 
     /// Leaves only what the inventory holds: a lookup of any of its resources finds what it found before.
@@ -283,62 +232,6 @@ impl Serialize for IacIndex {
         }
         out.serialize_field("entries", &self.entries)?;
         out.end()
-    }
-}
-
-/// The places that a name has in a sorted list.
-fn found<'l>(list: &'l [(Box<str>, u32)], name: &str) -> impl Iterator<Item = u32> + use<'l> {
-    let from = list.partition_point(|(own, _)| **own < *name);
-    let to = from + list[from..].partition_point(|(own, _)| **own <= *name);
-    list[from..to].iter().map(|(_, at)| *at)
-}
-
-/// What an id is looked up by: the same for every way to write it.
-fn name(id: &str) -> Cow<'_, str> {
-    const ARM: &str = "/subscriptions/";
-    if id.get(..ARM.len()).is_some_and(|start| start.eq_ignore_ascii_case(ARM)) {
-        return Cow::Owned(id.trim_end_matches('/').to_ascii_lowercase());
-    }
-    if let Some((_, rest)) = id.strip_prefix("arn:").and_then(|rest| rest.split_once(':')) {
-        return Cow::Owned(format!("arn:{}", rest.trim_end_matches(":*")));
-    }
-    if let Some(bucket) = id.strip_prefix("gs://") {
-        return Cow::Owned(format!("b/{}", bucket.trim_end_matches('/')));
-    }
-    if let Some(link) = id.strip_prefix("https:").unwrap_or(id).strip_prefix("//") {
-        let is_google = link.split('/').next().is_some_and(|host| host.ends_with(".googleapis.com"));
-        let part = ["/projects/", "/b/"].iter().find_map(|part| link.find(part));
-        if let Some(at) = part.filter(|_| is_google) {
-            return Cow::Borrowed(link[at + 1..].trim_end_matches('/'));
-        }
-    }
-    Cow::Borrowed(id)
-}
-
-/// An Amazon Resource Name.
-struct Arn<'a> {
-    service: &'a str,
-    region: &'a str,
-    account: &'a str,
-    resource: &'a str,
-}
-
-impl<'a> Arn<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let mut parts = text.strip_prefix("arn:")?.splitn(5, ':').skip(1);
-        let (service, region, account, resource) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        Some(Self { service, region, account, resource: resource.trim_end_matches(":*") })
-    }
-
-    /// The resource without its type: `web` of `db:web`, `vol-1` of `volume/vol-1`.
-    fn tail(&self) -> &'a str {
-        self.resource.split_once([':', '/']).map_or(self.resource, |(_, tail)| tail)
-    }
-
-    /// Whether kinds of this id (`aws.rds-instance`) belong to its service.
-    fn is_of(&self, kind: &str) -> bool {
-        let service = kind.split_once('.').and_then(|(_, rest)| rest.split('-').next()).unwrap_or_default();
-        service == self.service || (service == "elb" && self.service == "elasticloadbalancing")
     }
 }
 

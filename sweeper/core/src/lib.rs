@@ -39,6 +39,8 @@ pub mod history;
 pub mod house;
 pub mod iac;
 pub mod ical;
+mod ids;
+pub mod in_use;
 pub mod inert;
 pub mod intern;
 pub mod inventory;

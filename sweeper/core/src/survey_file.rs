@@ -517,6 +517,41 @@ mod tests {
     }
 
     #[test]
+    fn in_use_files_are_sealed_where_there_are_some() {
+        use crate::in_use::{InUseFile, Outcome, Referrer, Referrers};
+        let (bytes, _) = written();
+        assert!(!String::from_utf8(bytes).unwrap().contains("\"referrers\""), "a survey without one is as it was");
+        let text = |text: &str| text.to_owned();
+        let file = InUseFile::new(
+            Timestamp(1_763_000_000),
+            text("prod"),
+            [text("kubernetes")].into(),
+            true,
+            vec![text("vol-1"), text("sha256:1")],
+        );
+        let referrer = |name: &str, outcome| Referrer {
+            name: text(name),
+            clouds: [CloudId::Aws].into(),
+            accounts: vec![text("aws:*")],
+            clusters: vec![text("prod-*")],
+            max_age: 3600,
+            outcome,
+        };
+        let mut sealed = sealed();
+        sealed.house.referrers = Referrers(vec![
+            referrer("a.json", Outcome::File(file)),
+            referrer("b.json", Outcome::Unreadable(text("it is not there"))),
+        ]);
+        let mut bytes = Vec::new();
+        write(&sealed, "sweeper test", &mut bytes).unwrap();
+        let (back, _) = read(bytes.as_slice(), &[&VOLUME]).unwrap();
+        assert_eq!(back.house, sealed.house);
+        let mut again = Vec::new();
+        write(&back, "sweeper test", &mut again).unwrap();
+        assert_eq!(again, bytes);
+    }
+
+    #[test]
     fn a_damaged_file_is_an_error_and_never_a_panic() {
         let (bytes, digest) = written();
         for cut in 0..bytes.len() - 1 {

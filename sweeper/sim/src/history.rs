@@ -27,6 +27,7 @@ use sweeper_core::{
     deed::{DeedKind, Target},
     engine::{self, Inputs, Outcome},
     house::House,
+    in_use::Referrers,
     kind::{Cloud, KindSpec, Prices},
     lease::Holder,
     ledger::InMemory,
@@ -130,6 +131,8 @@ pub(crate) struct House_ {
     pub(crate) rate: Option<u32>,
     /// What it accepts not to see.
     pub(crate) waivers: Vec<Waiver>,
+    /// What is used elsewhere, at the time of asking.
+    pub(crate) referrers: Referrers,
     /// It is known that no other run is alive.
     pub(crate) alone: bool,
     /// When somebody pulls the kill switch.
@@ -189,6 +192,7 @@ pub(crate) async fn survey(house: &House_, sim: &Sim, calls: &Calls) -> Outcome 
             class: sweeper_core::house::AccountClass::Nonprod,
             ..Default::default()
         }],
+        referrers: house.referrers.clone(),
         ..House::default()
     };
     engine::run(Inputs {
@@ -246,6 +250,7 @@ impl House_ {
             soak: None,
             rate: None,
             waivers: Vec::new(),
+            referrers: Referrers::default(),
             alone: false,
             pulled: None,
             runs: 0,

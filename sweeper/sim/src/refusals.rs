@@ -15,6 +15,7 @@ use sweeper_core::{
     audit::{AuditEvent, Body, Halt},
     clock::Clock as _,
     deed::{Deed, DeedKind},
+    in_use::{DEFAULT_MAX_AGE, InUseFile, Outcome, Referrer, Referrers},
     kind::KindSpec,
     model::{DAY, Timestamp},
     money::Amount,
@@ -518,6 +519,42 @@ fn what_is_protected_between_waves_stays() {
     let note = stage.note(|_| {});
     let applied = stage.apply(&[note]);
     assert_eq!(stage.deleted(), 1, "{:?}", applied.ended);
+}
+
+#[test]
+fn what_an_in_use_file_names_since_the_plan_stays() {
+    let run = |age: i64, complete: bool, outcome: Option<&str>| {
+        let mut stage = Stage::usual();
+        let named = stage.plan.actions.iter().skip(1).map(|action| action.target.native_id.clone()).collect();
+        let written = stage.house.clock.wall().plus(-age);
+        let file = InUseFile::new(written, "prod".to_owned(), BTreeSet::new(), complete, named);
+        stage.house.referrers = Referrers(vec![Referrer {
+            name: "in-use.json".to_owned(),
+            clouds: BTreeSet::new(),
+            accounts: Vec::new(),
+            clusters: Vec::new(),
+            max_age: DEFAULT_MAX_AGE,
+            outcome: outcome.map_or(Outcome::File(file), |why| Outcome::Unreadable(why.to_owned())),
+        }]);
+        let note = stage.note(|_| {});
+        let applied = stage.apply(&[note]);
+        (stage.deleted(), applied.ended.into_values().collect::<Vec<Ended>>())
+    };
+    let (deleted, ended) = run(60, true, None);
+    let skipped =
+        ended.iter().filter(|ended| matches!(ended, Ended::Skipped(why) if why.contains("no longer finds it")));
+    assert_eq!((deleted, skipped.count()), (1, UNUSED as usize - 1), "{ended:?}");
+    // One that cannot be relied on leaves everything: what it names is in use, and of the rest nobody knows.
+    for (age, complete, outcome) in [(3 * DAY, true, None), (60, false, None), (60, true, Some("it is not there"))] {
+        let (deleted, ended) = run(age, complete, outcome);
+        assert_eq!(deleted, 0, "{ended:?}");
+        let unknown = |ended: &&Ended| matches!(ended, Ended::Left(why) if why.contains("the in-use file in-use.json"));
+        assert_eq!(
+            ended.iter().filter(unknown).count(),
+            if outcome.is_some() { UNUSED as usize } else { 1 },
+            "{ended:?}"
+        );
+    }
 }
 
 #[test]

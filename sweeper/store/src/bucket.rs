@@ -74,6 +74,11 @@ impl Bucket {
         self.service != Service::Gcs
     }
 
+    /// Whether it has a name below the bucket, as an object has.
+    pub fn is_object(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
     /// Whether a URL is of one of our schemes.
     pub fn is_one(url: &str) -> bool {
         ["s3://", "gs://", "az://"].iter().any(|scheme| url.starts_with(scheme))

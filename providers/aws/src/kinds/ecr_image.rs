@@ -56,7 +56,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[
-        (Relation::Referenced, "Kubernetes pods, other accounts and machines that pull an image by digest"),
+        (Relation::Referenced, "other accounts and machines that pull an image by digest"),
         (Relation::Referenced, "schedules and pipelines that name an older task definition"),
     ],
     advised: "",

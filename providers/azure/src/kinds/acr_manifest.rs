@@ -36,7 +36,7 @@ pub(super) static SPEC: KindSpec = KindSpec {
     refers: &[],
     needs: &[],
     out_of_sight: &[
-        (Relation::Referenced, "Kubernetes pods and machines that pull an image by digest"),
+        (Relation::Referenced, "machines that pull an image by digest"),
         (Relation::Referenced, "apps of other subscriptions that may pull from the registry"),
     ],
     advised: "",

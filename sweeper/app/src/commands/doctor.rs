@@ -4,7 +4,7 @@ use super::{LookArgs, Settings, remedy};
 use crate::{
     clouds,
     config::Config,
-    diagnosis::{AccountRights, CloudHealth, Diagnosis, Keeping, NotSeen, Right},
+    diagnosis::{AccountRights, CloudHealth, Diagnosis, InUse, Keeping, NotSeen, Right},
     engine::specs_of,
     exit::{Exit, Failure},
     log, output,
@@ -103,6 +103,8 @@ pub async fn run(args: Args) -> Result<Exit, Failure> {
         diagnosis.clouds.push(health);
     }
     diagnosis.not_seen = not_seen(&survey, &diagnosis);
+    let now = clock.wall();
+    diagnosis.in_use = settings.used_elsewhere(now).0.iter().map(|referrer| InUse::of(referrer, now)).collect();
     if let Some(path) = &args.write_waivers {
         let until = clock.wall().plus(WAIVED_FOR * sweeper_core::model::DAY).date();
         let text = waivers(&diagnosis.not_seen, &until);

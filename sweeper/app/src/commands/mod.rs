@@ -13,6 +13,7 @@ pub mod demo;
 pub mod doctor;
 pub mod explain;
 pub mod iac_index;
+pub mod in_use;
 pub mod init;
 pub mod job;
 pub mod keep;
@@ -39,7 +40,7 @@ use crate::{
     history::{self, Kept},
     iac, log,
     measures::Measures,
-    output, policies,
+    output, policies, referrers,
     render::{progress::Board, summary::counted},
     run::carried::Within,
     signs, state, watch,
@@ -59,6 +60,7 @@ use sweeper_core::{
     engine::Seen,
     environment::Environments,
     house::House,
+    in_use::Referrers,
     kind::{Account, Cloud, CloudError, Fault},
     ledger::Ledger,
     model::{CloudId, Timestamp},
@@ -165,6 +167,7 @@ pub struct Settings {
     pub house: House,
     pub waivers: Vec<Waiver>,
     pub iac: config::Iac,
+    pub referrers: Vec<config::Referrer>,
     pub bill: config::Bill,
     pub prices: config::Prices,
     pub limits: Limits,
@@ -192,6 +195,7 @@ impl Settings {
             house: config.house.clone(),
             waivers: config.waivers.clone(),
             iac: config.iac.clone(),
+            referrers: config.referrers.clone(),
             bill: config.bill.clone(),
             prices: config.prices.beside(state.as_ref()),
             limits,
@@ -267,6 +271,11 @@ impl Settings {
         self.look_at(calls, &universes, Before::Begun(None)).await
     }
 
+    /// The in-use files of this moment. Buckets are asked, and nothing else waits for this thread.
+    pub fn used_elsewhere(&self, now: Timestamp) -> Referrers {
+        tokio::task::block_in_place(|| referrers::read(&self.referrers, now))
+    }
+
     /// What the rules ask first of what other processes listed. Writes nothing.
     pub fn asks(&self, calls: &Calls, universes: &Universes, survey: &mut Survey) -> Result<BTreeSet<Ask>, Failure> {
         let now = calls.clock().wall();
@@ -278,7 +287,7 @@ impl Settings {
             universes,
             calls,
             set: &self.set,
-            house: House { iac: iac::read(&self.iac, now), ..self.house.clone() },
+            house: House { iac: iac::read(&self.iac, now), referrers: self.used_elsewhere(now), ..self.house.clone() },
             waivers: self.waivers.clone(),
             accounts: self.choice.accounts.clone(),
             regions: self.choice.regions.clone(),
@@ -340,6 +349,7 @@ impl Settings {
             set: &self.set,
             house: House {
                 iac: iac::read(&self.iac, clock.wall()),
+                referrers: self.used_elsewhere(clock.wall()),
                 // Leases that may be in it are not known, and are not taken to have ended.
                 environments: unopened.map(Environments::unread).unwrap_or_default(),
                 ..self.house.clone()
@@ -605,11 +615,13 @@ pub fn offline(args: &LookArgs, path: &Path) -> Result<(Outcome, PolicySet, Stri
     let mut policies = args.policies.clone();
     if let Some(path) = &args.config {
         let config = Config::find(Some(path))?;
-        // What was found managed when the survey was taken stays so, and what is managed now is, too.
-        let iac = std::mem::take(&mut sealed.house.iac).and(iac::read(&config.iac, SystemClock::default().wall()));
+        // What was found managed or in use when the survey was taken stays so, and what is now is, too.
+        let now = SystemClock::default().wall();
+        let iac = std::mem::take(&mut sealed.house.iac).and(iac::read(&config.iac, now));
+        let referrers = std::mem::take(&mut sealed.house.referrers).and(referrers::read(&config.referrers, now));
         let made_again = std::mem::take(&mut sealed.house.made_again);
         let environments = std::mem::take(&mut sealed.house.environments);
-        sealed.house = House { iac, made_again, environments, ..config.house };
+        sealed.house = House { iac, referrers, made_again, environments, ..config.house };
         policies = policies.or(config.policies);
     }
     let (set, mut warnings) = policies::to_run(&policies::sources(policies.as_deref())?)?;

@@ -23,7 +23,7 @@ use sweeper_core::{
     environment::{self, By, Environment, Proof},
     facts::{Disk, DiskState},
     house::House,
-    iac,
+    iac, in_use,
     inventory::{Draft, Inventory, Listing, Resource, Tags},
     kind::{Account, Cloud, CloudError, Fault, Kind, KindSpec, Places, Prices, Universe},
     ledger::{Advanced, InMemory, Ledger, LedgerSlice, Sighting},
@@ -621,6 +621,63 @@ fn what_an_index_has_is_held_live_and_from_the_survey() {
         let (sealed, _) = survey_file::read(bytes.as_slice(), &[&VOLUME]).unwrap();
         let again = judge(sealed, &set, None);
         assert_eq!(document(&again, &set, None), (live, exit));
+    }
+}
+
+#[test]
+fn what_is_used_elsewhere_is_in_use_live_and_from_the_survey() {
+    let set = policies(UNATTACHED);
+    let file = |age: i64, complete: bool| {
+        let items = vec!["vol-0".to_owned(), "vol-canary".to_owned()];
+        let file = in_use::InUseFile::new(NOW.plus(-age), "prod".to_owned(), BTreeSet::new(), complete, items);
+        in_use::Outcome::File(file)
+    };
+    let cannot = "hold unknown: the in-use file in-use.json cannot be";
+    for (outcome, exit, decision) in [
+        (file(3600, true), Exit::Done, "vol-1 report the policy only reports".to_owned()),
+        (file(3600, false), Exit::Blind, format!("vol-1 {cannot} relied on (it was written incomplete)")),
+        (
+            file(49 * 3600, true),
+            Exit::Blind,
+            format!("vol-1 {cannot} relied on (it was written 2025-11-17T23:53:20Z, and may be 2 days old)"),
+        ),
+    ] {
+        let referrer = in_use::Referrer {
+            name: "in-use.json".to_owned(),
+            clouds: BTreeSet::new(),
+            accounts: Vec::new(),
+            clusters: Vec::new(),
+            max_age: in_use::DEFAULT_MAX_AGE,
+            outcome,
+        };
+        let house = House { referrers: in_use::Referrers(vec![referrer]), ..House::default() };
+        let (outcome, _) = looked_in(house, Volumes::default(), &set, Vec::new(), &InMemory::default());
+        let (live, code) = document(&outcome, &set, None);
+        assert_eq!(code, exit);
+        // What it names is found nowhere.
+        assert_eq!(decisions(&live), [decision].into());
+        assert_eq!(outcome.warnings.iter().any(|warning| warning.contains("the in-use file")), exit == Exit::Blind);
+        let mut bytes = Vec::new();
+        survey_file::write(&outcome.sealed, crate::TOOL, &mut bytes).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("canary"), "only what the survey has is sealed");
+        let (sealed, _) = survey_file::read(bytes.as_slice(), &[&VOLUME]).unwrap();
+        assert_eq!(document(&judge(sealed, &set, None), &set, None), (live, exit));
+    }
+    // One that is missing speaks for its accounts alone.
+    let missing = |accounts: &[&str]| in_use::Referrer {
+        name: "in-use.json".to_owned(),
+        clouds: BTreeSet::new(),
+        accounts: accounts.iter().map(|account| (*account).to_owned()).collect(),
+        clusters: Vec::new(),
+        max_age: in_use::DEFAULT_MAX_AGE,
+        outcome: in_use::Outcome::Unreadable("it is not there".to_owned()),
+    };
+    for (accounts, unknown) in [(&[][..], true), (&["gcp:*"], false)] {
+        let house = House { referrers: in_use::Referrers(vec![missing(accounts)]), ..House::default() };
+        let (outcome, _) = looked_in(house, Volumes::default(), &set, Vec::new(), &InMemory::default());
+        let (live, code) = document(&outcome, &set, None);
+        assert_eq!(code, Exit::Blind);
+        assert!(decisions(&live).iter().all(|said| said.contains("hold unknown") == unknown), "{:?}", decisions(&live));
     }
 }
 

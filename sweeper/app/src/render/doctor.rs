@@ -3,10 +3,10 @@
 use super::{inert, summary::counted};
 use crate::{
     clouds::noun,
-    diagnosis::{AccountRights, CloudHealth, Diagnosis},
+    diagnosis::{AccountRights, CloudHealth, Diagnosis, InUse},
 };
 use std::io::{self, Write};
-use sweeper_core::{inert::InertJson, model::CloudId};
+use sweeper_core::{inert::InertJson, model::CloudId, ttl};
 
 /// Rights that are shown in full; more are counted.
 const SHOWN: usize = 12;
@@ -30,6 +30,9 @@ pub fn write(diagnosis: &Diagnosis, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "  {cloud}:{account}: {}: {}", inert::line(&row.why), listed(&kinds))?;
         }
         writeln!(out)?;
+    }
+    for file in &diagnosis.in_use {
+        write_in_use(file, out)?;
     }
     let state = &diagnosis.state;
     let place = state.place.as_deref().unwrap_or("none");
@@ -73,6 +76,22 @@ fn write_cloud(cloud: &CloudHealth, out: &mut dyn Write) -> io::Result<()> {
         write_account(cloud.cloud, account, out)?;
     }
     Ok(())
+}
+
+fn write_in_use(file: &InUse, out: &mut dyn Write) -> io::Result<()> {
+    let name = inert::line(&file.name);
+    if let (Some(source), Some(age), Some(items)) = (&file.source, file.age, file.items) {
+        let covers: Vec<&str> = file.covers.iter().map(String::as_str).collect();
+        let covers = if covers.is_empty() { "nothing whole".to_owned() } else { listed(&covers) };
+        let (items, source) = (counted(items, "item"), inert::line(source));
+        writeln!(out, "in use   {name}: {items} of {source}, covers {covers}, {} old", ttl::spoken(age / 60 * 60))?;
+    } else {
+        writeln!(out, "in use   {name}")?;
+    }
+    match &file.trouble {
+        Some(trouble) => writeln!(out, "         blind: {}", inert::line(trouble)),
+        None => Ok(()),
+    }
 }
 
 fn write_account(cloud: CloudId, account: &AccountRights, out: &mut dyn Write) -> io::Result<()> {

@@ -88,6 +88,9 @@ pub fn resource(report: &Report<'_>, resource: Resource<'_>, out: &mut impl Writ
             facts.push((name, text.to_owned()));
         }
     }
+    if let Some(mention) = view.mention(resource) {
+        facts.push(("in use", mention.to_string()));
+    }
     facts.push((
         "tags",
         match view.tags(resource) {

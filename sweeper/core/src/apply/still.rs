@@ -59,6 +59,15 @@ impl Look {
             return Err(Ended::Skipped(format!("policy: `{}` was edited since", action.policy)));
         }
         let Some(resource) = self.resource(&action.target) else {
+            let target = &action.target;
+            let referrers = &self.outcome.sealed.house.referrers;
+            if let Some(mention) = referrers.mention_of_ids(&[&target.native_id, &target.uid]) {
+                return Err(Ended::Skipped(format!("in use: {mention}")));
+            }
+            let mut speaking = referrers.0.iter().filter(|referrer| referrer.speaks_for(target.cloud, &target.account));
+            if let Some(trouble) = speaking.find_map(|referrer| referrer.trouble(self.outcome.now)) {
+                return Err(Ended::Left(format!("in use: not known, since {trouble}")));
+            }
             // What is not in a list may be where nobody could look; reading it alone will tell.
             return Ok(());
         };

@@ -1,6 +1,6 @@
 //! Gateways that carry nothing and that no route leads to.
 
-use super::{Finding, Judged, Severity, Spec, Verdict, View};
+use super::{Finding, Judged, Severity, Spec, Users, Verdict, View};
 use crate::{
     answers::{Metric, Question},
     facts::FactsRef,
@@ -36,7 +36,7 @@ pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {
     }
     // Routes are searched first: it costs nothing. Where a cloud has none that name a gateway, traffic decides.
     let routable = view.may_be(Relation::Routed, resource);
-    let routed = if routable { view.users(resource, Relation::Routed) } else { Ok(Vec::new()) };
+    let routed = if routable { view.users(resource, Relation::Routed) } else { Ok(Users::default()) };
     if routed.as_ref().is_ok_and(|routes| !routes.is_empty()) {
         return Ok(Verdict::trap("a route leads to it"));
     }

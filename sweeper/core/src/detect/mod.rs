@@ -8,14 +8,17 @@
 
 use crate::{
     answers::{Answer, Answers, Ask, Metric, Question, Usage},
+    facts::{FactsRef, Media},
     house::House,
+    in_use::{self, Mention, Told},
     inventory::{Inventory, Resource, ResourceIx, Search, Unseen},
-    model::{Class, DAY, Reach, Relation, Scope, Timestamp},
+    model::{Class, CloudId, DAY, Reach, Relation, Scope, Timestamp},
 };
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
 };
 
 mod repository;
@@ -69,6 +72,25 @@ impl Spec {
     /// only a setting is wrong: nothing of their cost may be claimed.
     pub fn is_waste(&self) -> bool {
         !matches!(self.id, "missing-owner" | "previous-generation-disk" | "unbounded-log-group" | "unbounded-versions")
+    }
+
+    /// Whether it says that nobody uses a resource: what an in-use file names is then not this pattern.
+    pub fn is_of_unused(&self) -> bool {
+        matches!(
+            self.id,
+            "unattached-disk"
+                | "orphaned-snapshot"
+                | "unused-image"
+                | "untagged-artifact"
+                | "stale-artifact"
+                | "old-function-version"
+                | "unassociated-address"
+                | "unattached-interface"
+                | "unused-security-group"
+                | "unbound-target-group"
+                | "sourceless-db-snapshot"
+                | "dead-cluster"
+        )
     }
 
     /// Whether it judges resources of a class.
@@ -215,6 +237,32 @@ pub struct View<'a> {
     /// The passport of the detector that is looking, to hold it to what it declares.
     looking: Cell<Option<&'static Spec>>,
     repositories: repository::Cache,
+    told: RefCell<BTreeMap<CloudId, ByAccount>>,
+}
+
+type ByAccount = BTreeMap<Box<str>, Rc<Told>>;
+
+/// Who uses a resource: those that were seen, and whoever an in-use file tells of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Users {
+    seen: Vec<ResourceIx>,
+    elsewhere: bool,
+}
+
+impl Users {
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty() && !self.elsewhere
+    }
+
+    /// How many are known of.
+    pub fn len(&self) -> usize {
+        self.seen.len() + usize::from(self.elsewhere)
+    }
+
+    /// Those that were seen.
+    pub fn iter(&self) -> impl Iterator<Item = &ResourceIx> {
+        self.seen.iter()
+    }
 }
 
 impl<'a> View<'a> {
@@ -227,6 +275,7 @@ impl<'a> View<'a> {
             notes: RefCell::default(),
             looking: Cell::default(),
             repositories: repository::Cache::default(),
+            told: RefCell::default(),
         }
     }
 
@@ -257,15 +306,89 @@ impl<'a> View<'a> {
                 notes.assuming.insert(line.clone());
             }
         }
-        notes.out_of_sight.extend(&sight.out_of_sight);
+    }
+
+    /// What the in-use files that speak for a resource's account come to.
+    pub fn told(&self, resource: Resource<'a>) -> Rc<Told> {
+        let (cloud, account) = (resource.cloud(), resource.account());
+        if let Some(known) = self.told.borrow().get(&cloud).and_then(|accounts| accounts.get(account)) {
+            return Rc::clone(known);
+        }
+        let told = Rc::new(self.house.referrers.told(self.inventory, cloud, account, self.now));
+        self.told.borrow_mut().entry(cloud).or_default().insert(account.into(), Rc::clone(&told));
+        told
+    }
+
+    /// Where an in-use file says that a resource is in use: it, or a part of the image that it is the index of.
+    pub fn mention(&self, resource: Resource<'a>) -> Option<Mention<'a>> {
+        let referrers = &self.house.referrers;
+        if referrers.is_empty() {
+            return None;
+        }
+        if let Some(mention) = referrers.mention(resource) {
+            return Some(mention);
+        }
+        match resource.facts() {
+            FactsRef::Artifact(artifact) if artifact.media == Media::Index => {
+                let listed = resource.uses().filter(|(relation, _)| *relation == Relation::ChildOf);
+                let mut children: Vec<&str> = listed.map(|(_, child)| child).collect();
+                if let Ok(Answer::Manifest { children: answered, .. }) = self.answer(resource, Question::Manifest) {
+                    children.extend(answered.iter().map(String::as_str));
+                }
+                referrers.mention_of_ids(&children)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes which in-use files were looked into, and what is out of sight all the same. That nobody uses a resource
+    /// cannot be concluded while one of them cannot be relied on.
+    fn nobody_elsewhere(&self, resource: Resource<'a>) -> Result<(), Unseen> {
+        if self.house.referrers.is_empty() {
+            return Ok(());
+        }
+        let told = self.told(resource);
+        if let Some(trouble) = &told.trouble {
+            return Err(Unseen { cause: trouble.clone(), what: "what is used elsewhere".to_owned() });
+        }
+        let mut notes = self.notes.borrow_mut();
+        for line in &told.searched {
+            if !notes.searched.contains(line) {
+                notes.searched.insert(line.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what of a search's users nobody can list from here, but for what an in-use file has all of.
+    fn out_of_sight(&self, resource: Resource<'a>, search: &Search) {
+        let hidden = &search.sight.out_of_sight;
+        if hidden.is_empty() {
+            return;
+        }
+        let told = (!self.house.referrers.is_empty()).then(|| self.told(resource));
+        let is_told = |what: &&&str| told.as_ref().is_some_and(|told| told.covers.contains(**what));
+        self.notes.borrow_mut().out_of_sight.extend(hidden.iter().filter(|what| !is_told(what)));
     }
 
     /// Who uses the resource by a relation, everywhere within reach.
-    pub fn users(&self, resource: Resource<'a>, relation: Relation) -> Result<Vec<ResourceIx>, Unseen> {
+    pub fn users(&self, resource: Resource<'a>, relation: Relation) -> Result<Users, Unseen> {
         self.declared(&relation, |spec| spec.relations.contains(&relation));
-        let search = self.inventory.users(resource, relation, &[])?;
+        self.users_in(resource, relation, &[])
+    }
+
+    fn users_in(&self, resource: Resource<'a>, relation: Relation, shares: &[String]) -> Result<Users, Unseen> {
+        let asks_elsewhere = in_use::may_be_elsewhere(relation);
+        if asks_elsewhere && self.mention(resource).is_some() {
+            return Ok(Users { seen: Vec::new(), elsewhere: true });
+        }
+        let search = self.inventory.users(resource, relation, shares)?;
         self.searched(&search);
-        Ok(search.users)
+        self.out_of_sight(resource, &search);
+        if asks_elsewhere && search.users.is_empty() {
+            self.nobody_elsewhere(resource)?;
+        }
+        Ok(Users { seen: search.users, elsewhere: false })
     }
 
     /// As [`Self::users`], for a rule about *all* of them: one user seen does not make up for a blind place
@@ -274,6 +397,7 @@ impl<'a> View<'a> {
         self.declared(&relation, |spec| spec.relations.contains(&relation));
         let search = self.inventory.users(resource, relation, &[])?;
         self.searched(&search);
+        self.out_of_sight(resource, &search);
         match &search.sight.unseen {
             Some(unseen) => Err(unseen.clone()),
             None => Ok(search.users),
@@ -282,7 +406,7 @@ impl<'a> View<'a> {
 
     /// As [`Self::users`], looking also in the accounts the resource is shared with. Asks for the shares
     /// only when nobody at home uses it, since a user at home decides already.
-    pub fn users_and_shares(&self, resource: Resource<'a>, relation: Relation) -> Result<Vec<ResourceIx>, Unseen> {
+    pub fn users_and_shares(&self, resource: Resource<'a>, relation: Relation) -> Result<Users, Unseen> {
         let users = self.users(resource, relation)?;
         if !users.is_empty() {
             return Ok(users);
@@ -291,9 +415,7 @@ impl<'a> View<'a> {
         if shares.is_empty() {
             return Ok(users);
         }
-        let search = self.inventory.users(resource, relation, shares)?;
-        self.searched(&search);
-        Ok(search.users)
+        self.users_in(resource, relation, shares)
     }
 
     /// Whether a resource of a class with this native id exists within reach, of those that fit.
@@ -528,11 +650,22 @@ pub struct Detector {
 impl Detector {
     /// Judges a resource of one of its classes.
     pub fn judge<'a>(&self, view: &View<'a>, resource: Resource<'a>) -> Verdict {
+        // A user that is told of is certain, whatever else is blind, and nothing need be asked.
+        if self.spec.is_of_unused() && view.mention(resource).is_some() {
+            return Verdict::trap(in_use::NAMED);
+        }
         view.looking.set(Some(self.spec));
         let judged = (self.judge)(view, resource);
         view.looking.set(None);
         match judged {
-            Ok(Verdict::Found(finding)) => Verdict::Found(view.advised(resource, finding)),
+            Ok(Verdict::Found(finding)) => {
+                if self.spec.is_of_unused()
+                    && let Err(unseen) = view.nobody_elsewhere(resource)
+                {
+                    return Verdict::Unknown(unseen);
+                }
+                Verdict::Found(view.advised(resource, finding))
+            }
             Ok(verdict) => verdict,
             Err(unseen) => Verdict::Unknown(unseen),
         }

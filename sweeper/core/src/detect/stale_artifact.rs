@@ -28,9 +28,9 @@ pub(super) static SPEC: Spec = Spec {
         repository, and the three newest versions of a layer, are always kept.",
     when_it_is_wrong: "A node that already has an image does not pull it again, so a long-lived pod, a quiet cluster \
         or another account may run an image that looks unused; so may a release kept to roll back to. Give an \
-        in-use file where clusters run. Images of a registry that records no pulls, and packages whose users \
-        nobody can list, are never found. Signatures and SBOMs of an image that is still there go with it and are \
-        not found.",
+        in-use file where clusters run: where one is seen that none tells of, images are only reported. Images of a \
+        registry that records no pulls, and packages whose users nobody can list, are never found. Signatures and \
+        SBOMs of an image that is still there go with it and are not found.",
 };
 
 pub(super) fn judge<'a>(view: &View<'a>, resource: Resource<'a>) -> Judged {

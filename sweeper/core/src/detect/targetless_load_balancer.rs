@@ -39,7 +39,7 @@ pub(super) fn behind<'a>(view: &View<'a>, resource: Resource<'a>, balancer: &Loa
     let groups = view.users(resource, Relation::Targets)?;
     let mut sum = 0;
     let mut unseen = None;
-    for group in &groups {
+    for group in groups.iter() {
         match view.targets(view.inventory.at(*group)) {
             Ok((targets, _)) => sum += targets,
             Err(why) => unseen = unseen.or(Some(why)),

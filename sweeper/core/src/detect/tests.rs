@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     facts::*,
+    in_use::{InUseFile, Referrers},
     intern::Sym,
     inventory::Draft,
     kind::KindSpec,
@@ -1383,4 +1384,78 @@ fn log_groups() {
         Answer::When(None),
     );
     assert_unknown(id, "not told: created", undated);
+}
+
+/// A house with one in-use file, of some age.
+fn house_of(items: &[&str], covers: &[&str], age: i64) -> House {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<String>>();
+    let covers = texts(covers).into_iter().collect();
+    let file = InUseFile::new(NOW.plus(-age), "prod".to_owned(), covers, true, texts(items));
+    let referrer = in_use::Referrer {
+        name: "in-use.json".to_owned(),
+        clouds: BTreeSet::new(),
+        accounts: Vec::new(),
+        clusters: Vec::new(),
+        max_age: in_use::DEFAULT_MAX_AGE,
+        outcome: in_use::Outcome::File(file),
+    };
+    House { referrers: Referrers(vec![referrer]), ..House::default() }
+}
+
+/// What a detector says of one thing of a sealed world in a house, with its notes.
+fn in_house(detector: &str, native: &str, sealed: &testing::Sealed, house: &House) -> (Verdict, Notes) {
+    let view = View::new(&sealed.inventory, &sealed.answers, house, NOW);
+    let verdict = super::detector(detector).unwrap().judge(&view, sealed.resource(native));
+    (verdict, view.take_notes())
+}
+
+#[test]
+fn what_an_in_use_file_names_is_nobodys_waste() {
+    for case in CASES {
+        let spec = super::detector(case.detector).unwrap().spec;
+        let sealed = (case.found)().seal();
+        let named = house_of(&[IT], &[], 60);
+        let (verdict, notes) = in_house(case.detector, IT, &sealed, &named);
+        if spec.is_of_unused() {
+            assert_eq!(verdict, Verdict::trap(in_use::NAMED), "{}", spec.id);
+            assert!(notes.asks.is_empty(), "{}: nothing need be asked", spec.id);
+            // A user that is told of is certain, however old the file is, and whatever else is blind.
+            let (verdict, _) = in_house(case.detector, IT, &sealed, &house_of(&[IT], &[], 1_000_000));
+            assert_eq!(verdict, Verdict::trap(in_use::NAMED), "{}", spec.id);
+        } else {
+            assert!(matches!(verdict, Verdict::Found(_)), "{}", spec.id);
+        }
+        // While a file can be relied on it changes nothing else; then nobody knows who uses what.
+        let (verdict, notes) = in_house(case.detector, IT, &sealed, &house_of(&["other"], &[], 48 * 3600));
+        assert!(matches!(verdict, Verdict::Found(_)), "{}: {verdict:?}", spec.id);
+        let is_noted = notes.searched.iter().any(|line| line.contains("in-use file in-use.json (prod at "));
+        assert_eq!(is_noted, spec.is_of_unused(), "{}: {:?}", spec.id, notes.searched);
+        let (verdict, _) = in_house(case.detector, IT, &sealed, &house_of(&["other"], &[], 48 * 3600 + 1));
+        match verdict {
+            Verdict::Unknown(unseen) if spec.is_of_unused() => {
+                assert!(unseen.cause.contains("the in-use file in-use.json cannot be relied on"), "{unseen:?}");
+            }
+            Verdict::Found(_) if !spec.is_of_unused() => {}
+            other => panic!("{}: {other:?}", spec.id),
+        }
+    }
+    let listed: Vec<&str> =
+        DETECTORS.iter().filter(|detector| detector.spec.is_of_unused()).map(|detector| detector.spec.id).collect();
+    assert_eq!(listed.len(), 12, "every name in the list is a detector's: {listed:?}");
+}
+
+#[test]
+fn an_index_is_in_use_where_a_part_of_it_is_and_its_parts_where_it_is() {
+    let judge = |detector: &str, native: &str, item: &str| {
+        let untagged = || Artifact { tagged: detector == "stale-artifact", ..artifact() };
+        in_house(detector, native, &repository(untagged(), untagged()).seal(), &house_of(&[item], &[], 60)).0
+    };
+    for detector in ["stale-artifact", "untagged-artifact"] {
+        assert_eq!(judge(detector, "app@sha256:index", "sha256:it"), Verdict::trap(in_use::NAMED));
+        assert_eq!(judge(detector, "app@sha256:index", "r.example.com/app@sha256:index"), Verdict::trap(in_use::NAMED));
+        assert!(matches!(judge(detector, "app@sha256:index", "sha256:none"), Verdict::Found(_)));
+    }
+    let in_use = Verdict::trap("child of an index in use");
+    assert_eq!(judge("stale-artifact", "app@sha256:it", "sha256:index"), in_use);
+    assert!(matches!(judge("stale-artifact", "app@sha256:it", "sha256:none"), Verdict::Found(_)));
 }

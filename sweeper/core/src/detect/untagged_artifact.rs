@@ -19,7 +19,8 @@ pub(super) static SPEC: Spec = Spec {
     why_it_matters: "Each push of a tag that moves leaves the image that had it, untagged and billed. Most \
         registries are mostly made of these.",
     when_it_is_wrong: "An image that something runs by its digest where nobody can look: pods of a cluster, \
-        machines elsewhere. Give an in-use file for those. Images of a repository that lets in accounts that are \
+        machines elsewhere. Give an in-use file for those; where a cluster is seen that none tells of, images are \
+        only reported. Images of a repository that lets in accounts that are \
         not surveyed are unknown, never found. The parts of an index for several platforms are \
         untagged and in use, and so are signatures and SBOMs of an image that is still there: neither is found. \
         An index that is itself untagged is found, and its parts go with it.",

@@ -4,7 +4,7 @@ use crate::{
     intern::Sym,
     inventory::{Draft, InventoryBuilder},
     kind::{KindSpec, Places},
-    model::Scope,
+    model::{Class, Scope},
     testing::NOW,
 };
 use proptest::prelude::*;

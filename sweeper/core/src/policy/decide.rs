@@ -4,6 +4,7 @@ use super::{Approve, Consent, Detail, Except, Keep, Policy, PolicySet, Row, RowV
 use crate::{
     deed::DeedKind,
     detect::{Detector, View, gone_manager},
+    facts::FactsRef,
     house::{AccountClass, same_key},
     inventory::{Resource, Unseen},
     ledger::{Fingerprint, LedgerSlice, Sighting},
@@ -140,8 +141,27 @@ impl Needs {
 }
 
 /// Somebody wants it left alone, or it is managed elsewhere.
-pub(crate) fn kept(set: &PolicySet, view: &View<'_>, resource: Resource<'_>) -> Option<String> {
-    left_alone(set, view, resource, None)
+pub(crate) fn kept<'a>(set: &PolicySet, view: &View<'a>, resource: Resource<'a>) -> Option<String> {
+    left_alone(set, view, resource, None).or_else(|| used_elsewhere(view, resource))
+}
+
+/// What in-use files say against an end: one names it, or one cannot be relied on that speaks for its account.
+fn used_elsewhere<'a>(view: &View<'a>, resource: Resource<'a>) -> Option<String> {
+    if let Some(mention) = view.mention(resource) {
+        return Some(format!("in use: {mention}"));
+    }
+    if view.house.referrers.is_empty() {
+        return None;
+    }
+    view.told(resource).trouble.as_ref().map(|trouble| format!("in use: not known, since {trouble}: held"))
+}
+
+/// Why an image is never acted on: clusters run here, and nothing tells what they run.
+pub(super) fn untold_clusters<'a>(view: &View<'a>, resource: Resource<'a>) -> Option<String> {
+    match resource.facts() {
+        FactsRef::Artifact(artifact) if !artifact.package => view.told(resource).untold(),
+        _ => None,
+    }
 }
 
 /// As [`kept`], of what a detector found: one that says that a manager is gone is not held by its mark.
@@ -220,10 +240,10 @@ fn kept_until(view: &View<'_>, resource: Resource<'_>, key: &str, value: &str) -
 }
 
 /// What it risks, or why time alone does not help.
-fn possible(
+fn possible<'a>(
     policy: &Policy,
-    view: &View<'_>,
-    resource: Resource<'_>,
+    view: &View<'a>,
+    resource: Resource<'a>,
     detail: &Detail,
     cost: &Cost,
 ) -> Result<Risk, String> {
@@ -235,6 +255,14 @@ fn possible(
     else {
         return Err(format!("report only: {} is not for {}", policy.then.name(), kind.id));
     };
+    if policy.then.is_strict() {
+        if let Some(reason) = used_elsewhere(view, resource) {
+            return Err(reason);
+        }
+        if let Some(clusters) = untold_clusters(view, resource) {
+            return Err(format!("report only: no in-use file tells what runs in {clusters}; `[[referrers]]` would"));
+        }
+    }
     if view.house.class(resource.cloud(), resource.account()) == AccountClass::Shared {
         return Err("shared account: others depend on it in ways that cannot be seen".to_owned());
     }

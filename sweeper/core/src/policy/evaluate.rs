@@ -203,6 +203,12 @@ pub fn detail(set: &PolicySet, view: &View<'_>, costs: &dyn Costs, row: &Row) ->
             let (fact, value) = ("manager gone".into(), manager.to_owned());
             evidence.push(Evidence { fact, value, source: "inventory".into() });
         }
+        if policy.sweep.is_some_and(|detector| detector.spec.is_of_unused())
+            && let Some(clusters) = super::decide::untold_clusters(view, resource)
+        {
+            let value = format!("none tells what runs in {clusters}: it is only reported");
+            evidence.push(Evidence { fact: "in-use file".into(), value, source: "[[referrers]]".into() });
+        }
         if let Some(when) = &policy.when {
             let reader = Reader::quiet(view, costs, resource);
             for (fact, value) in when.read(&reader) {

@@ -19,6 +19,8 @@ pub mod vocabulary;
 #[cfg(test)]
 mod grace_tests;
 #[cfg(test)]
+mod in_use_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod vocabulary_tests;

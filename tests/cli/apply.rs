@@ -183,6 +183,24 @@ fn what_was_approved_is_done_and_proved_and_taken_back() {
 }
 
 #[test]
+fn an_apply_without_time_is_gone_on_from_with_the_same_plan() {
+    let lab = Lab::new();
+    lab.config("enabled = true");
+    lab.a_month_later();
+    lab.plan();
+    lab.run(&["approve", "plan.json", "--key", "alice.key", "-o", "plan.approval"]).ended(0);
+    let apply = ["apply", "plan.json", "--approval", "plan.approval", "--cloud", "gcp", "--policies", "policies.toml"];
+    // No call that changes something fits into a second.
+    let late = lab.run(&[&apply[..], &["--deadline", "1"]].concat());
+    assert!(late.ended(0).contains("the same plan goes on where it stopped"), "{late:?}");
+    assert_eq!(lab.emulator.count("scratch-0001") + lab.emulator.count("scratch-0002"), 2);
+    let done = lab.run(&apply);
+    assert!(done.ended(0).contains("2 of 2 done"), "{done:?}");
+    assert_eq!(lab.emulator.count("scratch-0001") + lab.emulator.count("scratch-0002"), 0);
+    assert!(lab.run(&["audit", "verify"]).ended(0).ends_with("sound\n"));
+}
+
+#[test]
 fn an_installation_as_it_comes_changes_nothing() {
     let lab = Lab::new();
     lab.config("");

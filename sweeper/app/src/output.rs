@@ -57,7 +57,13 @@ impl Whole {
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         // Unlike a rename, a link fails where something has the name; the other name goes with this.
-        fs::hard_link(&self.temporary, &self.path)
+        match fs::hard_link(&self.temporary, &self.path) {
+            // Where there are no links, a look before has to do.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !self.path.exists() => {
+                fs::rename(&self.temporary, &self.path)
+            }
+            linked => linked,
+        }
     }
 
     /// Puts the file in another place of the same file system.

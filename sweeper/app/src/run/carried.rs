@@ -51,8 +51,8 @@ pub struct Carried<'a> {
     place: &'a Place,
     schedule: &'a str,
     rules: String,
-    /// What was found: its version, when it began, how many listings it had.
-    found: Mutex<Option<(Version, Option<(Timestamp, usize)>)>>,
+    /// What was found: its version, and how many listings are gone on from.
+    found: Mutex<Option<(Version, usize)>>,
     resume: Mutex<Option<Resume>>,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Carried<'a> {
             }
         };
         let (version, begun) = (found.version(), found.begun);
-        let known = begun.as_ref().map(|begun| (begun.began, begun.listings));
+        let known = begun.as_ref().map_or(0, |begun| begun.listings);
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some((version, known));
         if let Some(Begun { began, listings, .. }) = &begun {
             log::say(&format!("goes on from {listings} listings of the run that began at {began} and had no time"));
@@ -103,9 +103,8 @@ impl<'a> Carried<'a> {
         let left = self.store().and_then(|store| match found {
             Some((version, _)) if !is_cut => begun::forget(store.as_ref(), self.schedule, version).map(|_| None),
             _ => {
-                let before = found.map(|(version, known)| (version, known.map_or(0, |(_, listings)| listings)));
                 let instants = (survey.started, survey.taken_at);
-                begun::keep(store.as_ref(), self.same(), before, instants, &survey.inventory)
+                begun::keep(store.as_ref(), self.same(), found, instants, &survey.inventory)
             }
         });
         match left {

@@ -22,6 +22,7 @@ use sweeper_bill::{
     request::{Key, Measure, Request, Rollup, Spread, Window},
     source::Source,
 };
+use sweeper_core::money::Amount;
 
 /// A row: what stands in the columns that are not null.
 type Row = Vec<(&'static str, String)>;

@@ -628,7 +628,7 @@ fn other_currencies_are_converted_at_the_rate_of_the_day() {
         scan(vec![Source::memory("bill", content)], request, NonZeroUsize::new(2).unwrap())
     };
     let said = "no rate of EUR to USD before 2026-09-03";
-    for (content, place) in [(Bytes::from(csv(&rows)), "line 3"), (parquet(&rows), "row group 0, row 1")] {
+    for (content, place) in [(Bytes::from(csv(&rows)), "line 4"), (parquet(&rows), "row group 0, row 1")] {
         let found = scanned(content.clone(), &asked("1.5")).unwrap();
         assert_eq!(found.currency(), Some("USD"));
         // A dollar, the rates of the 9th and the 10th, and ten dollars; the euros of the 1st are in no sum.

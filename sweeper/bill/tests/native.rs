@@ -19,9 +19,10 @@ use sweeper_bill::{
     movement::{By, Compared, daily},
     partial::{Partial, PartialError},
     rates::{Rate, Rates},
-    request::{Key, Measure, Request, Rollup, Spread, Window},
+    request::{Key, Measure, Request, Rollup, Window},
     source::Source,
 };
+use sweeper_core::money::Amount;
 
 /// A row: what stands in the columns that are not null.
 type Row = Vec<(&'static str, String)>;
@@ -882,7 +883,7 @@ fn native_and_focus_files_are_summed_together() {
         scan(sources, &request, NonZeroUsize::new(2).unwrap()).unwrap()
     };
     let doubled = converted("2", "2026-09-01");
-    assert_eq!((lanes(&doubled), doubled.currency()), (vec!["usage 34 34 10 10 4".to_owned()], Some("USD")));
+    assert_eq!((lanes(&doubled), doubled.currency()), (vec!["usage 34 34 34 40.8 26".to_owned()], Some("USD")));
     assert_eq!(flaws(&converted("2", "2026-10-01")), ["b, line 2: no rate of EUR to USD before 2026-10-01"]);
 }
 

@@ -119,7 +119,7 @@ impl Reader<'_> {
         match text.as_ref().filter(is_exact).and_then(|text| Amount::parse(text)) {
             Some(rate) if rate > Amount::ZERO && rate < MOST_RATE => return Some(rate),
             _ => {
-                self.wrong(value, "`rate` is what one costs, a decimal above zero with at most 12 decimals: \"1.0842\"")
+                self.wrong(value, "`rate` is what one costs, a decimal above zero with at most 12 decimals: \"1.0842\"");
             }
         }
         None

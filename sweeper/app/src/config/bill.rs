@@ -117,12 +117,12 @@ impl Reader<'_> {
             text.split_once('.').is_none_or(|(_, decimals)| decimals.len() <= DECIMALS) && !text.contains(['e', 'E'])
         };
         match text.as_ref().filter(is_exact).and_then(|text| Amount::parse(text)) {
-            Some(rate) if rate > Amount::ZERO && rate < MOST_RATE => return Some(rate),
+            Some(rate) if rate > Amount::ZERO && rate < MOST_RATE => Some(rate),
             _ => {
-                self.wrong(value, "`rate` is what one costs, a decimal above zero with at most 12 decimals: \"1.0842\"");
+                self.wrong(value, "`rate` is what one costs: a decimal above zero, at most 12 decimals: \"1.0842\"");
+                None
             }
         }
-        None
     }
 
     /// The day from which on a rate holds.

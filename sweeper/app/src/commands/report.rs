@@ -24,8 +24,8 @@ use sweeper_core::{
 pub struct Args {
     #[command(flatten)]
     pub look: LookArgs,
-    /// Judge a survey taken before; reads nothing else and writes nothing
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cloud", "account", "subscription", "project", "org", "region", "state", "all_kinds"])]
+    /// Judge a survey taken before; reads nothing else, writes nothing, and needs no state
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cloud", "account", "subscription", "project", "org", "region", "all_kinds"])]
     pub survey: Option<PathBuf>,
     /// Show only what changed since the `last` report of this state, or since an earlier report (JSON) or survey in
     /// a file

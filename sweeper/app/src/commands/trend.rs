@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Judge these surveys in place of what the state remembers
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "state")]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     survey: Vec<PathBuf>,
     /// Policies for the surveys [default: the shipped policies]
     #[arg(long, value_name = "PATH", requires = "survey")]

@@ -34,7 +34,7 @@ const STATE: &str = "state";
 
 /// How many writings an object remembers that it replaced: what may happen between a writing whose answer is
 /// lost and the look for it.
-const BEFORE: usize = 16;
+const BEFORE: usize = 32;
 
 /// Requests at once.
 const AT_ONCE: usize = 8;
